@@ -1,0 +1,93 @@
+"""The `mocknode` command: every verb a click command in a module of its own, imported when it is called.
+
+Exit codes: 0 done, 2 usage, 3 the environment (a port, the control API, the store), 130 interrupted; `check` adds its own.
+Every flag has an environment variable, `MOCKNODE_<COMMAND>_<FLAG>`; `MOCKNODE_CONTROL`, `MOCKNODE_CONTROL_TOKEN_FILE`
+and `MOCKNODE_CA` hold for all verbs that talk to a cluster.
+"""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from mocknode.cli.errors import INTERRUPTED
+from mocknode.words import did_you_mean
+
+COMMANDS: Final = {
+    "up": ("mocknode.cli.up:up", "Start a cluster of mock nodes; Ctrl-C ends it."),
+    "status": ("mocknode.cli.states:status", "Show every node: state, addresses, faults, counters."),
+    "drain": ("mocknode.cli.states:drain", "Drain a node: 418 on ping, everything else is served."),
+    "resume": ("mocknode.cli.states:resume", "End a node's drain."),
+    "offline": ("mocknode.cli.states:offline", "Take a node offline, in one of several forms."),
+    "online": ("mocknode.cli.states:online", "Bring a node online, whatever it was."),
+    "fault": ("mocknode.cli.faults:fault", "Make one thing go wrong in a node; --help lists the kinds."),
+    "faults": ("mocknode.cli.faults:faults", "List the faults that are set."),
+    "reset": ("mocknode.cli.states:reset", "Every node online, no faults, no triggers."),
+    "check": ("mocknode.cli.check:check", "Judge the load balancer in front of a cluster."),
+    "checks": ("mocknode.cli.check:checks", "List the checks."),
+    "explain": ("mocknode.cli.explain:explain", "One check: what it claims, or what happened in a report."),
+    "judge": ("mocknode.cli.judge:judge", "The verdicts again, from a run's record."),
+    "balancer": ("mocknode.cli.balancer:balancer", "List balancers, print a configuration for one."),
+    "doctor": ("mocknode.cli.doctor:doctor", "What this machine can do, and what it lacks."),
+    "version": ("mocknode.cli.doctor:version", "Print the version."),
+}
+"""Where each command lives and what it does, in the order of the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is called, and names the close match of one that does not exist."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name."""
+        if args[0] not in COMMANDS:
+            hint = did_you_mean(args[0], list(COMMANDS))
+            ctx.fail(f"command: got {args[0]!r}, allowed: {', '.join(COMMANDS)}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={
+        "auto_envvar_prefix": "MOCKNODE",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 120,
+    },
+)
+@click.version_option(package_name="mocknode", message="%(prog)s %(version)s")
+def mocknode() -> None:
+    """A mock Octopus Deploy cluster to put behind a load balancer, and the judge of what the balancer did."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        code = mocknode.main(prog_name="mocknode", standalone_mode=False)
+    except click.ClickException as exc:
+        command = exc.ctx.command_path if isinstance(exc, click.UsageError) and exc.ctx else "mocknode"
+        click.echo(f"{command}: {exc.format_message()}", err=True)
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    # Click hands `ctx.exit(code)` back as the result.
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,116 @@
+"""`balancer list` and `balancer config`."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from mocknode.cli.connection import DEFAULT_CONTROL, ask
+from mocknode.cli.errors import UsageError
+from mocknode.cli.tables import render
+from scenarios import balancers
+from scenarios.balancers.adapter import Node
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_EXAMPLES = tuple(Node(name=f"node-{index}", host=f"192.0.2.{index}", port=80) for index in (1, 2, 3))
+"""Addresses of RFC 5737, which nobody has: to be replaced by whoever pastes the configuration."""
+
+
+@click.group()
+def balancer() -> None:
+    """Balancers that can be started, and working configurations for them."""
+
+
+@balancer.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """List every balancer with its modes and the program that would be run."""
+    found = asyncio.run(_found())
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    rows = [
+        [item["name"], " ".join(item["modes"]), item["version"] or "-", item["path"] or "not installed"]
+        for item in found
+    ]
+    click.echo(render(["balancer", "modes", "version", "program"], rows), nl=False)
+
+
+@balancer.command("config")
+@click.argument("name")
+@click.option(
+    "--mode", default="recommended", show_default=True, help="Which configuration; `balancer list` names them."
+)
+@click.option("--node", "named", multiple=True, metavar="NAME=HOST:PORT", help="A node to forward to; several times.")
+@click.option("--control", envvar="MOCKNODE_CONTROL", metavar="URL", help="Take the nodes from this running cluster.")
+@click.option("--control-token-file", envvar="MOCKNODE_CONTROL_TOKEN_FILE", type=_FILE, help="File with its token.")
+@click.option("--ca", envvar="MOCKNODE_CA", type=_FILE, help="PEM file of the authority to trust.")
+@click.option("--public-name", default="octopus.example.test", show_default=True, help="Name that users ask for.")
+def config(
+    name: str,
+    mode: str,
+    named: tuple[str, ...],
+    control: str | None,
+    control_token_file: Path | None,
+    ca: Path | None,
+    public_name: str,
+) -> None:
+    """Print a working, commented configuration of balancer NAME for your nodes.
+
+    The nodes are those of --node, else those of the cluster at --control, else example addresses to replace.
+    """
+    if named and control and click.get_current_context().get_parameter_source("control") is _COMMANDLINE:
+        raise UsageError(f"--node and --control {control} exclude each other: the nodes are named, or asked for")
+    if named:
+        nodes = tuple(_node(text) for text in named)
+    elif control:
+        documents = ask(control, control_token_file, ca, lambda client: client.nodes())
+        nodes = tuple(_reached(document["name"], document["http"]) for document in documents)
+    else:
+        nodes = _EXAMPLES
+        click.echo(
+            "mocknode: no --node given: replace the 192.0.2.x addresses by your nodes', "
+            f"or take a running cluster's with --control {DEFAULT_CONTROL}",
+            err=True,
+        )
+    try:
+        click.echo(balancers.print_config(name, mode, nodes, public_name), nl=False)
+    except balancers.BalancerError as exc:
+        raise UsageError(str(exc)) from exc
+
+
+_COMMANDLINE = click.core.ParameterSource.COMMANDLINE
+
+
+async def _found() -> list[dict[str, Any]]:
+    """Every balancer, and its program where one is installed; the programs are asked for their versions side by side."""
+    return list(await asyncio.gather(*(asyncio.to_thread(_describe, kind) for kind in balancers.KINDS)))
+
+
+def _describe(kind: str) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": kind, "modes": list(balancers.MODES(kind))}
+    try:
+        binary = balancers.find(kind)
+    except balancers.BalancerNotFoundError as exc:
+        return document | {"version": None, "path": None, "source": None, "why": str(exc)}
+    return document | {"version": binary.version, "path": str(binary.path), "source": binary.source, "why": None}
+
+
+def _node(text: str) -> Node:
+    name, separator, address = text.partition("=")
+    if not separator or not name:
+        raise UsageError(f"--node: got {text!r}, allowed: NAME=HOST:PORT")
+    try:
+        return _reached(name, f"http://{address}")
+    except ValueError as exc:
+        raise UsageError(f"--node: got {text!r}, allowed: NAME=HOST:PORT with a port from 1 to 65535") from exc
+
+
+def _reached(name: str, url: str) -> Node:
+    parts = urlsplit(url)
+    if not parts.hostname or not parts.port or parts.path:
+        raise ValueError(f"{url} is no address of a node")
+    return Node(name=name, host=parts.hostname, port=parts.port)

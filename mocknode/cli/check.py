@@ -1,0 +1,453 @@
+"""`mocknode check` and `mocknode checks`: read the flags, hand over to the judge, show what it says."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+import mocknode
+from mocknode.cli.progress import Progress
+from mocknode.units import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from scenarios.balancer_file import BalancerFile
+    from scenarios.check import Check
+    from scenarios.lanes import Demands, Lanes
+    from scenarios.traffic import FrontDoor
+    from scenarios.verdict import CheckResult
+
+DEFAULT_CONTROL = "http://127.0.0.1:8090"
+PROFILES = ("web", "upload")
+LATER_PROFILES = ("polling", "region")
+T = TypeVar("T")
+INTERRUPTED: Final = "mocknode: interrupted; what was started has been stopped, the report holds what was judged so far"
+EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
+# Nobody's name (RFC 6761), where there is none to go by.
+NO_PUBLIC_NAME = "octopus.example.test"
+# Without a declared limit packages of any size are expected to pass; the ladder itself ends at 4 GiB + 1.
+NO_LIMIT = 1 << 62
+
+
+class Duration(click.ParamType[Any]):
+    """`500ms`, `30s`, `5m`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        try:
+            return value if isinstance(value, float) else parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class Size(click.ParamType[Any]):
+    """`64KiB`, `1GiB`, `10MB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        try:
+            return value if isinstance(value, int) else parse_size(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+@click.command(context_settings={"auto_envvar_prefix": "MOCKNODE_CHECK"})
+@click.option("--lb", metavar="URL", help="The balancer runs already: its front door.")
+@click.option("--control", metavar="URL", help=f"Control API of the nodes behind --lb (default {DEFAULT_CONTROL}).")
+@click.option(
+    "--control-token-file", type=click.Path(path_type=Path, dir_okay=False), help="Token of that control API."
+)
+@click.option("--control-ca", type=click.Path(path_type=Path, dir_okay=False), help="CA of that control API.")
+@click.option(
+    "--balancer-file", type=click.Path(path_type=Path, dir_okay=False), help="What is declared about the balancer."
+)
+@click.option(
+    "--with", "with_", metavar="BALANCER", help="Start this balancer and a cluster, and stop them afterwards."
+)
+@click.option("--mode", help="Configuration of --with: recommended (default), stock, and for nginx vendor-doc.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Your own configuration for --with, with ${FRONT}, ${NODE_1_HTTP}, ...",
+)
+@click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
+@click.option("--shipped-interval", is_flag=True, help="Leave the probe interval of --with at the vendor's default.")
+@click.option("--profile", "profiles", help="web, upload; several by comma. Default: all that the target offers.")
+@click.option("--only", help="Check ids by comma.")
+@click.option("--core", is_flag=True, help="Report and exit on core claims only.")
+@click.option("--quick", is_flag=True, help="Judge the short form of each claim.")
+@click.option(
+    "--patience", type=Duration(), default="75s", show_default=True, help="Longest silence that must be survived."
+)
+@click.option("--max-upload", type=Size(), help="Largest request body to send; declares no limit.")
+@click.option("--public-name", help="Name that users ask for; default: that of --lb.")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA to trust at --lb.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate at --lb.")
+@click.option("--host", help="Host header and TLS name for --lb.")
+@click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the record is kept (default: a new directory).",
+)
+@click.option("--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JSON.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML file.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JUnit XML.")
+@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
+def check(**options: Any) -> None:
+    """Judge the load balancer in front of a mock cluster."""
+    sys.exit(_check(options))
+
+
+@click.command()
+def checks() -> None:
+    """List the checks."""
+    from scenarios.catalogue import CHECKS
+
+    for item in CHECKS.values():
+        click.echo(f"{item.id}  {item.name:<28} {item.profile:<7} {item.claim}")
+
+
+def _check(options: Mapping[str, Any]) -> int:
+    from scenarios.lanes import LaneError
+
+    given = bool(options["lb"]) + bool(options["with_"])
+    if given == 2 or (given == 0 and not options["balancer_file"]):
+        raise click.UsageError("give --lb URL for a balancer that runs already, or --with NAME to have one started")
+    try:
+        with Progress() as progress:
+            for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+                if os.environ.get(name):
+                    progress.say(f"{name} is set and ignored: traffic goes straight to the balancer")
+                    break
+            code, document = _loop(_run(options, progress))
+        if document:
+            _show(options, document)
+        if code == EXIT_INTERRUPTED:
+            click.echo(INTERRUPTED, err=True)
+        return code
+    except LaneError as exc:
+        click.echo(f"mocknode: {exc}", err=True)
+        return EXIT_ENVIRONMENT
+
+
+def _loop(work: Coroutine[Any, Any, T]) -> T:
+    """On uvloop where there is one: a gigabyte upload then costs half the CPU."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Mapping[str, Any]]:
+    """The exit code, and the report as far as the run came."""
+    from scenarios.lanes import LaneError
+    from scenarios.runner import Plan, Run
+
+    # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
+    task = asyncio.current_task()
+    interrupted = []
+
+    def stop() -> None:
+        interrupted.append(True)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+    declared = _balancer_file(options["balancer_file"])
+    _refuse_unwritable(options)
+    run_dir = _run_dir(options["run_dir"])
+    selected = _selected(options)
+    progress.plan([item.id for item in selected])
+    demands = _demands(options, declared, progress.say)
+    lanes, kind, versions, binary = _lanes(options, declared, run_dir, demands)
+    progress.say(
+        f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
+        + (f"; {_forecast(options)}" if options["lb"] else "")
+    )
+
+    def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
+        progress.results(results)
+        _write(options, document)
+
+    plan = Plan(
+        checks=selected,
+        facts=_facts(options, declared, kind, demands),
+        seed=options["seed"],
+        run_dir=run_dir,
+        versions=versions,
+        binary=binary,
+        mode=None if options["lb"] else ("custom" if options["config"] else options["mode"] or "recommended"),
+        reproduce=shlex.join(["mocknode", *sys.argv[1:]]),
+        notes=(),
+        say=progress.say,
+        report=report,
+    )
+    run = Run(plan, lanes)
+    try:
+        return await run.run(), run.document
+    except LaneError as exc:
+        click.echo(f"mocknode: {exc}", err=True)
+        if not run.labs and options["run_dir"] is None:
+            shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was met, so there is nothing to judge again.
+        return EXIT_ENVIRONMENT, run.document if run.results else {}
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        return EXIT_INTERRUPTED, run.document
+
+
+def _forecast(options: Mapping[str, Any]) -> str:
+    return (
+        "one balancer for all checks: about 4 minutes"
+        if options["quick"]
+        else "one balancer for all checks: about 10 minutes"
+    )
+
+
+def _balancer_file(path: Path | None) -> "BalancerFile | None":
+    if path is None:
+        return None
+    from scenarios import balancers
+    from scenarios.balancer_file import BalancerFileError, load
+    from scenarios.catalogue import CHECKS
+
+    try:
+        return load(path, frozenset(CHECKS), balancers.kinds_with_fixes())
+    except BalancerFileError as exc:
+        _usage(str(exc))
+
+
+def _usage(message: str) -> NoReturn:
+    raise click.UsageError(message)
+
+
+def _run_dir(given: Path | None) -> Path:
+    if given is None:
+        return Path(tempfile.mkdtemp(prefix="mocknode-check-"))
+    if given.exists() and any(given.iterdir()):
+        _usage(f"--run-dir {given} is not empty; give a new directory")
+    given.mkdir(parents=True, exist_ok=True)
+    return given.absolute()
+
+
+def _selected(options: Mapping[str, Any]) -> "tuple[Check, ...]":
+    """Checks by --only and --profile, in the order of the catalogue."""
+    import difflib
+
+    from scenarios.catalogue import CHECKS
+
+    profiles = options["profiles"].split(",") if options["profiles"] else list(PROFILES)
+    for name in profiles:
+        if name in LATER_PROFILES:
+            _usage(f"profile {name!r} is not built yet; profiles are {', '.join(PROFILES)}")
+        if name not in PROFILES:
+            _usage(f"unknown profile {name!r}; profiles are {', '.join(PROFILES)}")
+    ids = [name.strip().upper() for name in options["only"].split(",")] if options["only"] else list(CHECKS)
+    for name in ids:
+        if name not in CHECKS:
+            close = difflib.get_close_matches(name, CHECKS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            _usage(f"unknown check {name!r}{hint}; checks are {', '.join(CHECKS)}")
+    selected = tuple(item for item in CHECKS.values() if item.id in ids and item.profile in profiles)
+    if not selected:
+        _usage(f"none of {', '.join(ids)} belongs to profile {', '.join(profiles)}")
+    return selected
+
+
+def _demands(options: Mapping[str, Any], declared: "BalancerFile | None", say: Any) -> "Demands":
+    from scenarios.lanes import Demands
+
+    limit = options["max_upload"] or (declared.upload_limit if declared else None) or NO_LIMIT
+    return Demands(
+        tier="quick" if options["quick"] else "full",
+        patience_s=options["patience"],
+        max_upload=limit,
+        public_name=_public_name(options, declared),
+        seed=options["seed"],
+        say=say,
+    )
+
+
+def _public_name(options: Mapping[str, Any], declared: "BalancerFile | None") -> str:
+    """The name that users ask for. An address is none: nodes and balancer may share it, and then nothing could be told."""
+    url = options["lb"] or (declared.url if declared else None) or ""
+    host = urlsplit(url).hostname or ""
+    named = host and host != "localhost" and not host.replace(".", "").isdigit() and ":" not in host
+    return options["public_name"] or options["host"] or (host if named else NO_PUBLIC_NAME)
+
+
+def _facts(options: Mapping[str, Any], declared: "BalancerFile | None", kind: str | None, demands: "Demands") -> Any:
+    from scenarios.judging import Facts
+
+    accepted = declared.accept if declared else ()
+    return Facts(
+        nodes=(),
+        tier=demands.tier,
+        patience_s=demands.patience_s,
+        max_upload=demands.max_upload,
+        public_name=demands.public_name,
+        kind=kind,
+        layer=declared.layer if declared else "l7",
+        all_drained=declared.all_drained if declared else None,
+        acceptances=tuple((a.id, a.because, a.until.isoformat()) for a in accepted),
+        core_only=options["core"],
+    )
+
+
+def _lanes(
+    options: Mapping[str, Any], declared: "BalancerFile | None", run_dir: Path, demands: "Demands"
+) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
+    """Where the lanes come from, the balancer's kind if known, versions, and its program."""
+    from scenarios.lanes import GivenLanes
+
+    versions = {"mocknode": mocknode.__version__, "python": sys.version.split()[0]}
+    if options["with_"]:
+        return _own_lanes(options, run_dir, demands, versions)
+    for name in ("mode", "config", "binary", "shipped_interval"):
+        if options[name]:
+            _usage(f"--{name.replace('_', '-')} goes with --with; the balancer at --lb is run by its owner")
+    url = options["lb"] or (declared.url if declared else None)
+    if url is None:
+        _usage("give --lb URL, or `url` in the balancer file")
+    token_file = options["control_token_file"]
+    lanes = GivenLanes(
+        front=_front(url, options),
+        control_url=options["control"] or DEFAULT_CONTROL,
+        control_token=_read(token_file).strip() if token_file else None,
+        control_ca=str(options["control_ca"]) if options["control_ca"] else None,
+        run_dir=run_dir,
+        demands=demands,
+    )
+    return lanes, declared.kind if declared else None, versions, None
+
+
+def _own_lanes(
+    options: Mapping[str, Any], run_dir: Path, demands: "Demands", versions: dict[str, str]
+) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
+    from scenarios import balancers
+    from scenarios.lanes import LaneError, OwnLanes
+
+    for name in ("lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca"):
+        if options[name]:
+            _usage(f"--{name.replace('_', '-')} goes with --lb; with --with everything is started for you")
+    kind, mode = options["with_"], options["mode"] or "recommended"
+    try:
+        if mode not in balancers.MODES(kind):
+            _usage(f"{kind} has no mode {mode!r}; its modes are {', '.join(balancers.MODES(kind))}")
+    except balancers.UnknownBalancerError as exc:
+        _usage(str(exc))
+    try:
+        binary = balancers.find(kind, options["binary"])
+    except balancers.BalancerError as exc:
+        raise LaneError(str(exc)) from exc
+    versions[kind] = binary.version
+    template = _read(options["config"]) if options["config"] else None
+    if template is not None and "${FRONT" not in template:
+        _usage(
+            f"--config {options['config']} does not listen on ${{FRONT}} (or ${{FRONT_HOST}}:${{FRONT_PORT}}), so nobody would "
+            "find it; a finished configuration is run by its owner and checked with --lb URL"
+        )
+    lanes = OwnLanes(
+        kind=kind,
+        mode=mode,
+        binary=binary,
+        template=template,
+        shipped_interval=options["shipped_interval"],
+        run_dir=run_dir,
+        demands=demands,
+    )
+    return lanes, kind, versions, str(binary.path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        _usage(f"{path} cannot be read: {exc}")
+
+
+def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
+    from scenarios.traffic import FrontDoor
+
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        if not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError("a front door is scheme, host and port, without a path")
+    except (KeyError, ValueError) as exc:
+        reason = f"unknown scheme {exc}" if isinstance(exc, KeyError) else str(exc)
+        _usage(f"--lb {url!r}: {reason}; write http://HOST:PORT or https://HOST:PORT")
+    connect = None
+    if options["resolve"]:
+        host, _, rest = options["resolve"].partition(":")
+        number, _, connect = rest.partition(":")
+        if not connect or host != parts.hostname or number != str(port):
+            _usage(f"--resolve {options['resolve']!r}: write {parts.hostname}:{port}:ADDR, the host and port of --lb")
+    return FrontDoor(
+        scheme="https" if parts.scheme == "https" else "http",
+        host=parts.hostname,
+        port=port,
+        connect_host=connect,
+        host_header=options["host"],
+        ca=str(options["ca"]) if options["ca"] else None,
+        insecure=options["insecure"],
+    )
+
+
+def _files(options: Mapping[str, Any]) -> dict[str, Path]:
+    names = {"json": "json_", "html": "html", "junit": "junit", "markdown": "markdown"}
+    return {name: options[key] for name, key in names.items() if options[key] is not None}
+
+
+def _refuse_unwritable(options: Mapping[str, Any]) -> None:
+    """Before minutes of work: a report that cannot be written is a mistake in the command line."""
+    for name, path in _files(options).items():
+        try:
+            with path.open("a"):
+                pass
+        except OSError as exc:
+            _usage(
+                f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
+            )
+
+
+def _write(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    from scenarios.report import write
+
+    if files := _files(options):
+        write(document, **files)
+
+
+def _show(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+    show(document, [str(path) for path in _files(options).values()])
+
+
+def show(document: Mapping[str, Any], files: Sequence[str]) -> None:
+    """The first screen on standard output, as wide and as colourful as that can show."""
+    from scenarios.report import terminal
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    click.echo(
+        terminal.render(document, colour=colour, unicode=encoding.startswith("utf"), files=files),
+        nl=False,
+        color=colour,
+    )

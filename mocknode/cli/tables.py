@@ -1,0 +1,66 @@
+"""Tables of nodes and faults for people."""
+
+import io
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+UNBOUNDED: Final = 500
+"""Width where standard output is no terminal: programs read lines, and nothing of ours is longer."""
+
+
+def node_table(nodes: Iterable[Mapping[str, Any]]) -> str:
+    """One line a node."""
+    rows = [
+        [
+            node["name"],
+            node["state"] + (f" ({node['how']})" if node["how"] else ""),
+            " ".join(url for url in (node["http"], node["https"]) if url),
+            " ".join(fault["kind"] for fault in node["faults"]) or "-",
+            *_counts(node["counters"]),
+        ]
+        for node in nodes
+    ]
+    return render(["node", "state", "address", "faults", "pings", "requests", "uploads"], rows)
+
+
+def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """One line a fault, given with the name of its node."""
+    rows = [
+        [
+            node,
+            fault["id"],
+            fault["kind"],
+            " ".join(f"--{name} {value}" for name, value in fault["options"].items()) or "-",
+            fault["on"],
+            " ".join(f"--{name} {fault[name]}" for name in ("first", "every", "after", "ttl", "attempt") if fault[name])
+            or "-",
+        ]
+        for node, fault in faults
+    ]
+    return render(["node", "id", "fault", "options", "on", "when"], rows)
+
+
+def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as text that ends with a line end."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(table, highlight=False, markup=False)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _counts(counters: Mapping[str, Any] | None) -> list[str]:
+    if counters is None:
+        return ["-", "-", "-"]
+    return [str(counters[name]) for name in ("pings", "requests", "uploads_in_flight")]

@@ -1,0 +1,213 @@
+"""`up`: start a cluster and keep it until a signal, or the end of the parent, ends it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from mocknode.cli.errors import INTERRUPTED, EnvironmentFailureError, UsageError, Whole
+from mocknode.cluster.certificates import CertificateError
+from mocknode.cluster.controller import StartError
+from mocknode.cluster.ports import PortCollisionError, PortError
+from mocknode.cluster.running import Cluster, RunDirectoryError
+from mocknode.cluster.settings import (
+    NODES_LIMIT,
+    ClusterSettings,
+    NodeSettings,
+    SettingsError,
+    is_loopback,
+    numbered_nodes,
+    parse_node,
+    read_token,
+)
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+_PORT = Whole(0, 65535)
+_PARENT_POLL_S: Final = 0.5
+"""Where the kernel cannot tell when a process ends."""
+
+
+def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        raise UsageError(f"{parameter.opts[0]} {value}: {_LATER[parameter.opts[0]]}")
+
+
+_LATER: Final = {
+    "--tentacle-port": "nodes have no Tentacle listener yet; leave the flag out",
+    "--balancer": "`up` starts nodes only; print a configuration with `mocknode balancer config NAME` and start it yourself",
+}
+
+
+@click.command()
+@click.option("--nodes", type=Whole(1, NODES_LIMIT), default=3, show_default=True, help="How many nodes.")
+@click.option(
+    "--http-port", type=_PORT, default=8081, show_default=True, help="First node's HTTP port; 0 picks free ones."
+)
+@click.option("--https-port", type=_PORT, help="First node's HTTPS port; 0 picks free ones. Default: no HTTPS.")
+@click.option(
+    "--control-port", type=_PORT, default=8090, show_default=True, help="Port of the control API; 0 picks one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that everything is bound to.")
+@click.option(
+    "--node",
+    "named",
+    multiple=True,
+    metavar="NAME=HOST:PORT[,https=HOST:PORT][,advertise=HOST]",
+    help="A node with a name and an address of its own; instead of --nodes. May be given several times.",
+)
+@click.option("--run-dir", type=_DIRECTORY, help="Directory for journal, logs and store. Default: a fresh one.")
+@click.option(
+    "--store", metavar="URL", help="SQLAlchemy URL of the shared store. Default: SQLite in the run directory."
+)
+@click.option("--api-key", metavar="API-...", help="Key that the nodes accept. Default: a fresh one.")
+@click.option(
+    "--identity-dir", type=_DIRECTORY, help="Where the certificate authority is kept. Default: the state directory."
+)
+@click.option("--certificate", type=_FILE, help="PEM certificate for HTTPS. Default: one of the cluster's authority.")
+@click.option("--key", type=_FILE, help="PEM key of --certificate.")
+@click.option("--keep-packages", is_flag=True, help="Keep uploaded bytes, so that packages can be downloaded.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of everything random in the nodes.")
+@click.option("--control-token-file", type=_FILE, help="File with the token that the control API demands.")
+@click.option("--insecure-control", is_flag=True, help="Serve the control API without TLS beyond loopback.")
+@click.option("--with-parent", is_flag=True, help="End when the process that started this one ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready, nothing else.")
+@click.option("--tentacle-port", hidden=True, callback=_later, expose_value=False)
+@click.option("--balancer", hidden=True, callback=_later, expose_value=False)
+@click.pass_context
+def up(ctx: click.Context, /, with_parent: bool, as_json: bool, **flags: Any) -> None:
+    """Start a cluster of mock nodes; Ctrl-C ends it."""
+    # Both before anything slow, so that a parent that dies while we start is not missed.
+    parent = os.getppid() if with_parent else None
+    try:
+        settings = _settings(ctx, flags)
+        ctx.exit(asyncio.run(_run(settings, parent, as_json)))
+    except (SettingsError, CertificateError, PortCollisionError) as exc:
+        raise UsageError(str(exc)) from exc
+    except (PortError, RunDirectoryError, StartError) as exc:
+        raise EnvironmentFailureError(str(exc)) from exc
+
+
+def _settings(ctx: click.Context, flags: dict[str, Any]) -> ClusterSettings:
+    host, token_file = flags["host"], flags["control_token_file"]
+    return ClusterSettings(
+        nodes=_nodes(ctx, flags),
+        host=host,
+        control_port=flags["control_port"],
+        run_dir=(flags["run_dir"] or Path(tempfile.gettempdir()) / f"mocknode-{secrets.token_hex(4)}").resolve(),
+        identity_dir=(flags["identity_dir"] or _state_dir() / "identity").resolve(),
+        store=flags["store"],
+        api_key=flags["api_key"],
+        certificate=flags["certificate"],
+        key=flags["key"],
+        token=read_token(token_file) if token_file else None,
+        control_tls=not is_loopback(host) and not flags["insecure_control"],
+        keep_packages=flags["keep_packages"],
+        seed=flags["seed"],
+    )
+
+
+def _nodes(ctx: click.Context, flags: dict[str, Any]) -> tuple[NodeSettings, ...]:
+    if not flags["named"]:
+        return numbered_nodes(
+            flags["nodes"], host=flags["host"], http_port=flags["http_port"], https_port=flags["https_port"]
+        )
+    for name in ("nodes", "http_port", "https_port"):
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT and flags[name] is not None:
+            raise SettingsError(
+                f"--{name.replace('_', '-')} and --node exclude each other: every --node has its own address"
+            )
+    return tuple(parse_node(text) for text in flags["named"])
+
+
+def _state_dir() -> Path:
+    """The user's state directory (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mocknode"
+
+
+async def _run(settings: ClusterSettings, parent: int | None, as_json: bool) -> int:
+    """Run until told to end; the exit code."""
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    _on_signals(ended)
+    watching = asyncio.create_task(_watch_parent(parent, ended)) if parent else None
+    cluster = Cluster(settings)
+    starting = asyncio.create_task(cluster.start())
+    try:
+        first: list[asyncio.Future[Any]] = [starting, ended]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            # Told to end while it starts: it takes back what it has done so far.
+            starting.cancel()
+        await starting
+        click.echo(json.dumps(cluster.document()) if as_json else _first_screen(cluster))
+        return await ended
+    except asyncio.CancelledError:
+        return await ended
+    finally:
+        await cluster.stop()
+        if watching is not None:
+            watching.cancel()
+
+
+def _on_signals(ended: "asyncio.Future[int]") -> None:
+    loop = asyncio.get_running_loop()
+
+    def end(code: int) -> None:
+        if ended.done():
+            # The watchdog kills what is left as soon as we are gone.
+            os._exit(INTERRUPTED)
+        ended.set_result(code)
+
+    loop.add_signal_handler(signal.SIGINT, end, INTERRUPTED)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, 0)
+
+
+async def _watch_parent(parent: int, ended: "asyncio.Future[int]") -> None:
+    """End when the parent has; an orphan's parent is another process."""
+    gone = asyncio.Event()
+    with contextlib.ExitStack() as stack:
+        if hasattr(os, "pidfd_open") and os.getppid() == parent:
+            with contextlib.suppress(ProcessLookupError):
+                handle = os.pidfd_open(parent)
+                stack.callback(os.close, handle)
+                asyncio.get_running_loop().add_reader(handle, gone.set)
+                stack.callback(asyncio.get_running_loop().remove_reader, handle)
+        while os.getppid() == parent and not gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), _PARENT_POLL_S)
+    if not ended.done():
+        ended.set_result(0)
+
+
+def _first_screen(cluster: Cluster) -> str:
+    """What a person needs next."""
+    document = cluster.document()
+    lines = [f"{'node':10} {'HTTP':32} HTTPS"]
+    lines += [f"{node['name']:10} {node['http']:32} {node['https'] or '-'}" for node in document["nodes"]]
+    first = document["nodes"][0]["http"]
+    lines += [
+        "",
+        f"control    {document['control']}",
+        f"API key    {document['api_key']}",
+        f"run dir    {document['run_dir']}",
+        *([f"authority  {cluster.settings.identity_dir / 'ca.pem'}"] if cluster.ca_pem else []),
+        "",
+        f"try it     curl -i {first}/api/octopusservernodes/ping",
+        f"           mocknode drain {document['nodes'][0]['name']}" + _control_flag(document["control"]),
+        "           Ctrl-C ends it",
+    ]
+    return "\n".join(lines)
+
+
+def _control_flag(control: str) -> str:
+    from mocknode.cli.connection import DEFAULT_CONTROL
+
+    return "" if control == DEFAULT_CONTROL else f" --control {control}"

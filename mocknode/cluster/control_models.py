@@ -1,0 +1,153 @@
+"""Bodies of the control API, as pydantic models: what requests must look like, and what OpenAPI says of the answers."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STATE_WORDS = "`online`, `draining`, `starting` or `offline`"
+TRIGGER_WORDS = "Duration `5s`, count `3 pings`, share `30% of an upload` or bytes `64KiB`; null is now."
+
+
+class _Body(BaseModel):
+    """A request body: unknown keys are refused, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StateRequest(_Body):
+    """A node's new state."""
+
+    state: str = Field(description=f"{STATE_WORDS}.")
+    how: str | None = Field(
+        None, description="For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage."
+    )
+    after: str | None = Field(None, description=TRIGGER_WORDS)
+
+
+class FaultRequest(_Body):
+    """A fault to set."""
+
+    kind: str = Field(description="Name of a fault, such as `status`, `latency`, `hang`, `reset`.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The kind's own options; values in human units.")
+    on: str = Field("all", description="Which requests: `ping`, `api` or `all`.")
+    first: int | None = Field(None, description="Act on this many requests, then end.")
+    every: int | None = Field(None, description="Act on each k-th matching request only.")
+    after: str | None = Field(None, description=TRIGGER_WORDS)
+    ttl: str | None = Field(None, description="Duration after which it ends by itself.")
+    attempt: str | None = Field(None, description="Act on the request with this `X-Mocknode-Attempt` only.")
+
+
+class LeaseRequest(_Body):
+    """Somebody who wants the cluster to itself."""
+
+    holder: str = Field(max_length=200, description="Who, in words for those who are refused meanwhile.")
+
+
+class LeaseDocument(BaseModel):
+    """A lease that was given."""
+
+    lease: str = Field(description="To be sent as `X-Mocknode-Lease` with every change.")
+    seconds: float = Field(description="It runs out after this long without being renewed.")
+
+
+class HolderDocument(BaseModel):
+    """Who holds the cluster."""
+
+    holder: str | None = Field(description="Null: nobody.")
+
+
+class FaultDocument(FaultRequest):
+    """A fault that is set."""
+
+    id: str = Field(description="Unique in the cluster, such as `f1`.")
+
+
+class NodeDocument(BaseModel):
+    """A node."""
+
+    name: str
+    http: str | None = Field(description="Advertised URL.")
+    https: str | None = Field(description="Advertised URL; null without an HTTPS listener.")
+    tentacle: None = Field(description="Nodes have no Tentacle listener yet.")
+    state: str = Field(description=f"{STATE_WORDS}.")
+    how: str | None = Field(description="In which way it is offline.")
+    cause: str = Field(description="`command`, `trigger`, `api`, `reset`, or how it died.")
+    boot: int = Field(description="How often it was started.")
+    pid: int | None
+    alive: bool = Field(description="It has a process; a frozen one counts.")
+    faults: list[FaultDocument]
+    counters: dict[str, Any] | None = Field(description="Null while its process is dead or stopped.")
+    pending: list[Any] = Field(description="State changes that wait for their trigger.")
+
+
+class NodesDocument(BaseModel):
+    """Every node."""
+
+    nodes: list[NodeDocument]
+
+
+class FaultsDocument(BaseModel):
+    """The faults of one node, in the order they were set."""
+
+    faults: list[FaultDocument]
+
+
+class HealthDocument(BaseModel):
+    """Who answers here."""
+
+    product: Literal["mocknode"]
+    version: str
+    control_api: Literal[1]
+    run_id: str = Field(description="Changes whenever the controller is started.")
+    monotonic_ns: int = Field(description="Clock of the nodes' host, the one that journals use.")
+
+
+class ClusterDocument(BaseModel):
+    """What a client needs to use the cluster."""
+
+    name: str
+    version: str
+    control_api: Literal[1]
+    api_key: str = Field(description="Key that the nodes accept.")
+    run_dir: str
+    ca_pem: str | None = Field(description="PEM of the cluster's authority; null without HTTPS of its own.")
+    nodes: list[NodeDocument]
+
+
+class JournalDocument(BaseModel):
+    """A page of the journal."""
+
+    records: list[dict[str, Any]] = Field(description="In the order each node wrote them; phases are not merged.")
+    cursor: str = Field(description="Opaque; pass it to go on after the last record.")
+    monotonic_ns: int
+    more: bool = Field(description="More is there already.")
+
+
+class LedgerEntry(BaseModel):
+    """What the nodes saw of one attempt. What its client was told is not known here."""
+
+    attempt: str
+    requests: int = Field(description="Times any of it reached a node.")
+    deliveries: int = Field(description="Times its body arrived whole.")
+    nodes: list[str]
+    digests: list[str] = Field(description="Distinct SHA-1 of the file in whole bodies.")
+    statuses: list[int] = Field(description="Answers, in order.")
+
+
+class LedgerDocument(BaseModel):
+    """The nodes' side of the ledger."""
+
+    attempts: list[LedgerEntry]
+    next: int | None = Field(description="Value of `from` for the next page; null at the end.")
+    dropped: int = Field(description="Journal entries that nodes dropped; then this ledger is incomplete.")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem document."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="One sentence that names what was got and what is allowed.")
+    got: Any = None
+    allowed: list[str] | None = None

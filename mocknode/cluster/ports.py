@@ -1,0 +1,174 @@
+"""Ports of a cluster: planned before anything starts, then held while nodes come and go.
+
+A node opens its own listeners. Beside them the cluster keeps each port bound with SO_REUSEPORT and not listening, so that
+nobody takes the port of a crashed node and connections to it are refused, as they are by a dead host's kernel. Linux lets
+only processes of the same user bind such a port again.
+
+Picked ports lie outside the ephemeral range: a port inside it may become the local end of somebody's outgoing connection
+while its node is down.
+"""
+
+import contextlib
+import errno
+import random
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_EPHEMERAL_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_IANA_EPHEMERAL: Final = (49152, 65535)
+"""RFC 6335 section 6; what macOS and Windows use."""
+_LOWEST_PICK: Final = 10240
+"""Well-known services of developer machines live below."""
+_PICK_ATTEMPTS: Final = 200
+"""On a machine where so many picks in a row are taken, something else is wrong."""
+
+
+class PortError(Exception):
+    """A port cannot be used; the message names the flag, the port and what is allowed."""
+
+
+class PortCollisionError(PortError):
+    """Two flags name one port: a usage error, whatever the machine looks like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A port somebody asked for.
+
+    Attributes:
+        flag: Where it was asked for, such as `--http-port` or `--node node-2`.
+        use: What it is for, such as `HTTP port of node-2`.
+        host: Address it is bound to.
+        port: 0 leaves the choice to us.
+    """
+
+    flag: str
+    use: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A port that is ours, with the socket that keeps it so."""
+
+    wanted: Wanted
+    port: int
+    socket: socket.socket
+
+    def release(self) -> None:
+        """Let go of the port."""
+        self.socket.close()
+
+
+def ephemeral_range() -> tuple[int, int]:
+    """First and last port that the kernel gives to outgoing connections."""
+    try:
+        low, high = _EPHEMERAL_RANGE.read_text().split()
+    except OSError:
+        return _IANA_EPHEMERAL
+    return int(low), int(high)
+
+
+def hold(wanted: Sequence[Wanted]) -> list[Held]:
+    """Hold every wanted port, picking free ones where 0 was asked for; in the order asked for.
+
+    Raises:
+        PortCollisionError: two of them are the same port on the same address.
+        PortError: a port is in use or cannot be bound.
+    """
+    _refuse_collisions(wanted)
+    held: dict[Wanted, Held] = {}
+    with contextlib.ExitStack() as undo:
+        # Named ports first, so that no pick takes one of them.
+        for want in sorted(wanted, key=lambda w: w.port == 0):
+            held[want] = _hold_named(want) if want.port else _hold_picked(want)
+            undo.callback(held[want].release)
+        undo.pop_all()
+    return [held[want] for want in wanted]
+
+
+def _bind(host: str, port: int, *options: int) -> socket.socket:
+    """A bound TCP socket that does not listen, with these options of SOL_SOCKET switched on."""
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, proto)
+    try:
+        for option in options:
+            sock.setsockopt(socket.SOL_SOCKET, option, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _take(host: str, port: int) -> socket.socket:
+    """The socket that keeps a port for our nodes.
+
+    Raises:
+        OSError: EADDRINUSE when another program has the port, whether or not it would share it.
+    """
+    # Without SO_REUSEADDR a port whose last connections are in TIME_WAIT counts as taken; with SO_REUSEPORT one that
+    # another program of this user shares counts as free.
+    _bind(host, port, socket.SO_REUSEADDR).close()
+    try:
+        # Without SO_REUSEADDR here, so that the line above finds the port taken while its node is down.
+        return _bind(host, port, socket.SO_REUSEPORT)
+    except OSError:
+        # What is in TIME_WAIT is somebody else's, who did not set SO_REUSEPORT.
+        return _bind(host, port, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
+
+
+def _refuse_collisions(wanted: Iterable[Wanted]) -> None:
+    seen: dict[tuple[str, int], Wanted] = {}
+    for want in wanted:
+        if want.port == 0:
+            continue
+        if not 0 < want.port < 65536:
+            raise PortCollisionError(
+                f"{want.flag}: the {want.use} would be {want.port}; allowed are 1 to 65535, or 0 to pick"
+            )
+        other = seen.setdefault((want.host, want.port), want)
+        if other is not want:
+            raise PortCollisionError(
+                f"{other.flag} and {want.flag} collide: {want.host}:{want.port} would be the {other.use} and the {want.use}; "
+                "give one of them another port, or 0 to pick a free one"
+            )
+
+
+def _hold_named(want: Wanted) -> Held:
+    try:
+        return Held(wanted=want, port=want.port, socket=_take(want.host, want.port))
+    except OSError as exc:
+        raise PortError(f"{want.flag}: {_reason(want, exc)}") from exc
+
+
+def _hold_picked(want: Wanted) -> Held:
+    low, high = ephemeral_range()
+    candidates = [*range(_LOWEST_PICK, low), *range(high + 1, 65536)] or range(_LOWEST_PICK, 65536)
+    # Not seeded: two clusters started at once must not pick alike.
+    chooser = random.SystemRandom()
+    for _ in range(_PICK_ATTEMPTS):
+        port = chooser.choice(candidates)
+        try:
+            return Held(wanted=want, port=port, socket=_take(want.host, port))
+        except OSError as exc:
+            if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise PortError(f"{want.flag}: {_reason(want, exc)}") from exc
+    raise PortError(f"{want.flag}: no free port found on {want.host} for the {want.use} after {_PICK_ATTEMPTS} tries")
+
+
+def _reason(want: Wanted, exc: OSError) -> str:
+    where = f"{want.host}:{want.port} ({want.use})"
+    if exc.errno == errno.EADDRINUSE:
+        return f"{where} is in use by another program; stop it, give another port, or 0 to pick free ones"
+    if exc.errno == errno.EACCES:
+        return f"{where} needs privileges this user lacks; ports from 1024 on are allowed"
+    if exc.errno == errno.EADDRNOTAVAIL or isinstance(exc, socket.gaierror):
+        return (
+            f"{want.host} is no address of this machine; allowed are its own addresses, such as 127.0.0.1 and 127.0.0.2"
+        )
+    return f"{where} cannot be bound: {exc.strerror or exc}"

@@ -1,0 +1,79 @@
+"""What the agent tells a node at its start: the first line on the control channel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from mocknode.node.faults.spec import FaultSpec, parse_fault
+from mocknode.node.lifecycle import ONLINE, Condition, parse_condition
+from mocknode.node.refusals import RefusedError
+from mocknode.node.web import DEFAULT_WEB, WebSettings, parse_web
+
+# Kestrel's keep-alive; uvicorn's 5 s loses about one POST in 180 through HAProxy, Envoy and nginx.
+KEEP_ALIVE_S: Final = 130
+
+
+class ConfigError(RefusedError):
+    """The configuration cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """One node, from its first connection on.
+
+    Attributes:
+        boot: Counts the starts of this node in one run, from 1.
+        http_port, https_port: None for no such listener, 0 for any free port.
+        certificate, key: PEM files for HTTPS.
+        nodes: Names of all nodes of the cluster.
+        web: Of the REST API.
+    """
+
+    name: str
+    boot: int = 1
+    version: str = "2026.2.1"
+    seed: int = 1
+    host: str = "127.0.0.1"
+    http_port: int | None = None
+    https_port: int | None = None
+    certificate: str | None = None
+    key: str | None = None
+    advertise: str = "127.0.0.1"
+    run_dir: Path
+    store: str
+    api_key: str
+    keep_packages: bool = False
+    keep_alive_s: int = KEEP_ALIVE_S
+    head_ping: bool = True
+    installation_id: str = "00000000-0000-0000-0000-000000000000"
+    nodes: tuple[str, ...] = ()
+    web: WebSettings = DEFAULT_WEB
+    state: Condition = ONLINE
+    faults: tuple[FaultSpec, ...] = ()
+
+
+def parse_config(document: Mapping[str, Any]) -> NodeConfig:
+    """The configuration in a `{"config": {...}}` object.
+
+    Raises:
+        RefusedError: naming the key, what was got and what is allowed.
+    """
+    known = [item.name for item in fields(NodeConfig)]
+    for key in document:
+        if key not in known:
+            raise ConfigError(f"config: unknown key {key!r}, allowed: {', '.join(known)}", got=key, allowed=known)
+    values = dict(document)
+    for key in ("name", "run_dir", "store", "api_key"):
+        if not isinstance(values.get(key), str):
+            raise ConfigError(
+                f"config: {key} is {values.get(key)!r}, allowed: text", got=values.get(key), allowed=["text"]
+            )
+    if values.get("https_port") is not None and not (values.get("certificate") and values.get("key")):
+        raise ConfigError("config: https_port needs certificate and key, got none", allowed=["paths of PEM files"])
+    values["run_dir"] = Path(values["run_dir"])
+    values["web"] = parse_web(values.get("web") or {})
+    values["nodes"] = tuple(values.get("nodes") or (values["name"],))
+    state = values.pop("state", None) or {"state": "online"}
+    faults = tuple(parse_fault(fault) for fault in values.pop("faults", None) or ())
+    return NodeConfig(**values, state=parse_condition(state["state"], state.get("how")), faults=faults)

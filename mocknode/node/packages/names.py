@@ -1,0 +1,66 @@
+"""Package id, version and extension from a file name.
+
+The rule is the server's: strip the extension, then the shortest id whose rest is a version. Source: `PackageIdentityParser.cs`
+of OctopusDeploy/OctopusClients and `package_service.go` of go-octopusdeploy, with their test examples and quirks.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+EXTENSIONS: Final = (
+    ".tar.gz", ".tar.bz2", ".tar.bz", ".tar.Z",
+    ".nupkg", ".zip", ".jar", ".war", ".ear", ".rar", ".tar", ".tgz", ".tbz2", ".tbz",
+)  # fmt: skip
+"""What the feed takes, longest first. Source: the vendor's page on packaging applications."""
+
+# The longest name that the file systems under a real feed can store.
+FILE_NAME_CHARS_MAX: Final = 255
+
+# The published pattern lets `_` be both separator and letter, which backtracks without end; this is the same language.
+_ID: Final = re.compile(r"\w+(?:[.-]\w+)*")
+_VERSION: Final = re.compile(
+    r"\d+(\.\d+){0,3}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?", re.ASCII
+)
+
+
+class FileNameError(ValueError):
+    """A file name that is no package's; the message is the server's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageName:
+    """What a file name says."""
+
+    package_id: str
+    version: str
+    extension: str
+
+
+def bare_name(file_name: str) -> str:
+    """The name without the directories that some clients send along."""
+    return re.split(r"[/\\]", file_name)[-1]
+
+
+def parse_file_name(file_name: str) -> PackageName:
+    """The parts of a bare file name.
+
+    Raises:
+        FileNameError: naming what was got and what is allowed.
+    """
+    if len(file_name) > FILE_NAME_CHARS_MAX:
+        raise FileNameError(f"Package Name is too long: {len(file_name)} characters, allowed: {FILE_NAME_CHARS_MAX}")
+    lower = file_name.lower()
+    extension = next((ext for ext in EXTENSIONS if lower.endswith(ext.lower())), None)
+    if extension is None:
+        raise FileNameError(
+            f"The uploaded file isn't in a supported package format: got {file_name!r}, allowed: {', '.join(EXTENSIONS)}"
+        )
+    stem, written = file_name[: -len(extension)], file_name[-len(extension) :]
+    for at, char in enumerate(stem):
+        if char == "." and _VERSION.fullmatch(stem, at + 1) and _ID.fullmatch(stem, 0, at):
+            return PackageName(stem[:at], stem[at + 1 :], written)
+    raise FileNameError(
+        f"The uploaded file isn't in a supported package format: {file_name!r} has no package id and version, "
+        "such as Acme.Web.1.0.0.zip"
+    )

@@ -1,0 +1,190 @@
+"""`/api/{space}/packages`: what the built-in feed holds; list, get, notes, delete, and download where nodes keep bytes."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypedDict
+from urllib.parse import quote
+
+from mocknode.directory import DOWNLOAD, MANAGE_PACKAGES
+from mocknode.node.documents.collections import Collection, paged
+from mocknode.node.documents.packages import (
+    PackageDocument,
+    PackageNotes,
+    PackageNotesList,
+    package_document,
+)
+from mocknode.node.packages.kept import forget, path_of
+from mocknode.node.packages.versions import latest_of_each
+from mocknode.node.problems import invalid, not_found
+from mocknode.node.requests import Call
+from mocknode.node.routing import PAGING, Operation, Query
+from mocknode.store import Package
+
+_READ_BYTES: Final = 256 * 1024
+_PREFIX: Final = "packages-"
+
+
+class Bulk(TypedDict):
+    """Packages to be deleted."""
+
+    Ids: list[str]
+
+
+async def list_packages(call: Call) -> None:
+    """A page of packages, newest first; `filter` and `latest` leave one of each id, its highest version."""
+    wanted, text = call.query("nuGetPackageId"), call.query("filter")
+    latest = call.flag("latest")
+    if wanted and text:
+        raise invalid("nuGetPackageId and filter: got both, allowed: one of them")
+    packages: Sequence[Package] = await call.stored(call.node.store.packages, call.space)
+    if wanted:
+        packages = [p for p in packages if p.package_id.lower() == wanted.lower()]
+    if text:
+        packages = [p for p in packages if text.lower() in p.package_id.lower()]
+    if text or latest:
+        packages = latest_of_each(packages)
+    feed = await call.node.spaces.built_in_feed(call)
+    await call.answer(200, paged(call, "PackageFromBuiltInFeed", packages, lambda p: package_document(p, feed)))
+
+
+async def one_package(call: Call) -> None:
+    """One package, by its id with or without `packages-`."""
+    package = await _find(call, call.params["id"])
+    if package is None:
+        raise not_found(call.params["id"])
+    await call.answer(200, package_document(package, await call.node.spaces.built_in_feed(call)))
+
+
+async def delete_package(call: Call) -> None:
+    """Delete a package."""
+    await call.no_body()
+    await call.changes(MANAGE_PACKAGES)
+    package = await _find(call, call.params["id"])
+    if package is None:
+        raise not_found(call.params["id"])
+    await _delete(call, package)
+    await call.answer(200, None)
+
+
+async def delete_bulk(call: Call) -> None:
+    """Delete packages, by ids in the query or the body; unknown ones are not missed."""
+    ids = call.listed("ids")
+    if call.exchange.expects_body and not ids:
+        document = await call.document()
+        found = document.get("Ids", document.get("ids"))
+        if not isinstance(found, list) or not all(isinstance(id_, str) for id_ in found):
+            raise invalid(f"Ids: got {found!r}, allowed: a list of package ids")
+        ids = found
+    else:
+        await call.no_body()
+    if not ids:
+        raise invalid("ids: got nothing, allowed: package ids")
+    await call.changes(MANAGE_PACKAGES)
+    for id_ in ids:
+        package = await _find(call, id_)
+        if package is not None:
+            await _delete(call, package)
+    await call.answer(200, {})
+
+
+async def _delete(call: Call, package: Package) -> None:
+    await call.stored(call.node.store.delete_package, package.space, package.key)
+    await asyncio.to_thread(forget, call.node.config.run_dir, package)
+
+
+async def notes(call: Call) -> None:
+    """Notes of packages: the feed reads none from archives, so each says where it stands."""
+    feed = await call.node.spaces.built_in_feed(call)
+    found: list[PackageNotes] = []
+    for id_ in call.listed("packageIds"):
+        package = await _find(call, id_)
+        name, version = (package.package_id, package.version) if package else (id_.removeprefix(_PREFIX), "")
+        found.append({
+            "FeedId": feed,
+            "PackageId": name,
+            "Version": version,
+            "Notes": {
+                "Notes": None,
+                "Succeeded": package is not None,
+                "FailureReason": None if package else f"Package {id_} was not found.",
+                "DisplayMessage": None if package else f"Package {id_} was not found.",
+                "Published": package.published if package else None,
+            },
+        })  # fmt: skip
+    await call.answer(200, PackageNotesList(Packages=found))
+
+
+async def download(call: Call) -> None:
+    """The bytes of a package; the server documents 400, not 404, where there are none."""
+    call.require(DOWNLOAD)
+    id_ = call.params["id"]
+    package = await _find(call, id_)
+    if package is None:
+        raise invalid(f"{id_} is not in the index")
+    path = path_of(call.node.config.run_dir, package)
+    if path is None:
+        raise invalid(
+            f"{package.file_name} is in the index but its bytes were not kept; start nodes with --keep-packages"
+        )
+    if not path.is_file():
+        raise invalid(f"{package.file_name} is in the index but missing on disk")
+    await _send_file(call, path, package)
+
+
+async def _send_file(call: Call, path: Path, package: Package) -> None:
+    headers = [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", str(package.size).encode()),
+        (b"content-disposition", f"attachment; filename*=UTF-8''{quote(package.file_name, safe='')}".encode()),
+    ]
+    await call.exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+    loop = asyncio.get_running_loop()
+    with await loop.run_in_executor(None, path.open, "rb") as file:
+        left = package.size if call.method == "GET" else 0
+        while left:
+            data = await loop.run_in_executor(None, file.read, min(left, _READ_BYTES))
+            left -= len(data)
+            await call.exchange.send({"type": "http.response.body", "body": data, "more_body": left > 0})
+        if package.size == 0 or call.method == "HEAD":
+            await call.exchange.send({"type": "http.response.body", "body": b""})
+
+
+async def _find(call: Call, id_: str) -> Package | None:
+    return await call.stored(call.node.store.package, call.space, id_.removeprefix(_PREFIX))
+
+
+_LIST: Final = (
+    *PAGING,
+    Query(name="nuGetPackageId", description="Only versions of this package; excludes filter."),
+    Query(name="filter", description="Only the latest version of packages with this in their id."),
+    Query(name="latest", description="Only the latest version of each.", type="boolean"),
+    Query(name="includeNotes", description="Changes nothing: there are no notes.", type="boolean"),
+)
+_IDS: Final = (Query(name="ids", description="Package ids, separated by commas."),)
+_NOTES: Final = (Query(name="packageIds", description="Package ids, separated by commas."),)
+
+operations: Final = [
+    Operation(
+        method="GET", path="/packages", handler=list_packages, scoped=True, answer=Collection[PackageDocument], query=_LIST,
+        errors=(400,),
+    ),
+    Operation(
+        method="DELETE", path="/packages/bulk", handler=delete_bulk, scoped=True, answer=dict[str, str], query=_IDS,
+        errors=(400, 403, 413), body=("application/json", Bulk),
+    ),
+    Operation(
+        method="DELETE", path="/packages/bulk/v1", handler=delete_bulk, scoped=True, answer=dict[str, str], query=_IDS,
+        errors=(400, 403, 413), body=("application/json", Bulk),
+    ),
+    Operation(
+        method="GET", path="/packages/notes", handler=notes, scoped=True, answer=PackageNotesList, query=_NOTES
+    ),
+    Operation(method="GET", path="/packages/{id}", handler=one_package, scoped=True, answer=PackageDocument),
+    Operation(
+        method="DELETE", path="/packages/{id}", handler=delete_package, scoped=True, errors=(403, 413)
+    ),
+    Operation(
+        method="GET", path="/packages/{id}/raw", handler=download, scoped=True, answer=bytes, errors=(400, 403)
+    ),
+]  # fmt: skip

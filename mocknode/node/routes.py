@@ -1,0 +1,34 @@
+"""The one table of routes. To add a resource: a file in `resources/` with its `operations`, and its line here."""
+
+from typing import Final
+
+from mocknode.node.resources import (
+    api_keys,
+    feeds,
+    maintenance,
+    oidc,
+    packages,
+    root,
+    server_nodes,
+    server_status,
+    sessions,
+    spaces,
+    uploads,
+    users,
+)
+from mocknode.node.routing import Operation
+
+OPERATIONS: Final[list[Operation]] = [
+    *root.operations,
+    *spaces.operations,
+    *sessions.operations,
+    *users.operations,
+    *api_keys.operations,
+    *oidc.operations,
+    *server_nodes.operations,
+    *server_status.operations,
+    *maintenance.operations,
+    *feeds.operations,
+    *packages.operations,
+    *uploads.operations,
+]

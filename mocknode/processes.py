@@ -1,0 +1,235 @@
+"""Child processes that never outlive us, whatever ends us.
+
+Contract: every child leads a process group of its own. The child dies with the thread that spawned it (Linux:
+PR_SET_PDEATHSIG), so spawn from the main thread. Its whole group, stopped members and descendants included, is killed
+
+- when the leader exits, so that workers never outlive their master;
+- when `Process.end` or `Process.kill` is called;
+- when this process ends in any way, SIGKILL included: one watchdog process holds the read end of a pipe, knows every
+  group, and kills them all when the pipe reaches its end.
+
+POSIX only. Death signals exist on Linux only; elsewhere the watchdog alone does the work.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_GONE_POLL_S: Final = 0.005
+"""How often a killed group is looked at; the kernel needs well under a millisecond a process."""
+_GONE_LIMIT_S: Final = 5.0
+"""A process in uninterruptible sleep does not die; after this long it is reported instead of waited for."""
+
+_WATCHDOG: Final = Path(__file__).with_name("watchdog.py")
+
+
+class _Watchdog:
+    """The process that kills our groups when we are gone. Started with the first child, one for this process."""
+
+    def __init__(self) -> None:
+        self._pipe: int | None = None
+
+    def pipe(self) -> int:
+        """Where a child announces its group before it runs its program."""
+        if self._pipe is None:
+            self._pipe = self._start()
+        return self._pipe
+
+    def say(self, line: str) -> None:
+        """Send a line, as `watchdog` describes them."""
+        # A line is shorter than PIPE_BUF, so it is written whole. Without a reader somebody killed the watchdog: the
+        # death signal still holds, and there is nothing better to do about it.
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, f"{line}\n".encode())
+
+    def _start(self) -> int:
+        # -I -S: nothing of the user's environment or site-packages is read, and it starts in a tenth of the time.
+        reading, writing = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_WATCHDOG)],
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        os.close(reading)
+        atexit.register(self._stop, process)
+        return writing
+
+    def _stop(self, process: subprocess.Popen[bytes]) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        process.wait()
+
+
+_watchdog: Final = _Watchdog()
+
+
+class Process:
+    """A child and its group; made by `spawn` only.
+
+    Attributes:
+        name: What errors and logs call it.
+        pid: Process id, also the id of its group.
+        returncode: None while it runs; then as in `subprocess`: negative for a signal.
+    """
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes]) -> None:
+        self.name = name
+        self.pid = popen.pid
+        self.returncode: int | None = None
+        self._popen = popen
+        self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._watch()
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not hasattr(os, "pidfd_open"):
+            loop.run_in_executor(None, self._popen.wait).add_done_callback(lambda _: self._reap())
+            return
+        handle = os.pidfd_open(self.pid)
+
+        def exited() -> None:
+            loop.remove_reader(handle)
+            os.close(handle)
+            self._reap()
+
+        loop.add_reader(handle, exited)
+
+    def _reap(self) -> None:
+        # Before the leader is reaped its group's id cannot be given to anybody else.
+        _kill_group(self.pid)
+        self.returncode = self._popen.wait()
+        _watchdog.say(f"-{self.pid}")
+        if not self._exited.done():
+            self._exited.set_result(self.returncode)
+
+    async def wait(self) -> int:
+        """Wait until the leader has exited; its return code."""
+        return await asyncio.shield(self._exited)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the leader alone; nothing happens when it has exited."""
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL to the whole group, stopped members included."""
+        if self.returncode is None:
+            _kill_group(self.pid)
+
+    async def end(self, grace_s: float = 5.0) -> int:
+        """Ask with SIGTERM, wait `grace_s`, then kill the group; return when nobody of it is left. 0 kills at once.
+
+        Raises:
+            RuntimeError: a member did not die of SIGKILL, with the ids of those that are left.
+        """
+        if grace_s > 0:
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wait(), grace_s)
+        self.kill()
+        code = await self.wait()
+        deadline = asyncio.get_running_loop().time() + _GONE_LIMIT_S
+        while left := _members(self.pid):
+            if asyncio.get_running_loop().time() > deadline:
+                raise RuntimeError(f"{self.name}: processes {left} did not die of SIGKILL")
+            await asyncio.sleep(_GONE_POLL_S)
+        return code
+
+
+def spawn(
+    argv: Sequence[str | Path],
+    *,
+    name: str,
+    log: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Process:
+    """Start a child in a group of its own; call it in the main thread, inside a running event loop.
+
+    Args:
+        argv: Program and arguments; no shell.
+        name: What errors call it.
+        log: File that standard output and error are appended to; None throws them away.
+        pass_fds: Descriptors the child inherits under the same numbers.
+        env: Whole environment; None inherits ours.
+        cwd: Working directory; None inherits ours.
+
+    Raises:
+        OSError: the program or the log cannot be opened.
+    """
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(log.open("ab")) if log else subprocess.DEVNULL
+        prepare = _die_with(os.getpid(), _watchdog.pipe())
+        try:
+            popen = subprocess.Popen(
+                [str(part) for part in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(pass_fds),
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+                preexec_fn=prepare,
+            )
+        except OSError:
+            _watchdog.say("!")
+            raise
+    _watchdog.say(f"+{popen.pid}")
+    return Process(name, popen)
+
+
+def _die_with(parent: int, watchdog: int) -> Callable[[], None]:
+    """What the child does between fork and exec so that it, and what it forks, dies with its parent."""
+
+    def prepare() -> None:
+        # By itself, so that there is no moment in which it runs and the watchdog does not know.
+        os.write(watchdog, b"?%d\n" % os.getpid())
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The parent may have died before the line above; then no signal will come.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _members(group: int) -> list[int]:
+    """Ids of a group's members that still run; zombies, which somebody else has to reap, do not."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return []
+    if sys.platform != "linux":
+        return [group]
+    members = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            # The process may end while we look. The name, in parentheses, may hold anything, parentheses included.
+            with contextlib.suppress(OSError):
+                state, _, pgrp = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
+                if int(pgrp) == group and state not in "ZX":
+                    members.append(int(entry.name))
+    return members

@@ -1,0 +1,302 @@
+"""What the nodes of a cluster share: the package catalogue and the node table with its heartbeats.
+
+SQLAlchemy Core with portable statements; SQLite (WAL, busy timeout) in the run directory by default. Every call is one short
+blocking transaction: call it from a worker thread. `locked()` keeps a process out of any transaction, so that it can be
+stopped without leaving the others with "database is locked".
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+from sqlalchemy import exc as sa_exc
+
+# Longer than the worst commit measured with three nodes writing at once (0.5 s), shorter than a client's patience.
+BUSY_TIMEOUT_S: Final = 10.0
+
+_metadata = sa.MetaData()
+_packages = sa.Table(
+    "packages",
+    _metadata,
+    sa.Column("space", sa.String(64), primary_key=True),
+    # Ids and versions are compared without case, as Octopus does; shown as they were uploaded.
+    sa.Column("key", sa.String(400), primary_key=True),
+    sa.Column("package_id", sa.String(200), nullable=False),
+    sa.Column("version", sa.String(200), nullable=False),
+    sa.Column("extension", sa.String(16), nullable=False),
+    sa.Column("file_name", sa.String(400), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha1", sa.String(40), nullable=False),
+    sa.Column("published", sa.String(40), nullable=False),
+    sa.Column("node", sa.String(64), nullable=False),
+    sa.Column("kept_as", sa.String(600)),
+)
+_nodes = sa.Table(
+    "nodes",
+    _metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False),
+    sa.Column("draining", sa.Boolean, nullable=False),
+    sa.Column("offline", sa.Boolean, nullable=False),
+    sa.Column("max_concurrent_tasks", sa.Integer, nullable=False),
+)
+
+Existing = Literal["fail", "replace", "keep"]
+Stored = Literal["created", "replaced", "kept", "exists"]
+Added = tuple[Stored, "Package", "Package | None"]
+Engine = sa.Engine
+
+
+class StoreError(RuntimeError):
+    """The shared store cannot be reached or used; the message names its URL and the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package of the built-in feed.
+
+    Attributes:
+        extension: With its dot, `.tar.gz` for two parts.
+        size: Bytes of the file.
+        sha1: 40 lower-case hex digits.
+        published: ISO 8601 with milliseconds and offset.
+        node: Which node received it.
+        kept_as: Path of the file where bytes are kept, else None.
+    """
+
+    space: str
+    package_id: str
+    version: str
+    extension: str
+    file_name: str
+    size: int
+    sha1: str
+    published: str
+    node: str
+    kept_as: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What makes it unique in its space."""
+        return package_key(self.package_id, self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """A node as the others see it; `last_seen` is seconds since the epoch."""
+
+    name: str
+    version: str
+    last_seen: float
+    draining: bool = False
+    offline: bool = False
+    max_concurrent_tasks: int = 5
+
+
+def package_key(package_id: str, version: str) -> str:
+    """`id.version` in lower case."""
+    return f"{package_id}.{version}".lower()
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as Octopus writes time: ISO 8601 with milliseconds and offset."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+class Store:
+    """The shared store, as one process uses it.
+
+    Args:
+        url: SQLAlchemy URL, such as `sqlite:////run/store.db`.
+
+    Raises:
+        StoreError: it cannot be reached; tables are made when they are missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        try:
+            self._engine = _open(url)
+            with self._transaction() as connection:
+                _create_missing(connection, _metadata)
+        except (sa_exc.SQLAlchemyError, ImportError, ValueError) as error:
+            raise StoreError(f"store {_shown(url)} cannot be reached: {_reason(error)}") from error
+
+    def prepare(self, metadata: sa.MetaData) -> None:
+        """Make the tables that are missing.
+
+        Raises:
+            StoreError: it cannot be reached.
+        """
+        with self.transaction() as connection:
+            _create_missing(connection, metadata)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """One transaction, for what keeps its tables beside ours.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        with self._translated(), self._transaction() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self._lock, self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """While this is held no transaction of this process is open, and none begins."""
+        with self._lock:
+            yield
+
+    def add_package(self, package: Package, existing: Existing) -> Added:
+        """Store one package; see `add_packages`."""
+        return self.add_packages([(package, existing)])[0]
+
+    def add_packages(self, wanted: Sequence[tuple[Package, Existing]]) -> list[Added]:
+        """Store packages, in this order, in one transaction: a commit costs as much as many rows.
+
+        Args:
+            wanted: Each with what to do when the space has that id and version already.
+
+        Returns:
+            Of each what happened, the package that the catalogue holds now, and the one that it replaced, if any.
+
+        Raises:
+            StoreError: nothing was stored.
+        """
+        # In one order everywhere, so that two nodes with the same packages wait for each other, not on each other.
+        order = sorted(range(len(wanted)), key=lambda index: wanted[index][0].key)
+        with self._translated(), self._transaction() as connection:
+            try:
+                with connection.begin_nested():
+                    connection.execute(sa.insert(_packages), [_values(wanted[index][0]) for index in order])
+            except sa_exc.IntegrityError:
+                added = {index: _add(connection, *wanted[index]) for index in order}
+                return [added[index] for index in range(len(wanted))]
+        return [("created", package, None) for package, _ in wanted]
+
+    def packages(self, space: str) -> list[Package]:
+        """All packages of a space, newest first."""
+        query = sa.select(_packages).where(_packages.c.space == space).order_by(_packages.c.published.desc())
+        with self._translated(), self._transaction() as connection:
+            return [_package(row) for row in connection.execute(query).mappings()]
+
+    def package(self, space: str, key: str) -> Package | None:
+        """The package with this key, or None."""
+        query = sa.select(_packages).where((_packages.c.space == space) & (_packages.c.key == key.lower()))
+        with self._translated(), self._transaction() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else _package(row)
+
+    def delete_package(self, space: str, key: str) -> bool:
+        """Take a package out; False if there was none."""
+        statement = sa.delete(_packages).where((_packages.c.space == space) & (_packages.c.key == key.lower()))
+        with self._translated(), self._transaction() as connection:
+            return connection.execute(statement).rowcount > 0
+
+    def heartbeat(self, row: NodeRow) -> None:
+        """Write a node's row; its task cap is kept where it was set before."""
+        values: dict[str, Any] = asdict(row)
+        with self._translated(), self._transaction() as connection:
+            changed = {k: v for k, v in values.items() if k not in ("name", "max_concurrent_tasks")}
+            result = connection.execute(sa.update(_nodes).where(_nodes.c.name == row.name).values(**changed))
+            if result.rowcount == 0:
+                connection.execute(sa.insert(_nodes).values(**values))
+
+    def set_task_cap(self, name: str, cap: int) -> None:
+        """Change `MaxConcurrentTasks` of a node."""
+        statement = sa.update(_nodes).where(_nodes.c.name == name).values(max_concurrent_tasks=cap)
+        with self._translated(), self._transaction() as connection:
+            connection.execute(statement)
+
+    def nodes(self) -> Sequence[NodeRow]:
+        """Every node that ever checked in, by name."""
+        with self._translated(), self._transaction() as connection:
+            rows = connection.execute(sa.select(_nodes).order_by(_nodes.c.name)).mappings()
+            return [NodeRow(**row) for row in rows]
+
+    def delete_node(self, name: str) -> bool:
+        """Forget a node; a live one is back at its next heartbeat."""
+        with self._translated(), self._transaction() as connection:
+            return connection.execute(sa.delete(_nodes).where(_nodes.c.name == name)).rowcount > 0
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa_exc.SQLAlchemyError as error:
+            raise StoreError(f"store {_shown(self._url)}: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._engine.dispose()
+
+
+def _create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    for table in metadata.sorted_tables:
+        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+
+
+def _values(package: Package) -> dict[str, Any]:
+    return {**asdict(package), "key": package.key}
+
+
+def _add(connection: sa.Connection, package: Package, existing: Existing) -> Added:
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(_packages).values(**_values(package)))
+    except sa_exc.IntegrityError:
+        where = (_packages.c.space == package.space) & (_packages.c.key == package.key)
+        held = _package(connection.execute(sa.select(_packages).where(where)).mappings().one())
+        if existing == "replace":
+            connection.execute(sa.update(_packages).where(where).values(**_values(package)))
+            return "replaced", package, held
+        return ("kept" if existing == "keep" else "exists"), held, None
+    return "created", package, None
+
+
+def _package(row: sa.RowMapping) -> Package:
+    return Package(**{key: value for key, value in row.items() if key != "key"})
+
+
+def _open(url: str) -> sa.Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+    engine = sa.create_engine(
+        url,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _tune(connection: Any, _record: Any) -> None:
+        # A switch to WAL ignores the busy timeout, so ask first: all nodes but one find it done.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            with contextlib.suppress(Exception):
+                connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return engine
+
+
+def _shown(url: str) -> str:
+    try:
+        return sa.engine.make_url(url).render_as_string(hide_password=True)
+    except sa_exc.ArgumentError:
+        return repr(url)
+
+
+def _reason(error: Exception) -> str:
+    original = getattr(error, "orig", None)
+    return str(original or error).strip().splitlines()[0]

@@ -1,0 +1,49 @@
+"""The five balancers that we can start: find the program, render its configuration, start, reload, stop; and their fixes.
+
+A balancer is a folder here (templates, `fixes.yaml`, an `ADAPTER`) and a line in `registry`.
+"""
+
+from scenarios.balancers.adapter import (
+    BalancerConfigError,
+    BalancerError,
+    BalancerNotFoundError,
+    BalancerReloadError,
+    BalancerStartError,
+    Binary,
+    Front,
+    Node,
+    UnknownBalancerError,
+)
+from scenarios.balancers.binaries import find
+from scenarios.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
+from scenarios.balancers.registry import KINDS, modes, probes
+from scenarios.balancers.rendering import print_config, render
+from scenarios.balancers.running import Running, start
+
+MODES = modes
+
+__all__ = [
+    "CAUSES",
+    "KINDS",
+    "MODES",
+    "BalancerConfigError",
+    "BalancerError",
+    "BalancerNotFoundError",
+    "BalancerReloadError",
+    "BalancerStartError",
+    "Binary",
+    "Front",
+    "Node",
+    "Running",
+    "UnknownBalancerError",
+    "find",
+    "fix",
+    "generic_fix",
+    "impossible",
+    "kinds_with_fixes",
+    "limitation",
+    "print_config",
+    "probes",
+    "render",
+    "start",
+]

@@ -1,0 +1,210 @@
+"""Configurations of the five balancers: for a run, for a user's own template, and to paste into production.
+
+The templates lie in each balancer's folder as `<mode>.<file name>.j2`; a run and the printed configuration use the same
+ones, so that what is printed is what was measured. Reads templates and nothing else.
+"""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from scenarios.balancers.adapter import (
+    PING_PATH,
+    WORKERS,
+    Adapter,
+    BalancerConfigError,
+    Front,
+    Node,
+    host_port,
+    version_tuple,
+)
+from scenarios.balancers.registry import adapter_of, check_mode
+
+JOINED_CERTIFICATE = "front.pem"
+"""File in the run's directory that holds certificate and key, for balancers that want them in one."""
+
+_FOLDER = Path(__file__).parent
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_FOLDER),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+_OURS = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+
+
+def render(
+    kind: str,
+    mode: str,
+    front: Front,
+    nodes: Sequence[Node],
+    directory: Path,
+    *,
+    version: str,
+    shipped_interval: bool = False,
+    template: str | None = None,
+) -> dict[str, str]:
+    """The files of a run, by name relative to `directory`, in which the balancer is started.
+
+    Args:
+        version: Of the program; lines that it would not know are left out.
+        shipped_interval: Leave the probe interval to the vendor's default, where there is one.
+        template: The user's `--config`: a configuration with `${FRONT}`, `${NODE_1_HTTP}` and so on; it takes the place
+            of the templates of `mode`. For Traefik it is two YAML documents, static and dynamic, parted by `---`.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+        BalancerConfigError: for a placeholder of ours that we do not know, naming it and those we know; or no nodes.
+    """
+    adapter = adapter_of(kind)
+    if not nodes:
+        raise BalancerConfigError("a balancer needs at least one node to forward to; got none")
+    if template is not None:
+        return _split(adapter, substitute(template, _placeholders(adapter, front, nodes, directory)))
+    check_mode(kind, mode)
+    certificate = Path(JOINED_CERTIFICATE) if adapter.joined_certificate else _absolute(front.certificate)
+    return _rendered(
+        adapter,
+        mode,
+        front=front,
+        nodes=nodes,
+        version=version,
+        shipped_interval=shipped_interval,
+        run=True,
+        certificate=certificate,
+        key=_absolute(front.key),
+        public_name="octopus.test",
+    )
+
+
+def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, *, version: str | None = None) -> str:
+    """A commented configuration to paste, for these nodes and this public name, listening on ports 80 and 443.
+
+    Several files are parted by a comment that names where each one lives.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    adapter = adapter_of(kind)
+    check_mode(kind, mode)
+    certificate, key = Path(adapter.certificate), Path(adapter.key)
+    front = Front(host="", http_port=80, https_port=443, certificate=certificate, key=key)
+    files = _rendered(
+        adapter,
+        mode,
+        front=front,
+        nodes=nodes,
+        version=version or adapter.tested,
+        shipped_interval=False,
+        run=False,
+        certificate=certificate,
+        key=key,
+        public_name=public_name,
+    )
+    return "\n".join(f"# --- {adapter.paths[name]}\n{text}" for name, text in files.items())
+
+
+def substitute(template: str, values: Mapping[str, str]) -> str:
+    """The template with `${NAME}` replaced; `$name` and `${name}` are the balancer's own and stay.
+
+    Raises:
+        BalancerConfigError: for a `${NAME}` that is not in `values`, naming it, its line and those that are.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            line = template.count("\n", 0, match.start()) + 1
+            allowed = ", ".join(f"${{{name}}}" for name in values)
+            raise BalancerConfigError(
+                f"line {line} of the configuration names {match[0]}, which is not known; there are {allowed}"
+            )
+        return values[match[1]]
+
+    return _OURS.sub(value, template)
+
+
+def _placeholders(adapter: Adapter, front: Front, nodes: Sequence[Node], directory: Path) -> dict[str, str]:
+    values = {
+        "FRONT": host_port(front.host, front.http_port),
+        "FRONT_HOST": front.host,
+        "FRONT_PORT": str(front.http_port),
+        "DIRECTORY": str(directory.absolute()),
+    }
+    if front.https_port is not None:
+        joined = str(directory.absolute() / JOINED_CERTIFICATE)
+        values["FRONT_HTTPS_PORT"] = str(front.https_port)
+        values["CERTIFICATE"] = joined if adapter.joined_certificate else str(_absolute(front.certificate))
+        values["KEY"] = joined if adapter.joined_certificate else str(_absolute(front.key))
+    for number, node in enumerate(nodes, 1):
+        values[f"NODE_{number}_HTTP"] = node.address
+        values[f"NODE_{number}_HOST"] = node.host
+        values[f"NODE_{number}_PORT"] = str(node.port)
+    return values
+
+
+def _split(adapter: Adapter, text: str) -> dict[str, str]:
+    names = list(adapter.paths)
+    if adapter.documents == 1:
+        return {adapter.main: text}
+    parts = re.split(r"(?m)^---[ \t]*\n", text)
+    parts = [part for part in parts if part.strip()]
+    if len(parts) != adapter.documents:
+        raise BalancerConfigError(
+            f"a configuration of {adapter.title} is {adapter.documents} YAML documents parted by a line ---, "
+            f"for {' and '.join(names)}; got {len(parts)}"
+        )
+    return dict(zip(names, parts, strict=True))
+
+
+def _rendered(adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node], **facts: Any) -> dict[str, str]:
+    front: Front = facts["front"]
+    context = {
+        "ping": PING_PATH,
+        "workers": WORKERS,
+        "version": version_tuple(version),
+        "version_text": version,
+        "nodes": nodes,
+        "user": _root_user(),
+        "bind": lambda port: host_port(front.host, port),
+        "addresses_only": all(_is_address(node.host) for node in nodes),
+        **facts,
+    }
+    files = {}
+    for name in adapter.paths:
+        path = f"{adapter.kind}/{mode}.{name}.j2"
+        if (_FOLDER / path).is_file():
+            text = _TEMPLATES.get_template(path).render(context)
+            if text.strip():
+                files[name] = text
+    return files
+
+
+def _absolute(path: Path | None) -> Path | None:
+    # The balancer runs in a directory of its own.
+    return None if path is None else path.absolute()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _root_user() -> str | None:
+    """User and group to name when we are root: a program that drops to `nobody` cannot write in a 0700 directory."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return None
+    import grp
+    import pwd
+
+    return f"{pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name}"

@@ -1,0 +1,32 @@
+"""The catalogue: one file a check, named after its id; this registry is all that has to know of a new one."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from scenarios.catalogue import (
+    dr_01,
+    dr_02,
+    dr_04,
+    dr_05,
+    hc_01,
+    hc_02,
+    hc_03,
+    hc_06,
+    pr_01,
+    pr_05,
+    rt_01,
+    up_01,
+    up_02,
+    up_03,
+    up_04,
+    up_08,
+)  # fmt: skip
+from scenarios.check import Check
+
+CHECKS: Final[Mapping[str, Check]] = {
+    module.CHECK.id: module.CHECK
+    for module in (
+        hc_01, hc_02, hc_03, hc_06, dr_01, dr_02, dr_04, dr_05, up_01, up_02, up_03, up_04, up_08, rt_01, pr_01, pr_05,
+    )
+}  # fmt: skip
+"""Every check by id, in the order in which reports show them."""

@@ -1,0 +1,288 @@
+"""Where lanes come from: a cluster and a balancer of our own for each, or the one balancer that somebody runs.
+
+`OwnLanes` starts both and surely ends them; `GivenLanes` meets a control API and a URL. Both give `Lab`s, and nothing in a
+check can tell which.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from mocknode.cluster import certificates, ports
+from mocknode.cluster.client import ControlClient
+from mocknode.cluster.running import Cluster
+from mocknode.cluster.settings import ClusterSettings, numbered_nodes
+from scenarios import balancers
+from scenarios.calibration import Calibration
+from scenarios.lab import Lab
+from scenarios.recording import Recording
+from scenarios.traffic import FrontDoor
+from scenarios.verdict import Tier
+
+NODES: Final = 3
+HOST: Final = "127.0.0.1"
+# A control API that is still there answers well within this; one that is gone must not keep a run from ending.
+LAST_LOOK_S_MAX: Final = 5.0
+# Version of the control API that this judge speaks.
+CONTROL_API: Final = 1
+
+
+class LaneError(Exception):
+    """The environment is not as it must be: exit code 3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What every lane is told."""
+
+    tier: Tier
+    patience_s: float
+    max_upload: int
+    public_name: str
+    seed: int
+    say: Callable[[str], None]
+
+
+class Lanes(Protocol):
+    """A source of lanes."""
+
+    nodes: tuple[str, ...]
+    url: str
+    shared: bool
+    """One balancer stands behind all lanes, so they are used one after another."""
+
+    def open(self, name: str) -> contextlib.AbstractAsyncContextManager[Lab]:
+        """A lane, ready for traffic; left, everything of it has ended."""
+        ...
+
+
+def read_control(document: dict[str, Any], url: str) -> None:
+    """Refuse a control API of another product or version.
+
+    Raises:
+        LaneError: naming what answered.
+    """
+    if document.get("product") != "mocknode":
+        raise LaneError(f"{url} is not the control API of a mocknode cluster; it answered {str(document)[:200]}")
+    if document.get("control_api") != CONTROL_API:
+        raise LaneError(
+            f"{url} speaks control API {document.get('control_api')!r} (mocknode {document.get('version')}); "
+            f"this mocknode speaks {CONTROL_API}"
+        )
+
+
+async def _clock_offset_ns(control: ControlClient, url: str) -> int:
+    """What to add to the nodes' monotonic times; 0 when the difference is within the uncertainty of one round trip."""
+    before_ns = time.monotonic_ns()
+    health = await control.healthz()
+    after_ns = time.monotonic_ns()
+    read_control(health, url)
+    theirs_ns = int(health["monotonic_ns"])
+    if before_ns <= theirs_ns <= after_ns:
+        return 0
+    return (before_ns + after_ns) // 2 - theirs_ns
+
+
+@dataclass(slots=True, kw_only=True)
+class OwnLanes:
+    """A cluster and a balancer of our own for each lane.
+
+    Attributes:
+        template: The user's `--config`, text of a configuration with placeholders.
+        configuration: Files that the balancers ran with, as the first lane had them.
+    """
+
+    kind: str
+    mode: str
+    binary: balancers.Binary
+    template: str | None
+    shipped_interval: bool
+    run_dir: Path
+    demands: Demands
+    configuration: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    shared: bool = False
+    nodes: tuple[str, ...] = tuple(f"node-{index + 1}" for index in range(NODES))
+
+    @contextlib.asynccontextmanager
+    async def open(self, name: str) -> AsyncIterator[Lab]:
+        """Start cluster and balancer; end them on leaving, whatever happened.
+
+        Raises:
+            LaneError: when something does not start, with its own words.
+        """
+        directory = self.run_dir / name
+        directory.mkdir(parents=True)
+        settings = ClusterSettings(
+            nodes=numbered_nodes(NODES, host=HOST, http_port=0, https_port=None),
+            run_dir=directory / "cluster",
+            identity_dir=self.run_dir / "identity",
+            control_port=0,
+            seed=self.demands.seed,
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            cluster = await stack.enter_async_context(Cluster(settings))
+            control = await stack.enter_async_context(ControlClient(cluster.control_url))
+            offset_ns = await _clock_offset_ns(control, cluster.control_url)
+            front, files, nodes = await self._prepare(cluster, directory)
+            try:
+                running = await self._start(files, front, directory / self.kind, nodes)
+            except balancers.BalancerError as exc:
+                raise LaneError(str(exc)) from exc
+            holder = [running]
+            stack.push_async_callback(lambda: holder[0].stop())
+            recording = stack.enter_context(Recording(directory / "history.jsonl", offset_ns))
+
+            async def restart(between: Callable[[], Awaitable[None]]) -> None:
+                await holder[0].stop()
+                await between()
+                holder[0] = await self._start(files, front, directory / f"{self.kind}-again", nodes)
+
+            self.url = self.url or running.url
+            lab = Lab(
+                name=name,
+                front=FrontDoor(scheme="http", host=HOST, port=front.http_port),
+                secure=FrontDoor(
+                    scheme="https", host=HOST, port=front.https_port or 0, ca=str(self.run_dir / "identity" / "ca.pem")
+                ),
+                control=control,
+                recording=recording,
+                nodes=self.nodes,
+                serving=self.nodes,
+                api_key=cluster.api_key,
+                restart=restart,
+                **_shared(self.demands),
+            )
+            stack.push_async_callback(_last_look, lab)
+            yield lab
+
+    async def _prepare(
+        self, cluster: Cluster, directory: Path
+    ) -> tuple[balancers.Front, dict[str, str], list[balancers.Node]]:
+        """Front ports, certificate and configuration files of one lane's balancer."""
+        held = ports.hold(
+            [ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in ("HTTP front", "HTTPS front")]
+        )
+        for port in held:
+            port.release()
+        leaf = await asyncio.to_thread(
+            certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
+        )
+        front = balancers.Front(
+            host=HOST, http_port=held[0].port, https_port=held[1].port, certificate=leaf.certificate, key=leaf.key
+        )
+        nodes = [
+            balancers.Node(name=node["name"], host=HOST, port=urlsplit(node["http"]).port or 0)
+            for node in cluster.document()["nodes"]
+        ]
+        try:
+            files = balancers.render(
+                self.kind, self.mode, front, nodes, directory / self.kind, version=self.binary.version,
+                shipped_interval=self.shipped_interval, template=self.template,
+            )  # fmt: skip
+        except balancers.BalancerConfigError as exc:
+            raise LaneError(str(exc)) from exc
+        self.configuration = self.configuration or files
+        return front, files, nodes
+
+    async def _start(
+        self, files: dict[str, str], front: balancers.Front, directory: Path, nodes: list[balancers.Node]
+    ) -> balancers.Running:
+        return await balancers.start(
+            self.binary, files, front, directory, nodes=nodes, mode=self.mode,
+            health_probes_expected=self.template is None and balancers.probes(self.kind, self.mode),
+        )  # fmt: skip
+
+
+@dataclass(slots=True, kw_only=True)
+class GivenLanes:
+    """The balancer that runs already: every lane is the same lab."""
+
+    front: FrontDoor
+    control_url: str
+    control_token: str | None
+    control_ca: str | None
+    run_dir: Path
+    demands: Demands
+    shared: bool = True
+    nodes: tuple[str, ...] = ()
+    url: str = ""
+
+    @contextlib.asynccontextmanager
+    async def open(self, name: str) -> AsyncIterator[Lab]:
+        """Meet the control API; the nodes are left as they were found: all online, no faults.
+
+        Raises:
+            LaneError: another product or version, or nodes that are not healthy to begin with.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            control = await stack.enter_async_context(
+                ControlClient(self.control_url, token=self.control_token, ca=self.control_ca)
+            )
+            offset_ns = await _clock_offset_ns(control, self.control_url)
+            # Held before it is looked at: whoever comes second must not see the first one's drains as somebody's mistake.
+            await stack.enter_async_context(
+                control.hold(f"mocknode check --lb {self.front.url}, process {os.getpid()}")
+            )
+            cluster = await control.cluster()
+            _refuse_busy(cluster["nodes"])
+            stack.push_async_callback(_reset_quietly, control)
+            self.nodes = tuple(node["name"] for node in cluster["nodes"])
+            self.url = self.front.url
+            recording = stack.enter_context(Recording(self.run_dir / name / "history.jsonl", offset_ns))
+            lab = Lab(
+                name=name,
+                front=self.front,
+                secure=self.front if self.front.scheme == "https" else None,
+                control=control,
+                recording=recording,
+                nodes=self.nodes,
+                serving=self.nodes,
+                api_key=cluster["api_key"],
+                **_shared(self.demands),
+            )
+            stack.push_async_callback(_last_look, lab)
+            yield lab
+
+
+def _shared(demands: Demands) -> dict[str, Any]:
+    return {
+        "tier": demands.tier,
+        "patience_s": demands.patience_s,
+        "max_upload": demands.max_upload,
+        "public_name": demands.public_name,
+        "calibrated": asyncio.get_running_loop().create_future(),
+        "say": demands.say,
+    }
+
+
+def _refuse_busy(nodes: list[dict[str, Any]]) -> None:
+    """A cluster that somebody is using is not ours to reset."""
+    busy = [f"{n['name']} is {n['state']}" for n in nodes if n["state"] != "online"]
+    busy += [f"{n['name']} has {len(n['faults'])} faults" for n in nodes if n["faults"]]
+    if busy:
+        raise LaneError(f"the nodes are not healthy to begin with: {', '.join(busy)}; `mocknode reset` heals them")
+
+
+async def _last_look(lab: Lab) -> None:
+    """Read the journals once more: a run that is broken off must not call lost what the nodes have."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(lab.sync(), LAST_LOOK_S_MAX)
+
+
+async def _reset_quietly(control: ControlClient) -> None:
+    """Leave the nodes healthy, also when the run was interrupted; the control API may be gone by then."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(control.reset(), LAST_LOOK_S_MAX)
+
+
+def share_calibration(labs: list[Lab], calibrated: "asyncio.Future[Calibration]") -> None:
+    """Let all lanes await the calibration of one."""
+    for lab in labs:
+        lab.calibrated = calibrated

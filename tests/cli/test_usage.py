@@ -1,0 +1,112 @@
+"""What is typed wrong is answered with what was got and what is allowed, in one line, before anything is started."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from mocknode.cli import COMMANDS, mocknode
+from mocknode.cli.errors import Whole
+
+
+def refused(*words: str) -> click.ClickException:
+    with pytest.raises(click.ClickException) as caught:
+        mocknode.main(list(words), prog_name="mocknode", standalone_mode=False)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["upp"], 2, "command: got 'upp', allowed: up, status"),
+        (["drian", "node-1"], 2, "did you mean drain?"),
+        (["up", "--htp-port", "1"], 2, "No such option '--htp-port'"),
+        (["up", "--nodes", "0"], 2, "got '0', allowed: a whole number from 1 to 32"),
+        (["up", "--http-port", "80a"], 2, "got '80a', allowed: a whole number from 0 to 65535"),
+        (["up", "--node", "a=127.0.0.1:0", "--node", "A=127.0.0.2:0"], 2, "two nodes are called 'A'"),
+        (["up", "--node", "a=127.0.0.1:0", "--nodes", "2"], 2, "--nodes and --node exclude each other"),
+        (["up", "--node", "a=127.0.0.1:0,tentacle=127.0.0.1:1"], 2, "Tentacle listener"),
+        (["up", "--node", "a=192.0.2.1:0"], 3, "192.0.2.1 is no address of this machine"),
+        (["up", "--http-port", "20000", "--https-port", "20002"], 2, "collide: 127.0.0.1:20002 would be"),
+        (["up", "--http-port", "20000", "--control-port", "20001"], 2, "--control-port and --http-port collide: 127.0.0.1:20001"),
+        (["up", "--http-port", "65535"], 2, "allowed are 1 to 65535"),
+        (["up", "--api-key", "secret"], 2, "--api-key: got 'secret'"),
+        (["up", "--host", "0.0.0.0"], 2, "needs --control-token-file"),
+        (["up", "--tentacle-port", "10943"], 2, "--tentacle-port 10943: nodes have no Tentacle listener yet"),
+        (["up", "--balancer", "haproxy"], 2, "--balancer haproxy"),
+        (["up", "--certificate", "/dev/null"], 2, "'/dev/null' is a directory"),
+        (["status", "--control", "http://127.0.0.1:9"], 3, "--control: http://127.0.0.1:9 does not answer"),
+        (["fault", "node-1", "statsu"], 2, "fault kind: got 'statsu'"),
+        (["fault", "node-1", "status", "--kode", "1"], 2, "its options are code, body, location; did you mean code?"),
+        (["fault", "node-1", "hang", "--frist", "1"], 2, "unknown option 'frist'; its options are at; did you mean first?"),
+        (["fault", "node-1", "status", "--code"], 2, "fault status: got '--code', allowed: --option value"),
+        (["fault", "node-1", "status", "503"], 2, "fault status: got '503', allowed: --option value"),
+        (["fault", "node-1", "hang", "--first", "0"], 2, "got '0', allowed: a whole number from 1 up"),
+        (["fault", "node-1", "hang", "--on", "tentacle"], 2, "fault on 'tentacle'"),
+        (["check", "--with", "nginx", "--json", "/nonexistent/r.json"], 2, "--json /nonexistent/r.json: No such file or directory"),
+        (["check", "--with", "nginx", "--config", "/dev/null"], 2, "does not listen on ${FRONT}"),
+        (["balancer", "config", "f5"], 2, "'f5' is not a balancer that can be started; there are nginx"),
+        (["balancer", "config", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'"),
+        (["balancer", "config", "nginx", "--node", "a=1.2.3.4"], 2, "got 'a=1.2.3.4', allowed: NAME=HOST:PORT"),
+    ],
+)  # fmt: skip
+def test_bad_input(words: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    if words[:2] == ["up", "--certificate"]:
+        words, says = ["up", "--certificate", str(tmp_path)], "is a directory"
+    error = refused(*words)
+    assert says in error.format_message()
+    assert error.exit_code == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_line_and_the_exit_code_reach_the_shell(shell: Any) -> None:
+    done = shell("drian", "node-1")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        f"mocknode: command: got 'drian', allowed: {', '.join(COMMANDS)}; did you mean drain?"
+    ]
+
+
+def test_flags_by_environment(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOCKNODE_UP_API_KEY", "nope")
+    done = typed("up")
+    assert done.code == 2
+    assert "--api-key: got 'nope'" in done.err
+
+
+def test_help_lists_every_command_and_every_kind_of_fault(typed: Any) -> None:
+    listed = typed("--help").out
+    assert all(f"  {name} " in listed for name in COMMANDS)
+    kinds = typed("fault", "--help").out
+    for word in ("latency", "--delay", "stop-reading", "early-response", "--content-length"):
+        assert word in kinds
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_imported_and_explains_itself(name: str) -> None:
+    command = mocknode.get_command(click.Context(mocknode), name)
+    assert command is not None
+    assert command.get_short_help_str()
+
+
+def test_version_doctor_and_balancers(typed: Any) -> None:
+    assert typed("version").out.startswith("mocknode ")
+    assert typed("version", "--json").document["mocknode"]
+    facts = {fact["what"]: fact for fact in typed("doctor", "--json").document}
+    assert {"python", "uvloop", "httptools", "open files", "ephemeral ports", "packet-drop", "nginx", "envoy"} <= set(
+        facts
+    )
+    assert all(fact["ok"] or fact["lacks"] for fact in facts.values())
+    listed = typed("balancer", "list", "--json").document
+    assert [item["name"] for item in listed] == ["nginx", "haproxy", "envoy", "traefik", "caddy"]
+    assert "vendor-doc" in listed[0]["modes"]
+
+
+def test_whole_numbers() -> None:
+    assert Whole(1).convert("12", None, None) == 12
+    for text in ("", "-1", "1.5", "１", "0x1"):
+        with pytest.raises(click.BadParameter):
+            Whole(0, 10).convert(text, None, None)

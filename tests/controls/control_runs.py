@@ -1,0 +1,80 @@
+"""Runs `mocknode check` on a configuration that carries exactly one fault, and reads what it found."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenarios import balancers
+
+RUN_S_MAX = 150
+# Outcomes that say that something is wrong.
+FINDINGS = ("fail", "advice", "unknown")
+CERTIFICATE, KEY = Path("/certificate.pem"), Path("/key.pem")
+PLACEHOLDERS = {
+    "127.0.0.1:19000": "${FRONT}",
+    "127.0.0.1:19443": "${FRONT_HOST}:${FRONT_HTTPS_PORT}",
+    "127.0.0.1:18081": "${NODE_1_HTTP}",
+    "127.0.0.1:18082": "${NODE_2_HTTP}",
+    "127.0.0.1:18083": "${NODE_3_HTTP}",
+    str(CERTIFICATE): "${CERTIFICATE}",
+    str(KEY): "${KEY}",
+}
+# Envoy writes address and port apart.
+APART = {
+    'address: "127.0.0.1", port_value: 19000': 'address: "${FRONT_HOST}", port_value: ${FRONT_PORT}',
+    'address: "127.0.0.1", port_value: 19443': 'address: "${FRONT_HOST}", port_value: ${FRONT_HTTPS_PORT}',
+    'address: "127.0.0.1", port_value: 18081': 'address: "${NODE_1_HOST}", port_value: ${NODE_1_PORT}',
+    'address: "127.0.0.1", port_value: 18082': 'address: "${NODE_2_HOST}", port_value: ${NODE_2_PORT}',
+    'address: "127.0.0.1", port_value: 18083': 'address: "${NODE_3_HOST}", port_value: ${NODE_3_PORT}',
+}
+# HAProxy's state file is not part of one configuration file; without it a start is HC-06's finding.
+STATE_FILE = ("    server-state-file server-state\n", "    load-server-state-from-file global   # HC-06\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a run found: check id to (outcome, cause, caused_by), for what is not fine; and the whole report."""
+
+    findings: Mapping[str, tuple[str, str | None, str | None]]
+    document: Mapping[str, Any]
+    code: int
+
+
+def configuration(kind: str, mode: str = "recommended") -> str:
+    """The configuration of a mode as a template for `--config`."""
+    front = balancers.Front(host="127.0.0.1", http_port=19000, https_port=19443, certificate=CERTIFICATE, key=KEY)
+    nodes = [balancers.Node(name=f"node-{n}", host="127.0.0.1", port=18080 + n) for n in (1, 2, 3)]
+    files = balancers.render(kind, mode, front, nodes, Path("/run"), version=balancers.find(kind).version)
+    files.pop("server-state", None)
+    text = "\n---\n".join(files.values())
+    for line in STATE_FILE:
+        text = text.replace(line, "")
+    for written, placeholder in (APART | PLACEHOLDERS).items():
+        text = text.replace(written, placeholder)
+    return text
+
+
+def edited(kind: str, edits: Sequence[tuple[str, str]], mode: str = "recommended") -> str:
+    """A configuration with a fault; each edit must change something."""
+    text = configuration(kind, mode)
+    for old, new in edits:
+        assert old in text, f"the {mode} configuration of {kind} has no {old!r} to edit"
+        text = text.replace(old, new)
+    return text
+
+
+def check(arguments: Sequence[str], directory: Path) -> Found:
+    """One run of the command; anything but a verdict fails with what it printed."""
+    report = directory / "report.json"
+    command = [sys.executable, "-m", "mocknode", "check", *arguments, "--quick", "--json", str(report)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S_MAX, cwd=directory)
+    assert done.returncode in (0, 1, 4), f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    document = json.loads(report.read_text())
+    findings = {
+        c["id"]: (c["outcome"], c["cause"], c["caused_by"]) for c in document["checks"] if c["outcome"] in FINDINGS
+    }
+    return Found(findings=findings, document=document, code=done.returncode)

@@ -1,0 +1,124 @@
+"""Balancers that run already: the same findings as where we start them, and a proxy that is broken as no product is."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from mocknode.cluster import ports
+from mocknode.cluster.client import ControlClient
+from scenarios import balancers
+from tests.controls.broken_proxy import Fault, broken_proxy
+from tests.controls.control_runs import Found, check, edited
+
+# The shipped interval of 2 s makes a run of two minutes.
+OFTEN = (" check\n", " check inter 500ms\n")
+
+pytestmark = [pytest.mark.balancer, pytest.mark.timeout(200)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Three nodes, as `mocknode up --json` describes them."""
+    command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "3", "--http-port", "0"]
+    command += ["--control-port", "0", "--run-dir", str(tmp_path / "up"), "--identity-dir", str(tmp_path / "identity")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def haproxy_as_shipped(cluster: dict[str, Any], directory: Path) -> Iterator[str]:
+    """HAProxy as a person starts it; gives its URL."""
+    (held,) = ports.hold([ports.Wanted(flag="--lb", use="front", host="127.0.0.1", port=0)])
+    held.release()
+    front = balancers.Front(host="127.0.0.1", http_port=held.port)
+    nodes = [
+        balancers.Node(name=node["name"], host="127.0.0.1", port=urlsplit(node["http"]).port or 0)
+        for node in cluster["nodes"]
+    ]
+    binary = balancers.find("haproxy")
+    directory.mkdir()
+    for name, text in balancers.render("haproxy", "stock", front, nodes, directory, version=binary.version).items():
+        (directory / name).write_text(text.replace(*OFTEN))
+    with (directory / "log").open("w") as log:
+        command = [str(binary.path), "-db", "-f", "haproxy.cfg"]
+        with subprocess.Popen(command, cwd=directory, stdout=log, stderr=log) as process:
+            try:
+                yield f"http://127.0.0.1:{held.port}"
+            finally:
+                process.terminate()
+
+
+def causes(found: Found) -> dict[str, tuple[str, str | None]]:
+    return {id_: finding[:2] for id_, finding in found.findings.items()}
+
+
+def test_a_url_alone_gives_the_causes_that_starting_it_gives(cluster: dict[str, Any], tmp_path: Path) -> None:
+    only = ["--only", "HC-02,UP-02,PR-01"]
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / "config").write_text(edited("haproxy", (OFTEN,), "stock"))
+    with haproxy_as_shipped(cluster, tmp_path / "haproxy") as url, ThreadPoolExecutor() as side_by_side:
+        ours = side_by_side.submit(check, ["--with", "haproxy", "--config", "config", *only], tmp_path / "with")
+        met = check(["--lb", url, "--control", cluster["control"], *only], tmp_path)
+        started = ours.result()
+    assert causes(met) == {"HC-02": ("fail", "accepts-redirect"), "PR-01": ("fail", "forwarded-proto-missing")}
+    assert causes(met) == causes(started)
+    assert (met.document["balancer"]["kind"], met.document["balancer"]["detected"]) == ("haproxy", True)
+    assert {fix["balancer"] for c in met.document["checks"] for fix in c["fixes"]} == {"haproxy"}
+
+
+def test_one_run_after_another_finds_the_same_and_two_at_once_are_refused(
+    cluster: dict[str, Any], tmp_path: Path
+) -> None:
+    with haproxy_as_shipped(cluster, tmp_path / "haproxy") as url:
+        arguments = ["--lb", url, "--control", cluster["control"], "--only", "RT-01"]
+        # The second finds the journals of the first.
+        assert [check(arguments, tmp_path).findings for _ in range(2)] == [{}, {}]
+
+        async def while_held() -> str:
+            async with ControlClient(cluster["control"]) as control, control.hold("somebody else"):
+                command = [sys.executable, "-m", "mocknode", "check", *arguments]
+                second = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+                _, said = await second.communicate()
+                assert second.returncode == 3
+                return said.decode()
+
+        assert "the cluster is held by somebody else" in asyncio.run(while_held())
+
+
+def test_nobody_listens(cluster: dict[str, Any], tmp_path: Path) -> None:
+    async def probed() -> None:
+        # Somebody probes these nodes, so the run believes that its balancer is there and begins with idling.
+        async with httpx.AsyncClient(trust_env=False) as prober:
+            await prober.get(cluster["nodes"][0]["http"] + "/api/octopusservernodes/ping")
+
+    asyncio.run(probed())
+    command = [sys.executable, "-m", "mocknode", "check", "--lb", "http://127.0.0.1:1", "--control", cluster["control"]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 3
+    assert "nothing answers at http://127.0.0.1:1" in done.stderr
+    assert "idle first" not in done.stderr
+
+
+@pytest.mark.parametrize("fault", get_args(Fault))
+def test_a_proxy_that_mishandles_chunks(fault: Fault, cluster: dict[str, Any], tmp_path: Path) -> None:
+    async def judged() -> Found:
+        async with broken_proxy([node["http"] for node in cluster["nodes"]], fault) as url:
+            arguments = ["--lb", url, "--control", cluster["control"], "--only", "UP-02,UP-08,PR-05"]
+            return await asyncio.to_thread(check, arguments, tmp_path)
+
+    cause = {"completes-what-broke-off": "truncated-body-completed", "loses-a-chunk": "chunked-not-forwarded"}[fault]
+    assert causes(asyncio.run(judged())) == {"UP-08": ("fail", cause)}

@@ -1,0 +1,112 @@
+"""What a check is refused for, in one clear line, and what it leaves behind when it is ended: nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "mocknode", "check")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "give --lb URL"),
+        (("--with", "haproxy", "--lb", "http://127.0.0.1:1"), 2, "give --lb URL"),
+        (("--with", "hapoxy"), 2, "nginx, haproxy, envoy, traefik, caddy"),
+        (("--with", "haproxy", "--mode", "stok"), 2, "its modes are recommended, stock"),
+        (("--with", "haproxy", "--only", "UP-99"), 2, "did you mean UP-08"),
+        (("--with", "haproxy", "--profile", "polling"), 2, "profiles are web, upload"),
+        (("--with", "haproxy", "--patience", "75"), 2, "not a duration"),
+        (("--with", "haproxy", "--max-upload", "5 stone"), 2, "not a size"),
+        (("--with", "haproxy", "--binary", "/no/such/program"), 3, "/no/such/program"),
+        (("--lb", "ftp://127.0.0.1"), 2, "unknown scheme 'ftp'"),
+        (("--lb", "http://127.0.0.1:1", "--mode", "stock"), 2, "--mode goes with --with"),
+        (("--lb", "http://127.0.0.1:1", "--control", "http://127.0.0.1:1"), 3, "does not answer"),
+    ],
+)
+def test_a_refusal_is_one_line_and_names_what_is_allowed(arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_control_api_of_another_version_is_refused() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"product":"mocknode","version":"9.0","control_api":9,"run_id":"x","monotonic_ns":1}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            done = run("--lb", "http://127.0.0.1:1", "--control", f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert done.returncode == 3
+    assert "speaks control API 9" in done.stderr
+
+
+@pytest.mark.balancer
+def test_a_balancer_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "bad.cfg").write_text("defaults\n  mode htttp\nfrontend f\n  bind ${FRONT}\n")
+    done = run("--with", "haproxy", "--config", str(tmp_path / "bad.cfg"), "--only", "UP-02")
+    assert done.returncode == 3
+    assert "htttp" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def left_behind(directory: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                text = (process / "cmdline").read_text() + str((process / "cwd").readlink())
+            except OSError:
+                continue
+            if str(directory) in text:
+                found.append(text)
+    return found
+
+
+@pytest.mark.balancer
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_check_that_is_ended_leaves_nothing_running(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    """nginx has workers of its own: they go as well."""
+    directory = tmp_path / "the-run"
+    command = [*COMMAND, "--with", "nginx", "--quick", "--only", "UP-02,UP-03", "--run-dir", str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("UP-02" in line for line in process.stderr), "the run ended before its first check"
+        assert left_behind(directory)
+        process.send_signal(number)
+        process.stderr.read()
+        assert process.wait(timeout=20) == code
+    # The kernel takes a moment to reap what the watchdog killed; the bound is generous, a leftover stays for ever.
+    for _ in range(100):
+        if not left_behind(directory):
+            break
+        time.sleep(0.1)
+    assert not left_behind(directory)
+    judged = subprocess.run([sys.executable, "-m", "mocknode", "judge", str(directory)], capture_output=True, text=True)
+    assert "UP  02 ✓" in judged.stdout or "02 +" in judged.stdout

@@ -1,0 +1,174 @@
+"""Verdicts that no balancer at hand can be made to earn, from histories written by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scenarios.catalogue import dr_01, hc_01, pr_05, rt_01, up_03, up_04, up_08
+from scenarios.check import tail_probability
+from scenarios.history import History
+from scenarios.verdict import Outcome, Variant
+from tests.judge.histories import BLIND, NODES, SECOND, SEEING, attempt, case, request, step
+
+
+def only(variants: list[Variant], name: str) -> Variant:
+    (found,) = [v for v in variants if v.name == name]
+    return found
+
+
+def verdict(variant: Variant) -> tuple[Outcome, str | None]:
+    return variant.outcome, variant.cause
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"),
+    [
+        ({}, "no-active-probe"),
+        ({"bare_connections": 30}, "probe-tcp-only"),
+        ({"other": (("GET /", 30),)}, "probe-wrong-path"),
+        ({"other": (("OPTIONS /", 30),)}, "probe-method-blind"),
+        ({"other": (("GET /favicon.ico", 2),)}, "no-active-probe"),
+    ],
+)
+def test_how_a_balancer_fails_to_see_a_418(more: dict[str, Any], cause: str) -> None:
+    (found,) = hc_01.judge(case(History(), replace(BLIND, **more)))
+    assert verdict(found) == (Outcome.FAIL, cause)
+
+
+def test_a_truncated_body_that_arrives_as_whole() -> None:
+    told = attempt(check="UP-08", variant="truncated", told="nothing", status=None, node=None)
+    whole = History(attempts=[told], requests=[request()])
+    torn = History(attempts=[told], requests=[request(complete=False)])
+    assert verdict(up_08.judge(case(whole))[0]) == (Outcome.FAIL, "truncated-body-completed")
+    assert verdict(up_08.judge(case(torn))[0]) == (Outcome.PASS, None)
+
+
+@pytest.mark.parametrize("facts", [{"sha1": "b" * 40}, {"complete": False}])
+def test_a_chunked_upload_that_arrives_changed_or_not_at_all(facts: dict[str, Any]) -> None:
+    history = History(attempts=[attempt(check="UP-08", variant="plain")], requests=[request(**facts)])
+    assert verdict(up_08.judge(case(history))[0]) == (Outcome.FAIL, "chunked-not-forwarded")
+
+
+@pytest.mark.parametrize(
+    ("variant", "client", "deliveries", "cause"),
+    [
+        ("close", {"status": 502, "told": "error", "node": None}, 1, None),
+        ("close", {"status": 201}, 2, "post-replayed"),
+        ("close", {"status": 201}, 1, "answer-rewritten"),
+        ("503", {"status": 503, "told": "error"}, 1, None),
+        ("503", {"status": 502, "told": "error"}, 1, "answer-rewritten"),
+        ("truncated", {"status": 201}, 1, "truncated-answer-completed"),
+        ("truncated", {"status": 201, "told": "nothing", "end": "eof"}, 1, None),
+    ],
+)
+def test_a_post_whose_node_fails(variant: str, client: dict[str, Any], deliveries: int, cause: str | None) -> None:
+    seen = [request(node=f"node-{n + 1}", faults=("f1",), status=None) for n in range(deliveries)]
+    (found,) = rt_01.judge(case(History(attempts=[attempt(check="RT-01", variant=variant, **client)], requests=seen)))
+    assert verdict(found) == (Outcome.FAIL if cause else Outcome.PASS, cause)
+
+
+def test_a_fault_that_did_not_act_proves_nothing() -> None:
+    history = History(attempts=[attempt(check="RT-01", variant="close")], requests=[request()])
+    assert rt_01.judge(case(history))[0].outcome is Outcome.UNKNOWN
+
+
+def upload_under_drain(*deliveries: str, **client: Any) -> list[Variant]:
+    told = attempt(check="DR-01", variant="418", ended_ns=30 * SECOND, body_sent_ns=29 * SECOND, **client)
+    history = History(
+        attempts=[told],
+        requests=[request(node=node, req=n) for n, node in enumerate(deliveries)],
+        steps=[
+            step("DR-01", "turned", 5 * SECOND, variant="418", node="node-1", at_ns=5 * SECOND),
+            step("DR-01", "ended", 31 * SECOND, variant="418"),
+        ],
+    )
+    return dr_01.judge(case(history))
+
+
+def test_an_upload_under_a_drain() -> None:
+    assert verdict(only(upload_under_drain("node-1"), "418")) == (Outcome.PASS, None)
+    assert verdict(only(upload_under_drain("node-1", "node-2"), "418")) == (Outcome.FAIL, "upload-redelivered")
+    cut = upload_under_drain(status=None, told="nothing", end="reset", node=None)
+    assert verdict(only(cut, "418")) == (Outcome.FAIL, "drain-cuts-upload")
+
+
+def test_a_limit_on_the_whole_time_and_one_on_silence_are_told_apart_by_age() -> None:
+    def cut(variant: str, at_s: int, **marks: int) -> Any:
+        return attempt(
+            variant,
+            check="UP-03",
+            variant=variant,
+            status=504,
+            told="error",
+            node=None,
+            response_ns=at_s * SECOND,
+            marks=marks,
+        )
+
+    total = History(attempts=[cut("steady-95s", 60), cut("stall-70s", 60, pause=SECOND)])
+    idle = History(
+        attempts=[attempt("steady-95s", check="UP-03", variant="steady-95s"), cut("stall-70s", 51, pause=SECOND)],
+        requests=[request("steady-95s")],
+    )
+    assert {v.cause for v in up_03.judge(case(total))} == {"upload-total-limit"}
+    found = only(up_03.judge(case(idle)), "stall-70s")
+    assert verdict(found) == (Outcome.ADVICE, "upload-idle-limit")
+    assert found.evidence["silent_s"] == 50.0
+
+
+def test_a_think_time_that_is_cut_names_its_limit_and_spread() -> None:
+    cuts = [(0, 15.0), (1, 15.1), (2, 15.0)]
+    history = History(
+        attempts=[
+            attempt(
+                f"a{n}", check="UP-04", variant=f"18s-{n + 1}", status=504, told="error", node=None, body_sent_ns=0,
+                response_ns=int(limit * SECOND),
+            )
+            for n, limit in cuts
+        ],
+        requests=[request(f"a{n}", status=None, req=n) for n, _ in cuts],
+    )  # fmt: skip
+    for found in up_04.judge(case(history)):
+        assert verdict(found) == (Outcome.FAIL, "response-timeout")
+        assert (found.evidence["limit_s"], found.evidence["spread_s"]) == (15.0, 0.1)
+
+
+def spread(*counts: int) -> list[Variant]:
+    served = [node for node, count in zip(NODES, counts, strict=True) for _ in range(count)]
+    attempts = [
+        attempt(f"a{n}", check="PR-05", variant="fresh", method="GET", sha1=None, node=node, status=200, started_ns=n)
+        for n, node in enumerate(served)
+    ]
+    return pr_05.judge(case(History(attempts=attempts)))
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((200, 200, 200), (Outcome.PASS, None)),
+        ((230, 190, 180), (Outcome.PASS, None)),
+        ((320, 140, 140), (Outcome.FAIL, "node-overloaded")),
+        ((300, 300, 0), (Outcome.FAIL, "node-starved")),
+        ((100, 100, 100), (Outcome.UNKNOWN, None)),
+    ],
+)
+def test_shares_of_six_hundred_requests(counts: tuple[int, int, int], expected: tuple[Outcome, str | None]) -> None:
+    assert verdict(only(spread(*counts), "fresh")) == expected
+
+
+def test_the_false_alarm_rates_that_verdicts_claim() -> None:
+    assert tail_probability(10, 0.5, 9) == pytest.approx(11 / 1024)
+    # 1.5 times its share or more at one of three nodes, of 600 requests of a fair random balancer.
+    assert 3 * tail_probability(600, 1 / 3, 301) < 1e-6
+
+
+def test_a_calibration_that_reacts_is_not_blind() -> None:
+    assert SEEING.reacts
+
+
+def test_a_ping_that_nobody_asks_for_cannot_cut_an_upload() -> None:
+    told = attempt(check="DR-01", variant="503", body_sent_ns=10 * SECOND)
+    history = History(attempts=[told], requests=[request()])
+    assert dr_01.judge(case(history, BLIND))[0].outcome is Outcome.SKIP
+    assert dr_01.judge(case(history))[0].outcome is Outcome.UNKNOWN
