@@ -259,18 +259,20 @@ def test_a_users_own_configuration_runs(bench: Any) -> None:
         pid ${DIRECTORY}/nginx.pid;
     """
 
-    async def run() -> str | None:
+    async def run() -> tuple[str | None, str]:
         front = bench.front()
         async with bench.node("node-1").listening() as one:
             running = await bench.launch("nginx", "stock", front, [one], template)
             try:
                 reply = await bench.from_a_node(front.http_port)
-                assert "127.0.0.1 /" in (running.directory / "own.log").read_text()
-                return reply.header("octopus-node")
             finally:
                 await running.stop()
+            # nginx logs after it has answered: only once it has ended must the line be there.
+            return reply.header("octopus-node"), (running.directory / "own.log").read_text()
 
-    assert asyncio.run(run()) == "node-1"
+    node, log = asyncio.run(run())
+    assert node == "node-1"
+    assert "127.0.0.1 /" in log
 
 
 @pytest.mark.parametrize(
