@@ -10,7 +10,8 @@ and a `phase`:
   certificate (40 upper-case hex digits, null without one), `trusted`, and of those that are trusted `identity`
   (`MX-SUBSCRIBER`, `MX-CLIENT`) and `subscription` (as sent; null for `MX-CLIENT`).
 - `close`: `by` (`peer`, `node`), `how` (`fin`, `rst`), `bytes_in`, `requests` (exchanges that were finished, null messages
-  included), `thumbprint`, `subscription` once more, `cause` (one of `Cause`) and `log`, the line that a real server writes.
+  included), `thumbprint`, `subscription` once more, `cause` (one of `Cause`), `log`, the line that a real server writes, and
+  `detail`, what exactly was wrong (null where nothing was).
 
 An RPC over Halibut is a record of kind `rpc`, written when it is over: `conn` (null while nothing collected it), `subscription`,
 `service`, `method`, `queued_ns`, `sent_ns`, `answered_ns`, `error` (null or text), `by` (`polling`, `listening`).
