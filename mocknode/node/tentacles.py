@@ -131,5 +131,3 @@ class Tentacles:
     def status(self) -> dict[str, Any]:
         """Counters for the agent."""
         return self.port.summary()
-
-

@@ -78,7 +78,11 @@ def get_status(ticket: str, last_log: int) -> tuple[str, str, tuple[Any, ...]]:
 
 def complete_script(ticket: str) -> tuple[str, str, tuple[Any, ...]]:
     """Of the call that lets a Tentacle forget a script."""
-    return SCRIPTS, "CompleteScript", ({"$type": _script_type("CompleteScriptCommandV2"), "Ticket": {"TaskId": ticket}},)
+    return (
+        SCRIPTS,
+        "CompleteScript",
+        ({"$type": _script_type("CompleteScriptCommandV2"), "Ticket": {"TaskId": ticket}},),
+    )
 
 
 def request_to(uri: str, thumbprint: str | None, call: tuple[str, str, tuple[Any, ...]], number: int) -> RequestMessage:

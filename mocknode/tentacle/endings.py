@@ -17,7 +17,9 @@ NO_MESSAGES: Final = (
     "No messages received from client for timeout period. This may be due to network problems. "
     "Connection will be re-opened when required."
 )
-_IDENTITY: Final = frozenset(cause for cause in get_args(events.Cause) if cause.startswith(("identity", "subscription")))
+_IDENTITY: Final = frozenset(
+    cause for cause in get_args(events.Cause) if cause.startswith(("identity", "subscription"))
+)
 _NOT_TLS: Final[dict[Opening, Cause]] = {
     "plain": "plain-text",
     "http": "plain-http",

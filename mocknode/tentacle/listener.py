@@ -215,7 +215,9 @@ class PortConnection(asyncio.Protocol):
         self._port.connections.discard(self)
         by, how = self._ended or ("peer", "fin" if exc is None else "rst")
         ending = self._ending or Ending(
-            cause="eof" if exc is None else "reset", log=endings.socket_error(self.peer), detail=str(exc) if exc else None
+            cause="eof" if exc is None else "reset",
+            log=endings.socket_error(self.peer),
+            detail=str(exc) if exc else None,
         )
         if self.serving is not None:
             self.serving.over(ending.detail or endings.socket_error(self.peer))
@@ -267,7 +269,9 @@ class PortConnection(asyncio.Protocol):
 
     def _refuse(self, ending: Ending) -> None:
         thumbprint = self.client.thumbprint if self.client else None
-        self._note("identified", tls=self._facts(), thumbprint=thumbprint, trusted=False, identity=None, subscription=None)
+        self._note(
+            "identified", tls=self._facts(), thumbprint=thumbprint, trusted=False, identity=None, subscription=None
+        )
         self.end(ending)
 
     def identified(self, identity: str, subscription: str | None) -> None:

@@ -337,11 +337,12 @@ class PollingTentacle(asyncio.Protocol):
         # As the real one does, which compares with `==`: a lower-case thumbprint never matches.
         if self._pinned is not None and self._pinned != peer.thumbprint:
             text = _UNEXPECTED.format(
-                uri=f"https://{self.host}:{self.port}/", expected=self._pinned, got=peer.thumbprint, subject=peer.subject
+                uri=f"https://{self.host}:{self.port}/",
+                expected=self._pinned,
+                got=peer.thumbprint,
+                subject=peer.subject,
             )
-            raise UnexpectedCertificateError(
-                text, expected=self._pinned, got=peer.thumbprint, subject=peer.subject
-            )
+            raise UnexpectedCertificateError(text, expected=self._pinned, got=peer.thumbprint, subject=peer.subject)
 
     async def _event(self, limit_s: float, awaited: str) -> events.Event:
         await self._until(lambda: bool(self._events), limit_s, awaited)
@@ -351,7 +352,9 @@ class PollingTentacle(asyncio.Protocol):
             assert self._transport is not None
             self._transport.close()
             why = event.text if isinstance(event, events.Failed) else "it said END"
-            raise EndedError(f"{self.host}:{self.port}: {why}, while {awaited} was awaited", self.stage, await self.ended)
+            raise EndedError(
+                f"{self.host}:{self.port}: {why}, while {awaited} was awaited", self.stage, await self.ended
+            )
         return event
 
     async def _until(self, ready: Callable[[], bool], limit_s: float, awaited: str) -> None:
