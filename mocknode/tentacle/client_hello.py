@@ -240,7 +240,6 @@ def _is_grease(number: int) -> bool:
 def _ja3(version: int, ciphers: tuple[int, ...], extensions: dict[int, bytes]) -> str:
     groups = _numbers(extensions.get(_GROUPS, b"")[2:], 2)
     points = tuple(extensions.get(_POINTS, b"")[1:])
-    fields = [str(version)]
-    for numbers in (ciphers, tuple(extensions), groups, points):
-        fields.append("-".join(str(number) for number in numbers if not _is_grease(number)))
-    return hashlib.md5(",".join(fields).encode(), usedforsecurity=False).hexdigest()
+    lists = (ciphers, tuple(extensions), groups, points)
+    fields = ("-".join(str(number) for number in numbers if not _is_grease(number)) for numbers in lists)
+    return hashlib.md5(",".join((str(version), *fields)).encode(), usedforsecurity=False).hexdigest()

@@ -7,7 +7,7 @@ script's first line.
 
 import asyncio
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ class Services:
             case service, _, _:
                 raise _CallError(_UNKNOWN_SERVICE.format(service))
 
-    def _output(self, command: dict[str, Any]) -> Sequence[str]:
+    def _output(self, command: Mapping[Any, Any]) -> Sequence[str]:
         body = str((command.get("Scripts") or {}).get("Bash") or command.get("ScriptBody") or "")
         return (self.version,) if "TentacleVersion" in body else tuple(body.splitlines()[:1])
 
