@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import click
 
 import mocknode
+from mocknode.cli.errors import Duration
 from mocknode.cli.progress import Progress
-from mocknode.units import parse_duration, parse_size
+from mocknode.units import parse_size
 
 if TYPE_CHECKING:
     from scenarios.balancer_file import BalancerFile
@@ -36,19 +37,6 @@ EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
 NO_PUBLIC_NAME = "octopus.example.test"
 # Without a declared limit packages of any size are expected to pass; the ladder itself ends at 4 GiB + 1.
 NO_LIMIT = 1 << 62
-
-
-class Duration(click.ParamType[Any]):
-    """`500ms`, `30s`, `5m`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        try:
-            return value if isinstance(value, float) else parse_duration(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
 
 
 class Size(click.ParamType[Any]):

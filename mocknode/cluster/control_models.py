@@ -29,7 +29,9 @@ class FaultRequest(_Body):
 
     kind: str = Field(description="Name of a fault, such as `status`, `latency`, `hang`, `reset`.")
     options: dict[str, Any] = Field(default_factory=dict, description="The kind's own options; values in human units.")
-    on: str = Field("all", description="Which requests: `ping`, `api` or `all`.")
+    on: str = Field(
+        "all", description="Which requests: `ping`, `api` or `all`; or `tentacle`, connections at that port."
+    )
     first: int | None = Field(None, description="Act on this many requests, then end.")
     every: int | None = Field(None, description="Act on each k-th matching request only.")
     after: str | None = Field(None, description=TRIGGER_WORDS)
@@ -62,13 +64,23 @@ class FaultDocument(FaultRequest):
     id: str = Field(description="Unique in the cluster, such as `f1`.")
 
 
+class TentacleAddress(BaseModel):
+    """Where polling Tentacles reach a node."""
+
+    host: str
+    port: int
+    thumbprint: str = Field(description="Of the certificate that it presents: 40 upper-case hex digits.")
+
+
 class NodeDocument(BaseModel):
     """A node."""
 
     name: str
     http: str | None = Field(description="Advertised URL.")
     https: str | None = Field(description="Advertised URL; null without an HTTPS listener.")
-    tentacle: None = Field(description="Nodes have no Tentacle listener yet.")
+    tentacle: TentacleAddress | None = Field(
+        description="Where polling Tentacles reach it; null without such a listener."
+    )
     state: str = Field(description=f"{STATE_WORDS}.")
     how: str | None = Field(description="In which way it is offline.")
     cause: str = Field(description="`command`, `trigger`, `api`, `reset`, or how it died.")

@@ -59,6 +59,7 @@ async def _live(channel: ControlChannel) -> int:
         "event": "ready",
         "http_port": server.http.port if server.http else None,
         "https_port": server.https.port if server.https else None,
+        "tentacle_port": server.tentacle.port if server.tentacle else None,
     })  # fmt: skip
     await channel.serve(node)
     await node.stop(STOP_GRACE_S)

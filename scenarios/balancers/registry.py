@@ -42,6 +42,15 @@ def probes(kind: str, mode: str) -> bool:
     return adapter_of(kind).probing[check_mode(kind, mode)]
 
 
+def passes(kind: str, mode: str) -> bool:
+    """Whether the configuration of this mode passes the TLS of Tentacles through, node by node.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    return check_mode(kind, mode) in adapter_of(kind).passing
+
+
 def check_mode(kind: str, mode: str) -> str:
     """The mode itself.
 
