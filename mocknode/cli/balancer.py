@@ -124,8 +124,8 @@ def _node(text: str) -> Node:
     if not separator or not name:
         raise UsageError(f"--node: got {text!r}, allowed: {allowed}")
     try:
-        tentacle = _reached(name, f"tcp://{polled}") if comma else None
-        return _reached(name, f"http://{web}", tentacle and Polled(host=tentacle.host, port=tentacle.port))
+        dialled = _reached(name, f"tcp://{polled}") if comma else None
+        return _reached(name, f"http://{web}", Polled(host=dialled.host, port=dialled.port) if dialled else None)
     except ValueError as exc:
         raise UsageError(f"--node: got {text!r}, allowed: {allowed}") from exc
 

@@ -27,7 +27,7 @@ def refused(*words: str) -> click.ClickException:
         (["up", "--node", "a=127.0.0.1:0", "--node", "A=127.0.0.2:0"], 2, "two nodes are called 'A'"),
         (["up", "--node", "a=127.0.0.1:0", "--nodes", "2"], 2, "--nodes and --node exclude each other"),
         (["up", "--node", "a=127.0.0.1:0,tentacle=127.0.0.1"], 2, "allowed: HOST:PORT with a port from 0"),
-        (["up", "--node", "a=192.0.2.1:0"], 3, "192.0.2.1 is no address of this machine"),
+        (["up", "--node", "a=192.0.2.1:0", "--control-port", "0"], 3, "192.0.2.1 is no address of this machine"),
         (["up", "--http-port", "20000", "--https-port", "20002"], 2, "collide: 127.0.0.1:20002 would be"),
         (["up", "--http-port", "20000", "--control-port", "20001"], 2, "--control-port and --http-port collide: 127.0.0.1:20001"),
         (["up", "--http-port", "65535"], 2, "allowed are 1 to 65535"),
