@@ -145,6 +145,7 @@ def _loop(work: Coroutine[Any, Any, T]) -> T:
 async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Mapping[str, Any]]:
     """The exit code, and the report as far as the run came."""
     from scenarios.lanes import LaneError
+    from scenarios.report import RECORDED, write
     from scenarios.runner import Plan, Run
 
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
@@ -173,7 +174,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
 
     def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
         progress.results(results)
-        _write(options, document)
+        write(document, json=run_dir / RECORDED)
+        write(document, **_files(options))
 
     plan = Plan(
         checks=selected,
@@ -415,13 +417,6 @@ def _refuse_unwritable(options: Mapping[str, Any]) -> None:
             _usage(
                 f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
             )
-
-
-def _write(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-    from scenarios.report import write
-
-    if files := _files(options):
-        write(document, **files)
 
 
 def _show(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
