@@ -69,7 +69,8 @@ class Size(click.ParamType[Any]):
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Your own configuration for --with, with ${FRONT}, ${NODE_1_HTTP}, ...",
+    help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
+    "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}.",
 )
 @click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
 @click.option("--shipped-interval", is_flag=True, help="Leave the probe interval of --with at the vendor's default.")
@@ -162,11 +163,15 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
             asyncio.get_running_loop().add_signal_handler(number, stop)
     declared = _balancer_file(options["balancer_file"])
     _refuse_unwritable(options)
-    run_dir = _run_dir(options["run_dir"])
     selected = _selected(options)
+    run_dir = _run_dir(options["run_dir"])
     progress.plan([item.id for item in selected])
     demands = _demands(options, declared, progress.say)
-    lanes, kind, versions, binary = _lanes(options, declared, run_dir, demands)
+    try:
+        lanes, kind, versions, binary = _lanes(options, declared, run_dir, demands)
+    except (click.UsageError, LaneError):
+        run_dir.rmdir()  # Nothing was started, so nothing is in it.
+        raise
     progress.say(
         f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
         + (f"; {_forecast(options)}" if options["lb"] else "")
@@ -195,8 +200,9 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         return await run.run(), run.document
     except LaneError as exc:
         click.echo(f"mocknode: {exc}", err=True)
-        if not run.labs and options["run_dir"] is None:
-            shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was met, so there is nothing to judge again.
+        if options["lb"] and not run.done and options["run_dir"] is None:
+            # Nothing to judge again; of a balancer of ours the directory holds the log that the message points at.
+            shutil.rmtree(run_dir, ignore_errors=True)
         return EXIT_ENVIRONMENT, run.document if run.results else {}
     except asyncio.CancelledError:
         if not interrupted:

@@ -45,6 +45,8 @@ def refused(*words: str) -> click.ClickException:
         (["fault", "node-1", "hang", "--first", "0"], 2, "got '0', allowed: a whole number from 1 up"),
         (["fault", "node-1", "drip", "--on", "tentacle"], 2, "fault on 'tentacle': got kind 'drip'"),
         (["check", "--with", "nginx", "--json", "/nonexistent/r.json"], 2, "--json /nonexistent/r.json: No such file or directory"),
+        (["check", "--with", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'; its modes are recommended, stock"),
+        (["check", "--lb", "127.0.0.1:80"], 2, "write http://HOST:PORT"),
         (["check", "--with", "nginx", "--config", "/dev/null"], 2, "does not listen on ${FRONT}"),
         (["balancer", "config", "f5"], 2, "'f5' is not a balancer that can be started; there are nginx"),
         (["balancer", "config", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'"),
@@ -53,7 +55,7 @@ def refused(*words: str) -> click.ClickException:
 )  # fmt: skip
 def test_bad_input(words: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     if words[:2] == ["up", "--certificate"]:
         words, says = ["up", "--certificate", str(tmp_path)], "is a directory"
     error = refused(*words)

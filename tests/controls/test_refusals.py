@@ -42,6 +42,17 @@ def test_a_refusal_is_one_line_and_names_what_is_allowed(arguments: tuple[str, .
     assert "Traceback" not in done.stderr
 
 
+def test_a_configuration_that_does_not_start_keeps_the_log_it_points_at(tmp_path: Path) -> None:
+    (tmp_path / "my.cfg").write_text("defaults\n  mode htp\nfrontend web\n  bind ${FRONT}\n")
+    arguments = [*COMMAND, "--with", "haproxy", "--config", "my.cfg", "--only", "UP-02"]
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=env)
+    assert done.returncode == 3
+    assert "unknown proxy mode 'htp'" in done.stderr
+    (log,) = [line.split()[-1].removesuffix(":") for line in done.stderr.splitlines() if "end of its log" in line]
+    assert "unknown proxy mode" in Path(log).read_text()
+
+
 def test_a_control_api_of_another_version_is_refused() -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
