@@ -28,13 +28,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Self, cast
 
+from OpenSSL import SSL
+
 from mocknode.halibut import Connection, events
 from mocknode.halibut.lines import Newline
 from mocknode.tcp import keep_alive, reset_on_close
 from mocknode.tentacle.client_hello import ClientHello, client_hello
 from mocknode.tentacle.identity import Identity
 from mocknode.tentacle.services import Services
-from mocknode.tentacle.tls import Contexts, Credential, Tls, TlsError
+from mocknode.tentacle.tls import Credential, Tls, TlsError, client_context
 
 CONNECT_LIMIT_S: Final = 60.0
 """`TcpClientConnectTimeout`, and for the handshake `TcpClientTimeout` as Octopus recommends it."""
@@ -134,7 +136,7 @@ class PollingTentacle(asyncio.Protocol):
         alpn: Real ones offer none.
         hello_pieces: TCP segments that the ClientHello is cut into.
         services: What it answers.
-        contexts: Shared by many connections of one process.
+        context: A `client_context`, shared by many connections of one process.
 
     Attributes:
         stage: How far it has come.
@@ -148,7 +150,7 @@ class PollingTentacle(asyncio.Protocol):
     def __init__(
         self, identity: Identity | Credential | None, subscription: str, host: str, port: int, *,
         pinned: str | None = None, sni: str | None = "", alpn: Sequence[str] = (), hello_pieces: int = 1,
-        newline: Newline = "\n", services: Services = _SERVICES, contexts: Contexts | None = None,
+        newline: Newline = "\n", services: Services = _SERVICES, context: SSL.Context | None = None,
     ) -> None:  # fmt: skip
         self.subscription, self.host, self.port = subscription, host, port
         self.stage: Stage = "new"
@@ -161,7 +163,7 @@ class PollingTentacle(asyncio.Protocol):
         self._credential = Credential.of(identity) if isinstance(identity, Identity) else identity
         self._pinned, self._pieces, self._services = pinned, hello_pieces, services
         name = (None if _is_address(host) else host) if sni == "" else sni
-        self._tls = Tls.connect(contexts or Contexts(), self._credential, name, alpn)
+        self._tls = Tls.connect(context or client_context(), self._credential, name, alpn)
         self._halibut = Connection.poll(subscription, newline)
         self._transport: asyncio.Transport | None = None
         self._events: deque[events.Event] = deque()
