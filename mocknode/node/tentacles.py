@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.machines import Machines
+from mocknode.node.config import ConfigError
 from mocknode.node.faults.effects import Break, Delay, Effect, Hang
 from mocknode.store import StoreError
 from mocknode.tentacle.endings import Ending
-from mocknode.tentacle.identity import Identity
+from mocknode.tentacle.identity import Identity, IdentityError
 from mocknode.tentacle.listener import PortConnection, TentaclePort
 from mocknode.tentacle.serving import Limits
 
@@ -31,7 +32,10 @@ class Tentacles:
 
     def __init__(self, node: "Node", identity_file: Path, null_s: float) -> None:
         self._node = node
-        self.identity = Identity.read(identity_file.read_bytes(), str(identity_file))
+        try:
+            self.identity = Identity.read(identity_file.read_bytes(), str(identity_file))
+        except IdentityError as exc:
+            raise ConfigError(f"config: tentacle_identity: {exc}", got=str(identity_file)) from exc
         self.machines = Machines(node.store)
         self.port = TentaclePort(self, self.identity, Limits(null_s=null_s))
         self._trusted: frozenset[str] = frozenset()
