@@ -124,8 +124,11 @@ def _node(text: str) -> Node:
     if not separator or not name:
         raise UsageError(f"--node: got {text!r}, allowed: {allowed}")
     try:
-        tentacle = _reached(name, f"tcp://{polled}") if comma else None
-        return _reached(name, f"http://{web}", tentacle and Polled(host=tentacle.host, port=tentacle.port))
+        tentacle = None
+        if comma:
+            reached = _reached(name, f"tcp://{polled}")
+            tentacle = Polled(host=reached.host, port=reached.port)
+        return _reached(name, f"http://{web}", tentacle)
     except ValueError as exc:
         raise UsageError(f"--node: got {text!r}, allowed: {allowed}") from exc
 
