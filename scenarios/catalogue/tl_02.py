@@ -96,7 +96,7 @@ def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
     }
 
 
-def _strayed(case: Case, name: str, sessions: list[Session], **evidence: Any) -> Variant | None:
+def _strayed(case: Case, name: str, sessions: list[Session], evidence: dict[str, Any]) -> Variant | None:
     """The finding that an address led elsewhere, if one did."""
     stray = [
         (node, other, n)
@@ -124,7 +124,7 @@ def _evidence(case: Case, sessions: list[Session]) -> dict[str, Any]:
 
 def _dedicated(case: Case, sessions: list[Session]) -> Variant:
     evidence = _evidence(case, sessions)
-    found = _strayed(case, "dedicated", sessions, **evidence)
+    found = _strayed(case, "dedicated", sessions, evidence)
     if found is not None:
         return found
     for node in dict.fromkeys(s.node for s in sessions):
@@ -133,7 +133,7 @@ def _dedicated(case: Case, sessions: list[Session]) -> Variant:
             continue
         why = passage.broken(case.history, lost)
         if why is not None:
-            return passage.not_through(case, "dedicated", "core", lost, **evidence)
+            return passage.not_through(case, "dedicated", "core", lost, reached=evidence["reached"])
         tried = sum(s.node == node for s in sessions)
         summary = f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address})"
         evidence |= {"tentacle_says": lost[0].error}
@@ -144,7 +144,7 @@ def _dedicated(case: Case, sessions: list[Session]) -> Variant:
 
 def _odd(case: Case, name: str, sessions: list[Session]) -> Variant:
     evidence = _evidence(case, sessions)
-    found = _strayed(case, name, sessions, **evidence)
+    found = _strayed(case, name, sessions, evidence)
     if found is not None:
         return found
     lost = [s for s in sessions if s.identified_ns is None]
@@ -169,7 +169,7 @@ def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
         if nodes:
             return case.observes(name, f"{_words(name)} leads to {next(iter(nodes))}, the default", **evidence)
         return case.holds(name, "core", f"{_words(name)} is refused where names decide", **evidence)
-    found = _strayed(case, name, sessions, **evidence)
+    found = _strayed(case, name, sessions, evidence)
     if found is not None:
         return found
     what = "leads to its node as well" if nodes else "is refused"

@@ -5,12 +5,14 @@ A peer that vanishes without a word (half-open) can only be made by dropping pac
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.cluster.client import ControlError, ControlUnreachableError
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
 from scenarios.history import sessions_of
+from scenarios.traffic.polling import Unanswering
 from scenarios.verdict import Variant
 
 if TYPE_CHECKING:
@@ -35,15 +37,19 @@ async def run(lab: "Lab") -> None:
 
 
 async def _half_close(lab: "Lab", node: str) -> None:
-    async with lab.polling(lab.tentacles[node], ID, "half-close") as session:
+    services = Unanswering()
+    async with lab.polling(lab.tentacles[node], ID, "half-close", services=services) as session:
         if not session.ready:
             return
         async with lab.registered(session) as name:
+            session.keep_polling()
             session.half_close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(session.ended), REST_AFTER_S)
             calling = asyncio.create_task(_call(lab, node, name))
-            await session.receive(REST_S_MAX - REST_AFTER_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(services.called.wait(), REST_S_MAX - REST_AFTER_S)
+                session.marks["rest"] = time.monotonic_ns()
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
 
@@ -63,7 +69,7 @@ def judge(case: Case) -> list[Variant]:
     if all(s.identified_ns is None for s in sessions):
         return [passage.not_through(case, "half-close", "extended", sessions)]
     closed = [s for s in sessions if "half-closed" in s.marks]
-    cut = [s for s in closed if s.cut and not s.polls]
+    cut = [s for s in closed if s.cut and "rest" not in s.marks]
     evidence: dict[str, Any] = {"sessions": len(closed), "cut": len(cut), "rest_after_s": REST_AFTER_S}
     skipped = case.skips("half-open", "extended", VANISHED)
     if cut:
@@ -74,7 +80,7 @@ def judge(case: Case) -> list[Variant]:
             hurts="nobody as a rule: Octopus and its Tentacles close whole; other clients of that port lose the rest of an answer",
         )  # fmt: skip
         return [found_cut, skipped]
-    if not closed or not all(s.polls for s in closed):
+    if not closed or not all("rest" in s.marks for s in closed):
         return [
             case.unknown("half-close", "extended", "the node's rest did not come, nor the end", **evidence),
             skipped,

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from OpenSSL import SSL
 
+from mocknode.halibut import RequestMessage, ResponseMessage
+from mocknode.halibut.events import DataStream
 from mocknode.tentacle.identity import Identity
 from mocknode.tentacle.polling import (
     CONNECT_LIMIT_S,
     REQUEST_LIMIT_S,
-    EndedError,
     PollingTentacle,
     TentacleError,
     UnreachableError,
@@ -49,6 +50,23 @@ class Place:
     def address(self) -> str:
         """`host:port`, an IPv6 host in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswering(Services):
+    """Services that note a call and never answer it.
+
+    Attributes:
+        called: Set when the first call has come.
+    """
+
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def answer(self, request: RequestMessage, streams: Sequence[DataStream]) -> ResponseMessage:
+        """No answer, ever."""
+        self.called.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets that event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +184,6 @@ class PollingSession:
             return False
         return True
 
-    async def receive(self, limit_s: float) -> bool:
-        """Whether a message came within `limit_s`; it is not answered with NEXT."""
-        assert self._tentacle is not None
-        try:
-            self.polls.append((await self._tentacle.receive(limit_s)).at_ns)
-        except (EndedError, TimeoutError) as exc:
-            self._error = str(exc)
-            return False
-        return True
-
     def half_close(self) -> None:
         """Send nothing more, and go on reading; marks `half-closed`."""
         assert self._tentacle is not None
@@ -190,7 +198,7 @@ class PollingSession:
         if self._polling is not None:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
-        await tentacle.aclose(end=ended is None)
+        await tentacle.aclose(end=ended is None and "half-closed" not in self.marks)
         last = ended or (tentacle.ended.result() if tentacle.ended.done() else None)
         by, how, at_ns = ("nobody", "refused", time.monotonic_ns()) if last is None else (last.by, last.how, last.at_ns)
         if self._how is not None:
