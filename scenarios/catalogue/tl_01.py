@@ -48,7 +48,7 @@ def _server(case: Case, sessions: list[Session], thumbprints: Any) -> Variant:
     """The Tentacle's side: what it pins is the node's certificate."""
     seen = [s for s in sessions if s.server is not None]
     wrong = [s for s in seen if s.server != thumbprints[s.node]]
-    evidence: dict[str, Any] = {"sessions": len(sessions), "handshakes": len(seen), "expected": dict(thumbprints)}
+    evidence: dict[str, Any] = {"tried": len(sessions), "handshakes": len(seen), "expected": dict(thumbprints)}
     if wrong:
         summary = (
             f"Tentacles are shown the certificate {wrong[0].server} ({wrong[0].subject}) instead of the node's "
