@@ -148,6 +148,19 @@ def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session]
     )
     said = next((s.error for s in sessions if s.error is not None), None)
     return case.breaks(
-        name, level, f"no Tentacle gets through: {why.text}", cause=why.cause, caused_by=why.root, hurts=HURTS,
+        name, level, f"no Tentacle gets through: {why.text}", cause=why.cause,
+        caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
         sessions=len(sessions), tentacle_says=said, **evidence,
     )  # fmt: skip
+
+
+def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
+    """A variant whose sessions polled another node than the one that was to talk to them: that is TL-02's finding."""
+    for session in sessions:
+        other = next(iter(reached(case.history, [session])), session.node)
+        if other != session.node:
+            return case.breaks(
+                name, level, f"the address of {session.node} led to {other}, so the call of {session.node} found nobody",
+                cause="address-leads-elsewhere", caused_by=ADDRESSES, hurts=HURTS, address=session.address,
+            )  # fmt: skip
+    return None

@@ -47,7 +47,10 @@ async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
             return
         async with lab.registered(session) as name:
             calling = asyncio.create_task(_call(lab, place.node, name))
-            await session.poll(silent_s + MARGIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(silent_s + MARGIN_S):
+                    while "proceeded" not in session.marks and await session.poll(silent_s + MARGIN_S):
+                        pass
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
 
@@ -83,6 +86,8 @@ def _rung(case: Case, name: str, sessions: list[Session], limits: list[float]) -
     }
     if all(s.identified_ns is None for s in sessions):
         return passage.not_through(case, name, level, sessions, silent_s=silent_s)
+    if (elsewhere := passage.strayed(case, name, level, sessions)) is not None:
+        return elsewhere
     whole = [s for s in sessions if "proceeded" in s.marks]
     if len(whole) == len(sessions):
         longest = max(seconds(s.marks["answered"] - s.marks["message"]) or 0.0 for s in whole)

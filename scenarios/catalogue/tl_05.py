@@ -68,6 +68,8 @@ def judge(case: Case) -> list[Variant]:
         return []
     if all(s.identified_ns is None for s in sessions):
         return [passage.not_through(case, "half-close", "extended", sessions)]
+    if (elsewhere := passage.strayed(case, "half-close", "extended", sessions)) is not None:
+        return [elsewhere]
     closed = [s for s in sessions if "half-closed" in s.marks]
     cut = [s for s in closed if s.cut and "rest" not in s.marks]
     evidence: dict[str, Any] = {"sessions": len(closed), "cut": len(cut), "rest_after_s": REST_AFTER_S}

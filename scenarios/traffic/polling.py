@@ -171,14 +171,20 @@ class PollingSession:
         self._polling = asyncio.create_task(self._poll())
 
     async def poll(self, limit_s: float = REQUEST_LIMIT_S) -> bool:
-        """Whether one message came and was answered, and the server went on; marks `message` and `answered`."""
+        """Whether one message came and was answered, and the server went on.
+
+        A call marks `message`, `answered` and `proceeded`; that there is none (the null message) marks nothing.
+        """
         assert self._tentacle is not None
         try:
             polled = await self._tentacle.receive(limit_s)
             self.polls.append(polled.at_ns)
-            self.marks |= {"message": polled.at_ns, "answered": time.monotonic_ns()}
+            answered_ns = time.monotonic_ns()
+            if polled.request is not None:
+                self.marks |= {"message": polled.at_ns, "answered": answered_ns}
             await self._tentacle.advance()
-            self.marks["proceeded"] = time.monotonic_ns()
+            if polled.request is not None:
+                self.marks["proceeded"] = time.monotonic_ns()
         except (TentacleError, TimeoutError) as exc:
             self._error = str(exc)
             return False
