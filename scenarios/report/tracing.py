@@ -59,7 +59,8 @@ def timeline(
     steps = history.steps_of(check_id)
     own = [*history.of(check_id), *history.of(BACKGROUND, check_id)]
     sessions = sessions_of(history, check_id)
-    instants = [t for item in (*own, *sessions) for t in (item.started_ns, item.ended_ns)] + [s.t_ns for s in steps]
+    spans = [(a.started_ns, a.ended_ns) for a in own] + [(s.started_ns, s.ended_ns) for s in sessions]
+    instants = [*(t for span in spans for t in span), *(s.t_ns for s in steps)]
     if not instants:
         return Timeline(check=check_id, start_ns=0, span_s=0.0)
     start_ns, end_ns = min(instants), max(instants)
