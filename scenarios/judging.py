@@ -169,5 +169,7 @@ def for_timeline(history: History, check: Check) -> History:
         faults=history.faults,
         dropped=history.dropped,
         steps=[replace(s, check=check.id) if s.check in shared else s for s in history.steps],
+        sessions=history.sessions,
+        tentacles=history.tentacles,
         synced_ns=history.synced_ns,
     )

@@ -39,6 +39,59 @@ class FaultRequest(_Body):
     attempt: str | None = Field(None, description="Act on the request with this `X-Mocknode-Attempt` only.")
 
 
+class TentacleRequest(_Body):
+    """A Tentacle to register."""
+
+    name: str = Field(min_length=1, max_length=200, description="Unique among them, whatever the case.")
+    thumbprint: str = Field(description="Of its certificate: 40 hex digits.")
+    uri: str = Field(
+        max_length=400,
+        description="The queue that it polls, `poll://abc/`, or where it listens, `https://host:10933/`.",
+    )
+
+
+class TentacleDocument(BaseModel):
+    """A registered Tentacle."""
+
+    name: str
+    thumbprint: str
+    uri: str
+    style: Literal["TentacleActive", "TentaclePassive"] = Field(
+        description="Who connects: the Tentacle, or the server."
+    )
+    nodes: dict[str, int | None] = Field(description="Its open connections at each node; null where that is not known.")
+
+
+class TentaclesDocument(BaseModel):
+    """The registered Tentacles."""
+
+    tentacles: list[TentacleDocument]
+
+
+class CallRequest(_Body):
+    """A call to a Tentacle."""
+
+    call: str = Field(description="`health` (capabilities, script, status, complete), `capabilities` or `script`.")
+    body: str = Field("", description="Of the script.")
+    collect_s: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        strict=False,
+        description="Seconds that a polling Tentacle may take to collect the request; null is two minutes.",
+    )
+
+
+class CallDocument(BaseModel):
+    """What a Tentacle answered."""
+
+    healthy: bool | None = None
+    version: str | None = None
+    capabilities: list[str] | None = None
+    exit_code: int | None = None
+    output: list[str] | None = None
+
+
 class LeaseRequest(_Body):
     """Somebody who wants the cluster to itself."""
 

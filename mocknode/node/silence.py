@@ -105,4 +105,4 @@ class HeldSockets:
         conn = self._held.pop(sock)
         sock.close()
         self._node.journal.add("connection", time.monotonic_ns(), phase="close", conn=conn, by=by,
-                               how="fin" if how == "fin" else "rst", bytes_in=0, requests=0, **self._facts)  # fmt: skip
+                               how="fin" if how == "fin" else "rst", bytes_in=0, requests=0, cause="held", **self._facts)  # fmt: skip

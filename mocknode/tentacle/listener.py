@@ -17,7 +17,7 @@ from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.identity import Identity
 from mocknode.tentacle.queues import Queues
 from mocknode.tentacle.serving import Limits, Serving
-from mocknode.tentacle.tls import Contexts, Credential, Peer, Tls, TlsError
+from mocknode.tentacle.tls import Peer, Tls, TlsError, server_context
 
 PORT: Final = "tentacle"
 CLOSING_S: Final = 5.0
@@ -58,7 +58,7 @@ class TentaclePort:
         self.queues = Queues()
         self.connections: set[PortConnection] = set()
         self.exchanges = 0
-        self.contexts, self.credential = Contexts(), Credential.of(identity)
+        self.context = server_context(identity)
 
     def protocol(self) -> "PortConnection":
         """The protocol of a new connection."""
@@ -163,7 +163,7 @@ class PortConnection(asyncio.Protocol):
         if self._tls is None:
             if data[0] != 0x16 or self._bytes_in != len(data):
                 return
-            self._tls = Tls.accept(self._port.contexts, self._port.credential)
+            self._tls = Tls.accept(self._port.context)
             self.serving = Serving(self, self._port.queues, self._port.limits)
         self._decrypt(self._tls, data)
 

@@ -28,6 +28,8 @@ Cause = Literal[
     "no-certificate", "untrusted-certificate", "trust-removed",
     # A conversation that was over in order, or not.
     "end", "eof", "reset", "timeout", "node-stopped", "node-refused", "fault",
+    # Accepted while the node was a blackhole: its record has `by`, `how`, `bytes_in`, `requests` and `cause` only.
+    "held",
     # The peer broke the protocol: as `mocknode.halibut.events.Cause` has it.
     "line-too-long", "bad-line", "identity-empty", "identity-unfinished", "identity-unknown", "identity-unexpected",
     "subscription-missing", "subscription-invalid", "expected-proceed", "expected-next-or-end", "bad-deflate",

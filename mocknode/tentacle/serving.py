@@ -106,9 +106,9 @@ class Serving:
         self._handle(self._connection.authorize())
 
     def retire(self) -> None:
-        """Close as soon as nothing is under way."""
+        """Close as soon as no call is under way."""
         self.retiring = True
-        if self.idle:
+        if self._call is None:
             self._line.end(Ending(cause="node-refused"))
 
     def over(self, text: str) -> None:

@@ -5,13 +5,14 @@ decides its thumbprint, later. Neither side resumes sessions, checks names, date
 (close_notify): a close is the TCP connection's, as .NET's is.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from OpenSSL import SSL, crypto
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL import SSL
 
 from mocknode.tentacle.identity import Identity, IdentityError
 
@@ -23,16 +24,43 @@ class TlsError(Exception):
     """The peer does not speak TLS, or none that we do; what is left to send may hold an alert."""
 
 
-class Contexts:
-    """What connections share: one context for servers and one for clients, with buffers that idle connections give back."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A certificate and its key, parsed once and presented by many connections."""
 
-    def __init__(self) -> None:
-        self.server = _context(SSL.TLS_SERVER_METHOD)
-        self.server.set_verify(SSL.VERIFY_PEER, _any_certificate)
-        self.client = _context(SSL.TLS_CLIENT_METHOD)
-        self.client.set_verify(SSL.VERIFY_NONE)
-        # Without this a ClientHello carries a post-quantum key of 1.2 KB, which those of .NET 8 do not.
-        self.client.set_tmp_ecdh(ec.SECP256R1())
+    certificate: x509.Certificate
+    key: rsa.RSAPrivateKey
+
+    @classmethod
+    def of(cls, identity: Identity) -> "Credential":
+        """The credential of an identity.
+
+        Raises:
+            IdentityError: its key is none of RSA.
+        """
+        key = serialization.load_pem_private_key(identity.key_pem, None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise IdentityError(f"certificate {identity.thumbprint}: its key is no RSA key; allowed: RSA")
+        return cls(certificate=x509.load_pem_x509_certificate(identity.certificate_pem), key=key)
+
+
+def server_context(identity: Identity) -> SSL.Context:
+    """What the connections of one port share: its certificate, and buffers that idle connections give back."""
+    credential = Credential.of(identity)
+    context = _context(SSL.TLS_SERVER_METHOD)
+    context.use_certificate(credential.certificate)
+    context.use_privatekey(credential.key)
+    context.set_verify(SSL.VERIFY_PEER, _any_certificate)
+    return context
+
+
+def client_context() -> SSL.Context:
+    """What the connections of many Tentacles share."""
+    context = _context(SSL.TLS_CLIENT_METHOD)
+    context.set_verify(SSL.VERIFY_NONE)
+    # Without this a ClientHello carries a post-quantum key of 1.2 KB, which those of .NET 8 do not.
+    context.set_tmp_ecdh(ec.SECP256R1())
+    return context
 
 
 def _context(method: int) -> SSL.Context:
@@ -46,29 +74,6 @@ def _context(method: int) -> SSL.Context:
 
 def _any_certificate(*_: object) -> bool:
     return True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """An identity as OpenSSL takes it; made once, used by many connections."""
-
-    certificate: crypto.X509
-    key: crypto.PKey
-
-    @classmethod
-    def of(cls, identity: Identity) -> "Credential":
-        """The credential of an identity.
-
-        Raises:
-            IdentityError: OpenSSL does not take it.
-        """
-        try:
-            return cls(
-                certificate=crypto.load_certificate(crypto.FILETYPE_PEM, identity.certificate_pem),
-                key=crypto.load_privatekey(crypto.FILETYPE_PEM, identity.key_pem),
-            )
-        except crypto.Error as exc:
-            raise IdentityError(f"certificate {identity.thumbprint}: {exc}") from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,20 +104,18 @@ class Tls:
         self.closed = False
 
     @classmethod
-    def accept(cls, contexts: Contexts, credential: Credential) -> "Tls":
-        """The acceptor's side."""
-        connection = SSL.Connection(contexts.server, None)
-        connection.use_certificate(credential.certificate)
-        connection.use_privatekey(credential.key)
+    def accept(cls, context: SSL.Context) -> "Tls":
+        """The acceptor's side, with a `server_context`."""
+        connection = SSL.Connection(context, None)
         connection.set_accept_state()
         return cls(connection)
 
     @classmethod
     def connect(
-        cls, contexts: Contexts, credential: Credential | None, sni: str | None, alpn: Sequence[str] = ()
+        cls, context: SSL.Context, credential: Credential | None, sni: str | None, alpn: Sequence[str] = ()
     ) -> "Tls":
-        """The initiator's side; `receive(b"")` makes its ClientHello."""
-        connection = SSL.Connection(contexts.client, None)
+        """The initiator's side, with a `client_context`; `receive(b"")` makes its ClientHello."""
+        connection = SSL.Connection(context, None)
         if credential is not None:
             connection.use_certificate(credential.certificate)
             connection.use_privatekey(credential.key)
@@ -162,13 +165,11 @@ class Tls:
     @property
     def peer(self) -> Peer | None:
         """The other side's certificate, None without one."""
-        certificate = self._connection.get_peer_certificate()
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             return None
-        components = certificate.get_subject().get_components()
-        subject = ", ".join(f"{name.decode()}={value.decode('utf-8', 'replace')}" for name, value in components)
-        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-        return Peer(thumbprint=hashlib.sha1(der, usedforsecurity=False).hexdigest().upper(), subject=subject)
+        thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
+        return Peer(thumbprint=thumbprint, subject=certificate.subject.rfc4514_string())
 
     @property
     def version(self) -> str:

@@ -17,7 +17,7 @@ from scenarios.balancers.adapter import (
 )
 from scenarios.balancers.binaries import find
 from scenarios.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
-from scenarios.balancers.registry import KINDS, modes, passes, probes
+from scenarios.balancers.registry import KINDS, modes, passes, probes, routes_by_name
 from scenarios.balancers.rendering import polling_name, print_config, render, speaks_https
 from scenarios.balancers.running import Running, start
 
@@ -49,6 +49,7 @@ __all__ = [
     "print_config",
     "probes",
     "render",
+    "routes_by_name",
     "speaks_https",
     "start",
 ]

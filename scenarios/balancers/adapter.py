@@ -130,6 +130,7 @@ class Adapter:
         modes: Configurations there are, the recommended one first.
         probing: Whether the configuration of each mode probes the nodes at all.
         passing: Modes whose configuration passes the TLS of Tentacles through, to the node whose address it is.
+        by_name: Those of them that have one more address, at which the TLS server name decides.
         main: File name of the configuration that the command names; a user's `--config` takes its place.
         paths: Where each file lives in production, by file name.
         certificate, key: Where they live in production.
@@ -175,6 +176,7 @@ class Adapter:
     reloaded: str | None
     refused: str
     passing: tuple[str, ...] = ("recommended", "stock")
+    by_name: tuple[str, ...] = ("recommended",)
     successor: bool = False
     documents: int = 1
     joined_certificate: bool = False

@@ -51,6 +51,15 @@ def passes(kind: str, mode: str) -> bool:
     return check_mode(kind, mode) in adapter_of(kind).passing
 
 
+def routes_by_name(kind: str, mode: str) -> bool:
+    """Whether the configuration of this mode has one more address for Tentacles, at which the TLS server name decides.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    return passes(kind, mode) and mode in adapter_of(kind).by_name
+
+
 def check_mode(kind: str, mode: str) -> str:
     """The mode itself.
 

@@ -45,7 +45,7 @@ def refused(*words: str) -> click.ClickException:
         (["fault", "node-1", "hang", "--first", "0"], 2, "got '0', allowed: a whole number from 1 up"),
         (["fault", "node-1", "drip", "--on", "tentacle"], 2, "fault on 'tentacle': got kind 'drip'"),
         (["check", "--with", "nginx", "--json", "/nonexistent/r.json"], 2, "--json /nonexistent/r.json: No such file or directory"),
-        (["check", "--with", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'; its modes are recommended, stock"),
+        (["check", "--with", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'; it has recommended, stock"),
         (["check", "--lb", "127.0.0.1:80"], 2, "write http://HOST:PORT"),
         (["check", "--with", "nginx", "--config", "/dev/null"], 2, "does not listen on ${FRONT}"),
         (["balancer", "config", "f5"], 2, "'f5' is not a balancer that can be started; there are nginx"),

@@ -1,0 +1,45 @@
+"""Where a Tentacle is: the queue that it polls, or the address at which it listens."""
+
+import secrets
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+LISTENING_PORT: Final = 10933
+_SUBSCRIPTION_LETTERS: Final = "bcdefghjklmnpqrstuvwxyz23456789"
+_SUBSCRIPTION_LENGTH: Final = 20
+
+
+def new_subscription() -> str:
+    """A subscription id as a Tentacle makes one (`PollingSubscriptionId.cs`)."""
+    return f"poll://{''.join(secrets.choice(_SUBSCRIPTION_LETTERS) for _ in range(_SUBSCRIPTION_LENGTH))}/"
+
+
+def style_of(uri: str) -> Literal["TentacleActive", "TentaclePassive"]:
+    """Who opens the connection: the Tentacle for `poll://abc/`, the server for `https://host:10933/`.
+
+    Raises:
+        ValueError: naming what was got and what is allowed.
+    """
+    try:
+        parts = urlsplit(uri)
+        known = parts.hostname is not None and (parts.port is None or parts.scheme == "https")
+    except ValueError:
+        known = False
+    else:
+        if known and parts.scheme == "poll":
+            return "TentacleActive"
+        if known and parts.scheme == "https":
+            return "TentaclePassive"
+    raise ValueError(f"uri: got {uri!r}, allowed: poll://NAME/ or https://HOST:PORT/")
+
+
+def host_and_port(uri: str) -> tuple[str, int]:
+    """Where `https://host:10933/` is.
+
+    Raises:
+        ValueError: it is no such address.
+    """
+    if style_of(uri) != "TentaclePassive":
+        raise ValueError(f"uri: got {uri!r}, allowed: https://HOST:PORT/")
+    parts = urlsplit(uri)
+    return str(parts.hostname), parts.port or LISTENING_PORT
