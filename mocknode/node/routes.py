@@ -4,6 +4,7 @@ from typing import Final
 
 from mocknode.node.resources import (
     api_keys,
+    deltas,
     feeds,
     maintenance,
     oidc,
@@ -31,4 +32,5 @@ OPERATIONS: Final[list[Operation]] = [
     *feeds.operations,
     *packages.operations,
     *uploads.operations,
+    *deltas.operations,
 ]
