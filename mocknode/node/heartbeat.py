@@ -25,7 +25,7 @@ class Heartbeat:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.last_seen_s = time.time()
-        self.task_cap = 5
+        self.task_cap = node.config.task_cap
 
     def row(self, *, offline: bool = False) -> NodeRow:
         """The row as it is now."""
