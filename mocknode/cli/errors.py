@@ -1,8 +1,11 @@
 """How commands fail: one clear line on standard error, and an exit code that says whose fault it is."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
+
+from mocknode.units import parse_duration
 
 USAGE: Final = 2
 ENVIRONMENT: Final = 3
@@ -41,3 +44,22 @@ class Whole(click.IntRange):
     def _describe_range(self) -> str:
         """Nothing: what a flag's help says is enough."""
         return ""
+
+
+class Parsed(click.ParamType[Any]):
+    """A text with a parser of ours, whose errors say what is allowed."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+DURATION: Final = Parsed("duration", parse_duration)

@@ -112,6 +112,9 @@ class Cluster:
                 keep_packages=settings.keep_packages,
                 certificate=certificate.certificate if certificate else None,
                 key=certificate.key if certificate else None,
+                web=settings.web,
+                times=settings.times,
+                versions=settings.versions,
             ),
             _places(settings, held),
         )

@@ -6,11 +6,13 @@ Every error names the flag it is about, what was got and what is allowed.
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mocknode.cluster.ports import Wanted
+from mocknode.node.web import DEFAULT_WEB, WebSettings
 from mocknode.words import did_you_mean
 
 NODES_LIMIT: Final = 32
@@ -59,6 +61,9 @@ class ClusterSettings:
         certificate, key: The user's PEM files for every HTTPS listener; None uses the cluster's own authority.
         token: Bearer token that the control API demands; None demands none.
         control_tls: Serve the control API over TLS.
+        web: Of every node's REST API.
+        times: `heartbeat_s` and `task_*` of the nodes' configuration, where they are not the default.
+        versions: Of Octopus Server, of nodes that say something else than `OCTOPUS_VERSION`.
     """
 
     nodes: tuple[NodeSettings, ...]
@@ -74,6 +79,9 @@ class ClusterSettings:
     control_tls: bool = False
     keep_packages: bool = False
     seed: int = 1
+    web: WebSettings = DEFAULT_WEB
+    times: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= NODES_LIMIT:

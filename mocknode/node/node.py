@@ -292,6 +292,7 @@ class Node:
         """Online, no faults, no triggers, nothing held."""
         self._pending.clear()
         self.clear_faults()
+        self.tasks.stopped()
         if self.condition != ONLINE:
             await self.become(ONLINE, "reset")
 
