@@ -135,8 +135,6 @@ class Node:
             self.tasks.stopped()
         elif before.form is Form.REFUSE:
             await self.tasks.abandon(LOST)
-        if wanted.state is State.DRAINING:
-            await self.tasks.settle()
 
     def _freeze(self) -> None:
         """Stop this process while no transaction of it is open."""

@@ -94,10 +94,6 @@ class TaskRunner:
         self.stopped()
         await self._try(self._abandon, reason)
 
-    async def settle(self) -> None:
-        """Return when a look that had begun before is over."""
-        await self._try(lambda: None)
-
     async def _try(self, action: Callable[..., _Result], *args: Any) -> _Result | None:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._node.store_thread, action, *args)
