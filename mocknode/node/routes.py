@@ -14,6 +14,7 @@ from mocknode.node.resources import (
     server_status,
     sessions,
     spaces,
+    swagger,
     uploads,
     users,
 )
@@ -21,6 +22,7 @@ from mocknode.node.routing import Operation
 
 OPERATIONS: Final[list[Operation]] = [
     *root.operations,
+    *swagger.operations,
     *spaces.operations,
     *sessions.operations,
     *users.operations,

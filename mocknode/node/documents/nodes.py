@@ -1,6 +1,8 @@
 """Documents of the cluster's nodes. Source: swagger and generated reference; `Rank` left the server in 2020.3."""
 
-from typing import Final, TypedDict
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from mocknode.store import NodeRow, timestamp
 from mocknode.tasks import Task

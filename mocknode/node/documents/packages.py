@@ -4,7 +4,9 @@ Sources: PackageFromBuiltInFeedResource in the server's swagger and the generate
 Go client decodes that name as a time and fails on anything else.
 """
 
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from mocknode.store import Package
 

@@ -2,7 +2,9 @@
 
 import time
 from datetime import datetime
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import make_api_key
 from mocknode.node.documents.collections import Collection, paged

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 from urllib.parse import quote
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import DOWNLOAD, MANAGE_PACKAGES
 from mocknode.node.documents.collections import Collection, paged

@@ -7,7 +7,9 @@ node, so it is handed to the agent, who knows them all. `IsInMaintenanceMode` is
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NotRequired, TypedDict
+from typing import Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import ADMINISTER
 from mocknode.node.documents.collections import Collection, paged
