@@ -45,10 +45,12 @@ def _matches(chunks: list[tuple[int, int, bytes]], new: bytes) -> Iterator[tuple
     for index, (_, rolling, _) in enumerate(chunks):
         by_rolling.setdefault(rolling, []).append(index)
     size, last = chunks[0][0], chunks[-1][0]
-    at, expected = 0, 0
+    at = 0
+    expected: int | None = 0
     rolled: tuple[int, int] | None = None
     while at < len(new):
-        index = expected if _is(chunks, expected, new, at) else None
+        index = expected if expected is not None and _is(chunks, expected, new, at) else None
+        expected = None
         if index is None and at + size <= len(new):
             rolled = rolled or _sums(new[at : at + size])
             candidates = by_rolling.get(rolled[1] << 16 | rolled[0], ())
