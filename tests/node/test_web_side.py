@@ -1,6 +1,11 @@
 """The server's web side: headers, roots, sign-in, limiter, proxies, redirects, maintenance, paging; sources in FIDELITY.md."""
 
+import contextlib
+import http.client
+import http.cookies
 import json
+import select
+import time
 import uuid
 
 import jwt
