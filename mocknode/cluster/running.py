@@ -113,6 +113,9 @@ class Cluster:
                 certificate=certificate.certificate if certificate else None,
                 key=certificate.key if certificate else None,
                 null_message_s=settings.null_message_s,
+                web=settings.web,
+                times=settings.times,
+                versions=settings.versions,
             ),
             self._places(held),
         )

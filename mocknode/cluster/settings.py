@@ -6,11 +6,13 @@ Every error names the flag it is about, what was got and what is allowed.
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mocknode.cluster.ports import Wanted
+from mocknode.node.web import DEFAULT_WEB, WebSettings
 from mocknode.words import did_you_mean
 
 NODES_LIMIT: Final = 32
@@ -71,6 +73,9 @@ class ClusterSettings:
         control_tls: Serve the control API over TLS.
         tentacle_certificate_each: Each node has a certificate of its own at its Tentacle port; real ones share one.
         null_message_s: After so long without work a polling Tentacle is told that there is none.
+        web: Of every node's REST API.
+        times: `heartbeat_s` and `task_*` of the nodes' configuration, where they are not the default.
+        versions: Of Octopus Server, of nodes that say something else than `OCTOPUS_VERSION`.
     """
 
     nodes: tuple[NodeSettings, ...]
@@ -88,6 +93,9 @@ class ClusterSettings:
     seed: int = 1
     tentacle_certificate_each: bool = False
     null_message_s: float = NULL_MESSAGE_S
+    web: WebSettings = DEFAULT_WEB
+    times: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= NODES_LIMIT:

@@ -45,8 +45,9 @@ class MachineChange(TypedDict):
 
 
 async def certificates(call: Call) -> None:
-    """The server's certificate, as a page of one."""
-    await call.answer(200, paged(call, "CertificateConfiguration", [_thumbprint(call)], certificate_document))
+    """The server's certificate, as a page of one; of none at a node without a Tentacle port."""
+    found = [] if call.node.tentacles is None else [_thumbprint(call)]
+    await call.answer(200, paged(call, "CertificateConfiguration", found, certificate_document))
 
 
 async def certificate(call: Call) -> None:
@@ -100,7 +101,8 @@ async def change_machine(call: Call) -> None:
     """Change a machine, as a Tentacle does that registers anew."""
     document = await call.document()
     call.require(ADMINISTER)
-    machine = replace(_parsed(document, call.space), number=(await _find(call)).number)
+    number = (await _find(call)).number
+    machine = replace(_parsed(document, call.space), number=number)
     await _stored(call, machine, _machines(call).change)
     await call.answer(200, machine_document(machine))
 
