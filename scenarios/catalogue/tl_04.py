@@ -63,7 +63,7 @@ async def _call(lab: "Lab", node: str, name: str) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """After each silence the answer gets through, and the connection goes on."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     sessions = sessions_of(case.history, ID)
     limits = [_silent_s(s) for s in sessions if s.cut and "message" in s.marks]

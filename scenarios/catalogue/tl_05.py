@@ -61,7 +61,7 @@ async def _call(lab: "Lab", node: str, name: str) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """The rest comes."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     sessions = sessions_of(case.history, ID, "half-close")
     if not sessions:
