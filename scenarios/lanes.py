@@ -159,8 +159,10 @@ class OwnLanes:
             lab = Lab(
                 name=name,
                 front=FrontDoor(scheme="http", host=HOST, port=front.http_port),
-                secure=FrontDoor(
-                    scheme="https", host=HOST, port=front.https_port or 0, ca=str(self.run_dir / "identity" / "ca.pem")
+                secure=None
+                if front.https_port is None
+                else FrontDoor(
+                    scheme="https", host=HOST, port=front.https_port, ca=str(self.run_dir / "identity" / "ca.pem")
                 ),
                 control=control,
                 recording=recording,
@@ -198,10 +200,11 @@ class OwnLanes:
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
         )
+        secure = self.template is None or balancers.speaks_https(self.template)
         front = balancers.Front(
             host=HOST,
             http_port=held[0].port,
-            https_port=held[1].port,
+            https_port=held[1].port if secure else None,
             certificate=leaf.certificate,
             key=leaf.key,
             tentacle_ports=dedicated,

@@ -124,11 +124,8 @@ def _node(text: str) -> Node:
     if not separator or not name:
         raise UsageError(f"--node: got {text!r}, allowed: {allowed}")
     try:
-        tentacle = None
-        if comma:
-            reached = _reached(name, f"tcp://{polled}")
-            tentacle = Polled(host=reached.host, port=reached.port)
-        return _reached(name, f"http://{web}", tentacle)
+        dialled = _reached(name, f"tcp://{polled}") if comma else None
+        return _reached(name, f"http://{web}", Polled(host=dialled.host, port=dialled.port) if dialled else None)
     except ValueError as exc:
         raise UsageError(f"--node: got {text!r}, allowed: {allowed}") from exc
 

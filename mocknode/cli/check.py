@@ -71,7 +71,8 @@ class Size(click.ParamType[Any]):
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Your own configuration for --with, with ${FRONT}, ${NODE_1_HTTP}, ...",
+    help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
+    "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}.",
 )
 @click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
 @click.option("--shipped-interval", is_flag=True, help="Leave the probe interval of --with at the vendor's default.")
@@ -156,6 +157,7 @@ def _loop(work: Coroutine[Any, Any, T]) -> T:
 async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Mapping[str, Any]]:
     """The exit code, and the report as far as the run came."""
     from scenarios.lanes import LaneError
+    from scenarios.report import RECORDED, write
     from scenarios.runner import Plan, Run
 
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
@@ -178,7 +180,11 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     progress.plan([item.id for item in selected])
     demands = _demands(options, declared, progress.say)
     polled = any(item.profile == POLLING for item in selected)
-    lanes, kind, versions, binary = _lanes(options, declared, run_dir, demands, polled=polled)
+    try:
+        lanes, kind, versions, binary = _lanes(options, declared, run_dir, demands, polled=polled)
+    except (click.UsageError, LaneError):
+        run_dir.rmdir()  # Nothing was started, so nothing is in it.
+        raise
     progress.say(
         f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
         + (f"; {_forecast(options, selected)}" if options["lb"] else "")
@@ -186,7 +192,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
 
     def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
         progress.results(results)
-        _write(options, document)
+        write(document, json=run_dir / RECORDED)
+        write(document, **_files(options))
 
     plan = Plan(
         checks=selected,
@@ -206,8 +213,9 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         return await run.run(), run.document
     except LaneError as exc:
         click.echo(f"mocknode: {exc}", err=True)
-        if not run.labs and options["run_dir"] is None:
-            shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was met, so there is nothing to judge again.
+        if options["lb"] and not run.done and options["run_dir"] is None:
+            # Nothing to judge again; of a balancer of ours the directory holds the log that the message points at.
+            shutil.rmtree(run_dir, ignore_errors=True)
         return EXIT_ENVIRONMENT, run.document if run.results else {}
     except asyncio.CancelledError:
         if not interrupted:
@@ -250,10 +258,7 @@ def _run_dir(given: Path | None) -> Path:
 
 def _offered(options: Mapping[str, Any], declared: "BalancerFile | None") -> tuple[str, ...]:
     """Profiles that the target offers: Tentacles are judged where they have addresses."""
-    if options["with_"]:
-        passing = _passing(options)
-    else:
-        passing = bool(_tentacles(options, declared))
+    passing = _passing(options) if options["with_"] else bool(_tentacles(options, declared))
     return tuple(name for name in PROFILES if name != POLLING or passing)
 
 
@@ -417,11 +422,6 @@ def _own_lanes(
             )
     kind, mode = options["with_"], options["mode"] or "recommended"
     try:
-        if mode not in balancers.MODES(kind):
-            _usage(f"{kind} has no mode {mode!r}; its modes are {', '.join(balancers.MODES(kind))}")
-    except balancers.UnknownBalancerError as exc:
-        _usage(str(exc))
-    try:
         binary = balancers.find(kind, options["binary"])
     except balancers.BalancerError as exc:
         raise LaneError(str(exc)) from exc
@@ -495,13 +495,6 @@ def _refuse_unwritable(options: Mapping[str, Any]) -> None:
             _usage(
                 f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
             )
-
-
-def _write(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-    from scenarios.report import write
-
-    if files := _files(options):
-        write(document, **files)
 
 
 def _show(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:

@@ -73,6 +73,7 @@ def main() -> None:
     fd: int = parser.parse_args().control_fd
     tuning.die_with_parent()
     tuning.keep_read_buffers()
+    tuning.raise_descriptors()
     # A Ctrl-C in the terminal reaches the whole group; the controller decides when its nodes end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":

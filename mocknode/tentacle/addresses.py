@@ -1,6 +1,6 @@
 """Where a Tentacle is: the queue that it polls, or the address at which it listens."""
 
-import secrets
+import hashlib
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -9,9 +9,11 @@ _SUBSCRIPTION_LETTERS: Final = "bcdefghjklmnpqrstuvwxyz23456789"
 _SUBSCRIPTION_LENGTH: Final = 20
 
 
-def new_subscription() -> str:
-    """A subscription id as a Tentacle makes one (`PollingSubscriptionId.cs`)."""
-    return f"poll://{''.join(secrets.choice(_SUBSCRIPTION_LETTERS) for _ in range(_SUBSCRIPTION_LENGTH))}/"
+def subscription_of(thumbprint: str) -> str:
+    """A subscription id as Tentacles make them (`PollingSubscriptionId.cs`), always the same for one certificate."""
+    digest = hashlib.sha256(thumbprint.encode()).digest()
+    letters = (_SUBSCRIPTION_LETTERS[byte % len(_SUBSCRIPTION_LETTERS)] for byte in digest[:_SUBSCRIPTION_LENGTH])
+    return f"poll://{''.join(letters)}/"
 
 
 def style_of(uri: str) -> Literal["TentacleActive", "TentaclePassive"]:

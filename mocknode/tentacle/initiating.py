@@ -164,7 +164,12 @@ class Initiator(asyncio.Protocol):
             async with asyncio.timeout(limit_s):
                 await asyncio.get_running_loop().create_connection(lambda: self, self.host, self.port)
         except TimeoutError:
-            raise
+            raise TimeoutError(f"{self.host}:{self.port}: no TCP connection within {limit_s:g} s") from None
+        except ConnectionResetError:
+            # It stood, and was reset before anybody here looked at it.
+            self.stage = "tcp"
+            self._end("peer", "rst")
+            raise self._ended_error("the TLS handshake") from None
         except OSError as exc:
             raise UnreachableError(f"{self.host}:{self.port}: {exc.strerror or exc}", "new") from exc
         await self._shake_hands(limit_s)

@@ -32,16 +32,16 @@ class Credential:
     key: rsa.RSAPrivateKey
 
     @classmethod
-    def of(cls, identity: Identity) -> "Credential":
-        """The credential of an identity.
+    def of(cls, identity: Identity, key: rsa.RSAPrivateKey | None = None) -> "Credential":
+        """The credential of an identity; `key` is its key where that was parsed before.
 
         Raises:
             IdentityError: its key is none of RSA.
         """
-        key = serialization.load_pem_private_key(identity.key_pem, None)
-        if not isinstance(key, rsa.RSAPrivateKey):
+        loaded = key or serialization.load_pem_private_key(identity.key_pem, None)
+        if not isinstance(loaded, rsa.RSAPrivateKey):
             raise IdentityError(f"certificate {identity.thumbprint}: its key is no RSA key; allowed: RSA")
-        return cls(certificate=x509.load_pem_x509_certificate(identity.certificate_pem), key=key)
+        return cls(certificate=x509.load_pem_x509_certificate(identity.certificate_pem), key=loaded)
 
 
 def server_context(identity: Identity) -> SSL.Context:

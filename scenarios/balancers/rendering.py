@@ -132,6 +132,11 @@ def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, 
     return "\n".join(f"# --- {adapter.paths[name]}\n{text}" for name, text in files.items())
 
 
+def speaks_https(template: str) -> bool:
+    """Whether a user's template listens for HTTPS too."""
+    return "${FRONT_HTTPS_PORT}" in template
+
+
 def substitute(template: str, values: Mapping[str, str]) -> str:
     """The template with `${NAME}` replaced; `$name` and `${name}` are the balancer's own and stay.
 

@@ -174,17 +174,21 @@ async def start(
 
 
 async def _ready(adapter: Adapter, running: Running, front: Front) -> None:
+    deaf = front.ports
+
     async def listens() -> bool:
+        nonlocal deaf
         if running.returncode is not None:
             raise BalancerStartError(
                 f"{adapter.title} ended with code {running.returncode}. Command, in {running.directory}:\n"
                 f"{running.command}\nThe end of its log, {running.log}:\n{running.log_tail()}"
             )
-        return all([await _accepts(front.host, port) for port in front.ports])
+        deaf = [port for port in deaf if not await _accepts(front.host, port)]
+        return not deaf
 
     if not await _within(START_LIMIT_S, listens):
         raise BalancerStartError(
-            f"{adapter.title} does not listen on {' and '.join(host_port(front.host, p) for p in front.ports)} after "
+            f"{adapter.title} does not listen on {' and '.join(host_port(front.host, p) for p in deaf)} after "
             f"{START_LIMIT_S:.0f} s. Command, in {running.directory}:\n{running.command}\n"
             f"The end of its log, {running.log}:\n{running.log_tail()}"
         )
