@@ -63,7 +63,6 @@ _HEADERS = _traits(
     (r"server: (istio-)?envoy\b", "envoy", _OWN),
     (r"x-envoy-[a-z-]+:", "envoy", _OWN),
     (r"(server: |via: .*)caddy\b", "caddy", _OWN),
-    (r"x-content-type-options: nosniff", "traefik", _SHARED),
     (r"server: awselb/", "aws-alb", _OWN),
     (r"server: Microsoft-Azure-Application-Gateway", "azure-application-gateway", _OWN),
     (r"x-azure-ref:", "azure-front-door", _OWN),

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from scenarios.history import Attempt, History
 from scenarios.traffic import FrontDoor, Http1Connection, Http2Connection, RequestSpec
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ AFTER_REQUESTS: Final = 6
 ALL_DRAINED_REQUESTS: Final = 6
 ANSWER_S_MAX: Final = 5.0
 ALL_DRAINED_UPLOAD_BYTES: Final = 64 * 1024
+# How much longer than two reactions a return is watched: nginx forgets a node that refused after 10 s.
+RECOVERY_WATCH_S: Final = 12.0
 
 KeptConnection = Http1Connection | Http2Connection
 
@@ -119,8 +122,16 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
         await lab.state(last, "online")
     back_ns = lab.step(ID, "one-returns", variant=name, node=last).t_ns
     async with lab.traffic(ID):
-        await lab.until(
-            lambda h: any(a.started_ns >= back_ns and a.node == last and a.status == 200 for a in h.attempts),
-            bound_s + 5.0,
-        )
+        # A whole row: workers that keep their own books do not agree at once.
+        await lab.until(lambda history: _flows(history, back_ns, last, lab.row), bound_s + RECOVERY_WATCH_S)
     lab.step(ID, "all-out-done", variant=name, node=last, since_ns=since_ns, back_ns=back_ns)
+
+
+def _flows(history: History, back_ns: int, node: str, row: int) -> bool:
+    recent = traffic_since(history, back_ns)[-row:]
+    return len(recent) == row and all(a.status == 200 for a in recent) and any(a.node == node for a in recent)
+
+
+def traffic_since(history: History, since_ns: int) -> list[Attempt]:
+    """Background requests that were started then or later."""
+    return [a for a in history.attempts if a.check == "traffic" and a.started_ns >= since_ns]

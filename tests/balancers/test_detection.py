@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mocknode.node.server import SECURITY_HEADERS
 from scenarios.balancers import KINDS, MODES, probes
 from scenarios.detection import Detected, detect
 from scenarios.history import Probe
@@ -96,6 +97,11 @@ def test_what_traefik_and_caddy_share_decides_nothing() -> None:
 def test_nothing_is_known_without_evidence() -> None:
     assert detect([Said((("Octopus-Node", "node-1"),), '{"Id": "OctopusServerNodes-1"}')], []).kind is None
     assert detect([], [probe("curl/8.5.0")]).evidence == ()
+
+
+def test_what_nodes_send_speaks_for_no_balancer() -> None:
+    passed_on = Said((("Octopus-Node", "node-1"), *SECURITY_HEADERS), "{}")
+    assert detect([passed_on], [probe(None, host=None, version="1.0")]).kind == "haproxy"
 
 
 def test_two_products_in_a_row_are_not_guessed() -> None:

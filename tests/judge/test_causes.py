@@ -13,6 +13,7 @@ from scenarios.check import Case
 from scenarios.history import History
 from scenarios.report.causes import CAUSES
 from scenarios.verdict import Variant
+from tests.judge import polling_histories
 from tests.judge.histories import BLIND, NODES, PROBER, SECOND, SEEING, attempt, case, probe, request, step
 
 S = SECOND
@@ -119,12 +120,22 @@ def dr_04(nodes: Sequence[str | None], *, out: bool = True, calibration: Calibra
     return case(join(gets("traffic", "drain-walk", nodes, 3 * S), steps=steps), calibration)
 
 
-def dr_05(asked: Sequence[str | None], calibration: Calibration = SEEING, *, back: bool = True, **facts: Any) -> Case:
+def dr_05(
+    asked: Sequence[str | None],
+    calibration: Calibration = SEEING,
+    *,
+    back: bool = True,
+    failing_s: int = 0,
+    **facts: Any,
+) -> Case:
     declared = facts.pop("all_drained", None)
-    done = step("drain-walk", "all-out-done", 60 * S, variant="418", node="node-3", since_ns=1, back_ns=50 * S)
+    done = step("drain-walk", "all-out-done", 90 * S, variant="418", node="node-3", since_ns=1, back_ns=50 * S)
     history = gets("DR-05", "418", asked, 10 * S, **facts)
     if back:
-        history = join(history, gets("traffic", "drain-walk", ["node-3"], 51 * S))
+        # One worker serves at once; another still answers 502 by itself.
+        failing = gets("traffic", "drain-walk", [None] * failing_s, 52 * S, status=502)
+        history = join(history, gets("traffic", "drain-walk", ["node-3"], 51 * S), failing)
+        history = join(history, gets("traffic", "drain-walk", ["node-3"], (52 + failing_s) * S))
     return case(join(history, steps=(done,)), calibration, all_drained=declared)
 
 
@@ -216,6 +227,8 @@ ROWS: list[Row] = [
     ("DR-05", lambda: dr_05(["node-1"], BLIND, all_drained="closed"), "policy", "fail", "all-drained-policy-differs", "HC-01"),
     ("DR-05", lambda: dr_05([None], end="timeout", ended_ns=30 * S), "418-answer", "fail", "all-drained-no-answer", None),
     ("DR-05", lambda: dr_05([None], back=False), "418-recovery", "fail", "all-drained-no-recovery", None),
+    ("DR-05", lambda: dr_05([None], failing_s=30), "418-recovery", "fail", "all-drained-no-recovery", None),
+    ("DR-05", lambda: dr_05([None], BLIND, failing_s=30), "418-recovery", "observed", None, None),
     ("DR-05", lambda: dr_05([None], BLIND, back=False), "418-recovery", "fail", "all-drained-no-recovery", "HC-01"),
     ("UP-01", lambda: uploaded("UP-01", "1024"), "1,024 B", "pass", None, None),
     ("UP-01", lambda: uploaded("UP-01", "1048577", 0, **CUT), "1,048,577 B", "fail", "body-size-limit", None),
@@ -253,6 +266,7 @@ ROWS: list[Row] = [
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
     ("PR-05", lambda: pr_05(["node-1", "node-2"] * 300), "fresh", "fail", "node-starved", None),
     ("PR-05", lambda: pr_05(["node-1"] * 400 + ["node-2", "node-3"] * 100), "fresh", "fail", "node-overloaded", None),
+    *polling_histories.ROWS,
 ]  # fmt: skip
 
 
