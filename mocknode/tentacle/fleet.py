@@ -110,11 +110,20 @@ class Fleet:
         """Connections that stand."""
         return sum(loop.state.connected_s is not None for row in self.loops.values() for loop in row)
 
+    @property
+    def polled(self) -> bool:
+        """Whether every Tentacle got a message at every address."""
+        return all(loop.state.polls for row in self.loops.values() for loop in row)
+
+    def look(self) -> None:
+        """Note when all of it is connected; much cheaper than a report."""
+        if self.all_connected_s is None and self.connected == self.size * len(self.addresses):
+            self.all_connected_s = time.monotonic() - self._began_s
+
     def report(self) -> "FleetReport":
         """How it stands now."""
+        self.look()
         now_s = time.monotonic()
-        if self.all_connected_s is None and self.connected == self.size * len(self.addresses):
-            self.all_connected_s = now_s - self._began_s
         rows = [self._row(address, loops, now_s) for address, loops in self.loops.items()]
         wire = sum(loop.wire_bytes for row in self.loops.values() for loop in row)
         rss = None if self._rss_before is None else (resident_bytes() or 0) - self._rss_before
