@@ -94,6 +94,11 @@ class HelloReader:
     def __init__(self) -> None:
         self._data = bytearray()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing came yet."""
+        return not self._data
+
     def feed(self, data: bytes) -> Opened | None:
         """What the bytes are, once they tell."""
         self._data += data

@@ -22,6 +22,7 @@ from mocknode.tentacle.polling import PollingTentacle
 from mocknode.tentacle.registering import Registration
 from mocknode.tentacle.services import Services
 from mocknode.tentacle.tls import Credential, client_context
+from mocknode.tentacle.turns import Turns
 
 STARTING_AT_ONCE: Final = 200
 """Handshakes under way while a fleet starts: as many as a listener's queue takes without dropping any."""
@@ -68,7 +69,7 @@ class Fleet:
         services: Services | None = None,
     ) -> None:  # fmt: skip
         rng = random.Random(seed)
-        context, starting = client_context(), asyncio.Semaphore(STARTING_AT_ONCE)
+        context, starting, turns = client_context(), asyncio.Semaphore(STARTING_AT_ONCE), Turns()
         self.size, self.addresses, self.interval_s = len(fleet), addresses, interval_s
         self.loops: dict[Address, list[PollingLoop]] = {address: [] for address in addresses}
         self._keys: dict[bytes, Any] = {}
@@ -79,9 +80,9 @@ class Fleet:
             for host, port in addresses:
                 make = partial(
                     PollingTentacle, credential, member.subscription, host, port,
-                    pinned=pinned, context=context, services=services or Services(),
+                    pinned=pinned, context=context, services=services or Services(), turns=turns,
                 )  # fmt: skip
-                loop = PollingLoop(make=make, backoff=Backoff(rng.random()), starting=starting)
+                loop = PollingLoop(make=make, backoff=Backoff(rng.random()), starting=starting, turns=turns)
                 self.loops[host, port].append(loop)
         self._tasks: list[asyncio.Task[None]] = []
         self.all_connected_s: float | None = None
