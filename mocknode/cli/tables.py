@@ -26,7 +26,7 @@ def node_table(nodes: Iterable[Mapping[str, Any]]) -> str:
         ]
         for node in nodes
     ]
-    return render(["node", "state", "address", "faults", "pings", "requests", "uploading"], rows)
+    return render(["node", "state", "address", "faults", "pings", "requests", "uploading", "Tentacles"], rows)
 
 
 def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
@@ -81,5 +81,7 @@ def _condition(document: Mapping[str, Any]) -> str:
 
 def _counts(counters: Mapping[str, Any] | None) -> list[str]:
     if counters is None:
-        return ["-", "-", "-"]
-    return [str(counters[name]) for name in ("pings", "requests", "uploads_in_flight")]
+        return ["-"] * 4
+    tentacles = counters["tentacles"]
+    polling = "-" if tentacles is None else str(tentacles["connections"])
+    return [*(str(counters[name]) for name in ("pings", "requests", "uploads_in_flight")), polling]
