@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from node_process import multipart
@@ -221,3 +222,23 @@ def test_nuget_pushes_by_every_spelling(node, method, path):
     assert node.request(method, path, body, headers)[0] == 201
     assert node.request(method, path, body, headers)[0] == 409
     assert node.request(method, path + "?replace=true", body, headers)[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("query", "statuses"),
+    [
+        ("", [201, 409, 409, 409]),
+        ("?overwriteMode=IgnoreIfExists", [200, 200, 200, 201]),
+        ("?overwriteMode=OverwriteExisting", [201, 201, 201, 201]),
+    ],
+)
+def test_one_package_pushed_at_once_through_two_nodes_is_stored_once(start_node, query, statuses):
+    nodes = [start_node(keep_packages=True), start_node(name="node-2", keep_packages=True)] * 2
+    bodies = [multipart(bytes([number]) * 50_000) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda node, body: node.request("POST", RAW + query, *body), nodes, bodies))
+    assert sorted(answer[0] for answer in answers) == statuses
+    assert ids(nodes[0]) == ids(nodes[1]) == ["packages-Acme.Web.1.0.0"]
+    held = json.loads(nodes[0].request("GET", "/api/packages/Acme.Web.1.0.0")[2])
+    assert hashlib.sha1(nodes[1].request("GET", "/api/packages/Acme.Web.1.0.0/raw")[2]).hexdigest() == held["Hash"]
+    assert files(nodes[0]) == 1
