@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "reset": ("mocknode.cli.states:reset", "Every node online, no faults, no triggers."),
     "task": ("mocknode.cli.tasks:task", "Queue tasks for the nodes; --cancel takes one back."),
     "tasks": ("mocknode.cli.tasks:tasks", "List the tasks: who runs which, and what waits."),
+    "tentacles": ("mocknode.cli.tentacles:tentacles", "Run simulated Tentacles, one or thousands."),
+    "tentacle": ("mocknode.cli.tentacles:tentacle", "List, register and call Tentacles."),
     "check": ("mocknode.cli.check:check", "Judge the load balancer in front of a cluster."),
     "checks": ("mocknode.cli.check:checks", "List the checks."),
     "explain": ("mocknode.cli.explain:explain", "One check: what it claims, or what happened in a report."),

@@ -62,4 +62,14 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(exc), param, ctx)
 
 
-DURATION: Final = Parsed("duration", parse_duration)
+class Duration(click.ParamType[Any]):
+    """`500ms`, `30s`, `5m`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        try:
+            return value if isinstance(value, float) else parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from mocknode.cli.errors import DURATION, Parsed, UsageError, Whole
+from mocknode.cli.errors import Duration, Parsed, UsageError, Whole
 from mocknode.node.config import HEARTBEAT_S, TASK_CANCEL_AFTER_S, TASK_CAP, TASK_POLL_S
 from mocknode.node.web import HSTS_MAX_AGE_S, OFFLINE_AFTER_S, REDIRECTS, WebSettings, parse_rate
 from mocknode.units import parse_size
@@ -34,7 +34,7 @@ _OPTIONS: Final = (
         help=f"Redirect plain HTTP with this status: {', '.join(map(str, REDIRECTS))} (303 was seen of the real one).",
     ),
     click.option(
-        "--hsts", "hsts_s", type=DURATION, metavar="DURATION",
+        "--hsts", "hsts_s", type=Duration(), metavar="DURATION",
         help=f"Send Strict-Transport-Security on HTTPS; the real default is {HSTS_MAX_AGE_S}s.",
     ),
     click.option("--max-body", "body_max", type=_SIZE, metavar="SIZE", help="Longer request bodies get 413."),
@@ -59,21 +59,21 @@ _OPTIONS: Final = (
         help="Which version a delta starts from: the latest, or the nearest below the new one.",
     ),
     click.option(
-        "--offline-after", "offline_after_s", type=DURATION, default=f"{OFFLINE_AFTER_S:g}s", show_default=True,
+        "--offline-after", "offline_after_s", type=Duration(), default=f"{OFFLINE_AFTER_S:g}s", show_default=True,
         help="Age of LastSeen from which a node counts as offline.",
     ),
     click.option(
-        "--heartbeat", "heartbeat_s", type=DURATION, default=f"{HEARTBEAT_S:g}s", show_default=True,
+        "--heartbeat", "heartbeat_s", type=Duration(), default=f"{HEARTBEAT_S:g}s", show_default=True,
         help="How often a node renews its LastSeen.",
     ),
     click.option("--oidc-keys", type=_FILE, help="JWKS file of the issuers whose tokens service accounts exchange."),
     click.option("--task-cap", type=Whole(0, 10_000), default=TASK_CAP, show_default=True, help="Tasks a node at once."),
     click.option(
-        "--task-poll", "task_poll_s", type=DURATION, default=f"{TASK_POLL_S:g}s", show_default=True,
+        "--task-poll", "task_poll_s", type=Duration(), default=f"{TASK_POLL_S:g}s", show_default=True,
         help="How often a node looks for tasks.",
     ),
     click.option(
-        "--task-cancel-after", "task_cancel_after_s", type=DURATION, default=f"{TASK_CANCEL_AFTER_S:g}s",
+        "--task-cancel-after", "task_cancel_after_s", type=Duration(), default=f"{TASK_CANCEL_AFTER_S:g}s",
         show_default=True, help="When the tasks of a node that is gone are cancelled.",
     ),
 )  # fmt: skip
