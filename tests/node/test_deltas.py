@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import io
 import json
 import random
 import struct
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +14,19 @@ from node_process import multipart
 from octodiff_client import delta_of, read_signature
 
 RAW = "/api/Spaces-1/packages/raw"
+
+
+def archive():
+    """A ZIP archive with a comment, and more bytes than its end may have."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as writer:
+        writer.writestr("Acme.Lib.nuspec", "x" * 100_000)
+        writer.comment = b"a comment"
+    return file.getvalue()
+
+
 OLD = random.Random(1).randbytes(300_000)
+ARCHIVE = archive()
 NEW = OLD[:100_000] + b"a change" + OLD[100_500:]
 
 
@@ -184,7 +198,9 @@ def test_signature_and_delta_of_a_large_package_leave_memory_flat(node):
     ("content", "name", "issue"),
     [
         (b"x", "Acme.Web.2.0.0.zip", None),
-        (b"PK\x03\x04", "Acme.Web.2.0.0.nupkg", None),
+        (ARCHIVE, "Acme.Web.2.0.0.nupkg", None),
+        (ARCHIVE[:-1], "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
+        (b"x" + ARCHIVE, "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
         (b"x", "Acme.Web.1.0.0.zip", "PackageAlreadyExists"),
         (b"not an archive", "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
         (b"", "Acme.Web.2.0.0.zip", "EmptyFile"),
@@ -217,7 +233,7 @@ def test_a_nuget_package_that_is_no_archive_is_refused(node):
     "path", ["/nuget/packages", "/Spaces-1/nuget/packages", "/api/nuget/packages", "/api/Spaces-1/nuget/packages"]
 )
 def test_nuget_pushes_by_every_spelling(node, method, path):
-    body, headers = multipart(b"PK\x03\x04", "Acme.Lib.1.0.0.nupkg")
+    body, headers = multipart(ARCHIVE, "Acme.Lib.1.0.0.nupkg")
     headers |= {"X-NuGet-ApiKey": "API-TEST1234", "X-Octopus-ApiKey": ""}
     assert node.request(method, path, body, headers)[0] == 201
     assert node.request(method, path, body, headers)[0] == 409
