@@ -143,6 +143,7 @@ HEAD = b"OCTODELTA\x01\x04SHA1\x14\0\0\0" + b"\0" * 20 + b">>>"
     ("delta", "facts", "reason"),
     [
         (b"", {}, "length equal to 0"),
+        (HEAD[:19] + hashlib.sha1(b"").digest() + b">>>", {}, "length equal to 0"),
         (b"PK\x03\x04 no delta", {}, "an Octodiff delta with SHA-1"),
         (HEAD + struct.pack("<Bqq", 0x60, 0, 1000), {}, "promised 0000"),
         (HEAD + struct.pack("<Bqq", 0x60, 0, 2**40), {}, "of a base of 300000 bytes"),

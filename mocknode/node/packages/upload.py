@@ -106,7 +106,7 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
     file_name = bare_name(sink.part.file_name or "")
     if not file_name:
         raise invalid("A package file must be provided")
-    if sink.part.file_bytes == 0:
+    if sink.size == 0:
         raise invalid(f"uploaded package file had length equal to 0: {file_name}")
     try:
         name = parse_file_name(file_name)
