@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "online": ("mocknode.cli.states:online", "Bring a node online, whatever it was."),
     "fault": ("mocknode.cli.faults:fault", "Make one thing go wrong in a node; --help lists the kinds."),
     "faults": ("mocknode.cli.faults:faults", "List the faults that are set."),
-    "reset": ("mocknode.cli.states:reset", "Every node online, no faults, no triggers."),
+    "reset": ("mocknode.cli.states:reset", "Every node online, no faults, triggers or tasks."),
     "task": ("mocknode.cli.tasks:task", "Queue tasks for the nodes; --cancel takes one back."),
     "tasks": ("mocknode.cli.tasks:tasks", "List the tasks: who runs which, and what waits."),
     "tentacles": ("mocknode.cli.tentacles:tentacles", "Run simulated Tentacles, one or thousands."),

@@ -33,7 +33,7 @@ def status(control: str, control_token_file: Path | None, ca: Path | None, as_js
 @click.command()
 @cluster_options
 def reset(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """Bring every node online and remove all faults and triggers."""
+    """Bring every node online and remove all faults, triggers and tasks."""
     nodes = ask(control, control_token_file, ca, lambda client: client.reset())
     click.echo(json.dumps(nodes) if as_json else f"{len(nodes)} nodes online, no faults")
 

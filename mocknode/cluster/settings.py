@@ -111,6 +111,11 @@ class ClusterSettings:
             raise SettingsError(f"--api-key: got {self.api_key!r}, allowed: API- and capital letters or digits")
         if (self.certificate is None) != (self.key is None):
             raise SettingsError("--certificate and --key go together: give both, or neither to use the cluster's own")
+        no_https = [node.name for node in self.nodes if node.https_port is None]
+        if self.web.force_ssl is not None and self.web.external_url is None and no_https:
+            raise SettingsError(
+                f"--force-ssl: {no_https[0]} has no HTTPS to send clients to; give --https-port or --external-url"
+            )
         if not is_loopback(self.host) and self.token is None:
             raise SettingsError(
                 f"--host {self.host} lets others reach the control API: it needs --control-token-file "

@@ -42,6 +42,10 @@ def test_flags_reach_every_node_and_outlive_its_process(start):
         (["--external-url", "octopus"], "external URL: got 'octopus', allowed: http(s)://host"),
         (["--trusted-proxy", "10.0.0.0/99"], "trusted proxy: got '10.0.0.0/99'"),
         (["--force-ssl", "304"], "'304' is not one of"),
+        (
+            ["--force-ssl", "303"],
+            "--force-ssl: node-1 has no HTTPS to send clients to; give --https-port or --external-url",
+        ),
         (["--max-body", "big"], "'big' is not a size"),
         (["--octopus-version", "node-9=1"], "--octopus-version: got node-9=1, allowed: VERSION or NODE=VERSION"),
         (["--octopus-version", "node-1="], "--octopus-version: got node-1="),
