@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mocknode.cli.connection import ask, cluster_options
-from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError
+from mocknode.cli.errors import Duration, EnvironmentFailureError, UsageError
 from mocknode.cli.tables import node_table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def status(control: str, control_token_file: Path | None, ca: Path | None, as_js
 @click.command()
 @cluster_options
 def reset(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """Bring every node online and remove all faults and triggers."""
+    """Bring every node online and remove all faults, triggers and tasks."""
     nodes = ask(control, control_token_file, ca, lambda client: client.reset())
     click.echo(json.dumps(nodes) if as_json else f"{len(nodes)} nodes online, no faults")
 
@@ -70,7 +70,7 @@ online = _change("online", "online", "Bring a node online, whatever it was; a cr
 @click.option("--cancel-tasks", is_flag=True, help="Cancel what the node runs; without it, tasks are finished.")
 @click.option(
     "--wait",
-    type=DURATION,
+    type=Duration(),
     metavar="DURATION",
     help="Wait so long until the node runs no task; exit code 3 if it still does.",
 )

@@ -246,6 +246,12 @@ class ControlApi:
             ),
             Operation("DELETE", "/nodes/{name}/faults", self.clear_faults, None, status=204, errors=(404, 423)),
             Operation("DELETE", "/nodes/{name}/faults/{id}", self.remove_fault, None, status=204, errors=(404, 423)),
+            Operation("GET", "/tasks", self.tasks, models.TasksDocument, errors=(503,)),
+            Operation(
+                "POST", "/tasks", self.add_tasks, models.TasksDocument,
+                status=201, body=models.TasksRequest, errors=(422, 423, 503),
+            ),
+            Operation("DELETE", "/tasks/{id}", self.cancel_task, None, status=204, errors=(404, 423, 503)),
             Operation("GET", "/tentacles", self.tentacles, models.TentaclesDocument),
             Operation(
                 "POST", "/tentacles", self.register_tentacle, models.TentacleDocument,
@@ -256,12 +262,6 @@ class ControlApi:
                 "POST", "/nodes/{name}/tentacles/{tentacle}/calls", self.call_tentacle, models.CallDocument,
                 body=models.CallRequest, errors=(404, 422, 503),
             ),
-            Operation("GET", "/tasks", self.tasks, models.TasksDocument, errors=(503,)),
-            Operation(
-                "POST", "/tasks", self.add_tasks, models.TasksDocument,
-                status=201, body=models.TasksRequest, errors=(422, 423, 503),
-            ),
-            Operation("DELETE", "/tasks/{id}", self.cancel_task, None, status=204, errors=(404, 423, 503)),
             Operation("GET", "/lease", self.holder, models.HolderDocument),
             Operation("PUT", "/lease", self.take_lease, models.LeaseDocument, body=models.LeaseRequest, errors=(422, 423)),
             Operation("DELETE", "/lease", self.end_lease, None, status=204),

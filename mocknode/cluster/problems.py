@@ -26,8 +26,8 @@ _SHOWN = 200
 _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
     (UnknownNodeError, "unknown-node", HTTPStatus.NOT_FOUND),
     (UnknownFaultError, "unknown-fault", HTTPStatus.NOT_FOUND),
-    (UnknownTentacleError, "unknown-tentacle", HTTPStatus.NOT_FOUND),
     (UnknownTaskError, "unknown-task", HTTPStatus.NOT_FOUND),
+    (UnknownTentacleError, "unknown-tentacle", HTTPStatus.NOT_FOUND),
     (HeldError, "cluster-held", HTTPStatus.LOCKED),
     (UnreachableNodeError, "node-unreachable", HTTPStatus.SERVICE_UNAVAILABLE),
     (StateError, "state-not-allowed", HTTPStatus.UNPROCESSABLE_ENTITY),

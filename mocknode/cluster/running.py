@@ -112,10 +112,10 @@ class Cluster:
                 keep_packages=settings.keep_packages,
                 certificate=certificate.certificate if certificate else None,
                 key=certificate.key if certificate else None,
-                null_message_s=settings.null_message_s,
                 web=settings.web,
                 times=settings.times,
                 versions=settings.versions,
+                null_message_s=settings.null_message_s,
             ),
             self._places(held),
         )

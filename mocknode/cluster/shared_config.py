@@ -27,10 +27,10 @@ class SharedConfig:
     keep_packages: bool
     certificate: Path | None
     key: Path | None
-    null_message_s: float
     web: WebSettings
     times: Mapping[str, Any]
     versions: Mapping[str, str]
+    null_message_s: float
 
     def config(self, member: Member, condition: Condition, names: list[str]) -> dict[str, Any]:
         """The configuration of one node: its first line on the control channel.

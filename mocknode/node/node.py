@@ -271,9 +271,9 @@ class Node:
         await self.heartbeat.first()
         await self.server.start(self.condition)
         self.spawn(self.heartbeat.run())
+        self.spawn(self.tasks.run())
         if self.tentacles is not None:
             self.spawn(self.tentacles.watch())
-        self.spawn(self.tasks.run())
 
     async def stop(self, grace_s: float) -> None:
         """End in order: listeners, answers in flight, what hangs; then say offline to the others."""

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -57,8 +58,27 @@ async def push(client: httpx.AsyncClient, path: str, name: str, content: bytes) 
     return answer, size, time.perf_counter() - started
 
 
-async def compare(kind: str, size: int, share: float) -> None:
-    """Push both ways and print."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What both ways cost; sizes in bytes, times in seconds. `nodes` answered version 1, signature and delta."""
+
+    whole_bytes: int
+    whole_s: float
+    signature_bytes: int
+    signature_s: float
+    making_s: float
+    delta_bytes: int
+    delta_s: float
+    sha1: str
+    nodes: list[str]
+
+
+async def compare(kind: str, size: int, share: float) -> Outcome:
+    """Push both ways through a balancer.
+
+    Raises:
+        SystemExit: a push failed, or a node has something else than was sent.
+    """
     old = random.Random(1).randbytes(size)
     new = changed(old, share)
     with tempfile.TemporaryDirectory(prefix="delta-") as directory:
@@ -84,20 +104,30 @@ async def compare(kind: str, size: int, share: float) -> None:
     wanted = hashlib.sha1(new, usedforsecurity=False).hexdigest()
     if {made.json()["Hash"], whole.json()["Hash"], digest.hexdigest()} != {wanted}:
         raise SystemExit("the digests differ")
-    nodes = [a.headers["octopus-node"] for a in (first, answer, made)]
-    print(
-        f"{size:,} bytes, {share:.0%} replaced, through {kind}; version 1, signature and delta at {', '.join(nodes)}\n"
-        f"whole: {whole_bytes:,} bytes sent in {whole_s:.2f} s\n"
-        f"delta: {delta_bytes:,} bytes sent in {delta_s:.2f} s ({delta_bytes / whole_bytes:.1%} of the whole), after a signature of "
-        f"{len(answer.content):,} bytes in {signature_s:.2f} s and {making_s:.2f} s of making the delta\n"
-        f"SHA-1 of both, and of what is downloaded: {wanted}"
-    )
+    return Outcome(
+        whole_bytes=whole_bytes, whole_s=whole_s, signature_bytes=len(answer.content), signature_s=signature_s,
+        making_s=making_s, delta_bytes=delta_bytes, delta_s=delta_s, sha1=wanted,
+        nodes=[one.headers["octopus-node"] for one in (first, answer, made)],
+    )  # fmt: skip
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--balancer", default="haproxy")
     parser.add_argument("--size", type=int, default=200_000_000, help="bytes (default 200 MB)")
     parser.add_argument("--share", type=float, default=0.01, help="of them replaced (default 0.01)")
     args = parser.parse_args()
-    asyncio.run(compare(args.balancer, args.size, args.share))
+    it = asyncio.run(compare(args.balancer, args.size, args.share))
+    print(
+        f"{args.size:,} bytes, {args.share:.0%} replaced, through {args.balancer}; version 1, signature and delta at "
+        f"{', '.join(it.nodes)}\n"
+        f"whole: {it.whole_bytes:,} bytes sent in {it.whole_s:.2f} s\n"
+        f"delta: {it.delta_bytes:,} bytes sent in {it.delta_s:.2f} s ({it.delta_bytes / it.whole_bytes:.1%} of the whole), after a "
+        f"signature of {it.signature_bytes:,} bytes in {it.signature_s:.2f} s and {it.making_s:.2f} s of making the delta\n"
+        f"SHA-1 of both, and of what is downloaded: {it.sha1}"
+    )
+
+
+if __name__ == "__main__":
+    main()

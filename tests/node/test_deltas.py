@@ -2,16 +2,31 @@
 
 import base64
 import hashlib
+import io
 import json
 import random
 import struct
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from node_process import multipart
 from octodiff_client import delta_of, read_signature
 
 RAW = "/api/Spaces-1/packages/raw"
+
+
+def archive():
+    """A ZIP archive with a comment, and more bytes than its end may have."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as writer:
+        writer.writestr("Acme.Lib.nuspec", "x" * 100_000)
+        writer.comment = b"a comment"
+    return file.getvalue()
+
+
 OLD = random.Random(1).randbytes(300_000)
+ARCHIVE = archive()
 NEW = OLD[:100_000] + b"a change" + OLD[100_500:]
 
 
@@ -128,6 +143,7 @@ HEAD = b"OCTODELTA\x01\x04SHA1\x14\0\0\0" + b"\0" * 20 + b">>>"
     ("delta", "facts", "reason"),
     [
         (b"", {}, "length equal to 0"),
+        (HEAD[:19] + hashlib.sha1(b"").digest() + b">>>", {}, "length equal to 0"),
         (b"PK\x03\x04 no delta", {}, "an Octodiff delta with SHA-1"),
         (HEAD + struct.pack("<Bqq", 0x60, 0, 1000), {}, "promised 0000"),
         (HEAD + struct.pack("<Bqq", 0x60, 0, 2**40), {}, "of a base of 300000 bytes"),
@@ -183,7 +199,9 @@ def test_signature_and_delta_of_a_large_package_leave_memory_flat(node):
     ("content", "name", "issue"),
     [
         (b"x", "Acme.Web.2.0.0.zip", None),
-        (b"PK\x03\x04", "Acme.Web.2.0.0.nupkg", None),
+        (ARCHIVE, "Acme.Web.2.0.0.nupkg", None),
+        (ARCHIVE[:-1], "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
+        (b"x" + ARCHIVE, "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
         (b"x", "Acme.Web.1.0.0.zip", "PackageAlreadyExists"),
         (b"not an archive", "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
         (b"", "Acme.Web.2.0.0.zip", "EmptyFile"),
@@ -216,8 +234,28 @@ def test_a_nuget_package_that_is_no_archive_is_refused(node):
     "path", ["/nuget/packages", "/Spaces-1/nuget/packages", "/api/nuget/packages", "/api/Spaces-1/nuget/packages"]
 )
 def test_nuget_pushes_by_every_spelling(node, method, path):
-    body, headers = multipart(b"PK\x03\x04", "Acme.Lib.1.0.0.nupkg")
+    body, headers = multipart(ARCHIVE, "Acme.Lib.1.0.0.nupkg")
     headers |= {"X-NuGet-ApiKey": "API-TEST1234", "X-Octopus-ApiKey": ""}
     assert node.request(method, path, body, headers)[0] == 201
     assert node.request(method, path, body, headers)[0] == 409
     assert node.request(method, path + "?replace=true", body, headers)[0] == 201
+
+
+@pytest.mark.parametrize(
+    ("query", "statuses"),
+    [
+        ("", [201, 409, 409, 409]),
+        ("?overwriteMode=IgnoreIfExists", [200, 200, 200, 201]),
+        ("?overwriteMode=OverwriteExisting", [201, 201, 201, 201]),
+    ],
+)
+def test_one_package_pushed_at_once_through_two_nodes_is_stored_once(start_node, query, statuses):
+    nodes = [start_node(keep_packages=True), start_node(name="node-2", keep_packages=True)] * 2
+    bodies = [multipart(bytes([number]) * 50_000) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda node, body: node.request("POST", RAW + query, *body), nodes, bodies))
+    assert sorted(answer[0] for answer in answers) == statuses
+    assert ids(nodes[0]) == ids(nodes[1]) == ["packages-Acme.Web.1.0.0"]
+    held = json.loads(nodes[0].request("GET", "/api/packages/Acme.Web.1.0.0")[2])
+    assert hashlib.sha1(nodes[1].request("GET", "/api/packages/Acme.Web.1.0.0/raw")[2]).hexdigest() == held["Hash"]
+    assert files(nodes[0]) == 1

@@ -1,5 +1,6 @@
 """Both APIs, fuzzed by their OpenAPI documents: no 5xx, no status, media type or document that is not announced."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,8 @@ from mocknode.node.routes import OPERATIONS
 
 PROMISES = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 LIMIT_S = 20.0
-EXAMPLES = 10
+# A long run: MOCKNODE_FUZZ_EXAMPLES=200 pytest tests/openapi
+EXAMPLES = int(os.environ.get("MOCKNODE_FUZZ_EXAMPLES", "10"))
 fuzzed = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )

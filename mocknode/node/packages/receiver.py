@@ -22,6 +22,8 @@ INLINE_BYTES_MAX: Final = 128 * 1024
 
 START_BYTES: Final = 4
 """As many as say what an archive is."""
+END_BYTES: Final = 22 + 0xFFFF
+"""As many as the end of a ZIP archive has, its comment included."""
 
 _Found = TypeVar("_Found")
 
@@ -34,11 +36,12 @@ class FileSink:
 
     Attributes:
         start: First bytes of the file, at most `START_BYTES`.
+        end: Last bytes of a NuGet package, at most `END_BYTES`; of others nothing is looked at.
     """
 
     def __init__(self, boundary: bytes, keep: Path | None) -> None:
         self.part = FilePart(boundary)
-        self.start = b""
+        self.start = self.end = b""
         self._digest = hashlib.sha1(usedforsecurity=False)
         self._path = keep
         self._fd: int | None = None
@@ -47,6 +50,11 @@ class FileSink:
     def keeps(self) -> bool:
         """Whether bytes are written down, which may block."""
         return self._path is not None
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether the end of the file will be looked at."""
+        return (self.part.file_name or "").lower().endswith(".nupkg")
 
     def find(self, chunks: Sequence[bytes | bytearray]) -> list[memoryview]:
         """What of these bytes belongs to the file.
@@ -66,6 +74,8 @@ class FileSink:
             self._digest.update(view)
             if len(self.start) < START_BYTES:
                 self.start += bytes(view[: START_BYTES - len(self.start)])
+            if self.keeps_end:
+                self.end = (self.end + bytes(view[-END_BYTES:]))[-END_BYTES:]
             if self._path is not None:
                 self._write(self._path, view)
 

@@ -24,8 +24,9 @@ EXISTS: Final = (
     "A package with the same ID and version already exists. To proceed anyway, specify an overwriteMode of "
     "OverwriteExisting or IgnoreIfExists. (A package with the same name and version already exists.)"
 )
-# Of an archive with files, and of an empty one.
-_ZIP_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06")
+# What ends an archive, and what begins one with files and an empty one (APPNOTE.TXT of PKWARE, 4.3).
+_ZIP_END: Final = b"PK\x05\x06"
+_ZIP_STARTS: Final = (b"PK\x03\x04", _ZIP_END)
 # What may stand in a path as it is (RFC 3986, pchar and the slash).
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
 
@@ -105,14 +106,14 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
     file_name = bare_name(sink.part.file_name or "")
     if not file_name:
         raise invalid("A package file must be provided")
-    if sink.part.file_bytes == 0:
+    if sink.size == 0:
         raise invalid(f"uploaded package file had length equal to 0: {file_name}")
     try:
         name = parse_file_name(file_name)
     except FileNameError as exc:
         raise invalid(str(exc)) from exc
     if corrupted(name, sink):
-        raise invalid(f"{file_name} is no NuGet package: it begins with {sink.start!r}, allowed: a ZIP archive")
+        raise invalid(f"{file_name} is no NuGet package: it is no whole ZIP archive")
     return Package(
         space=call.space, package_id=name.package_id, version=name.version, extension=name.extension, file_name=file_name,
         size=sink.size, sha1=sink.sha1, published=timestamp(time.time()), node=config.name, kept_as=kept_as,
@@ -120,8 +121,13 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
 
 
 def corrupted(name: PackageName, sink: FileSink) -> bool:
-    """Whether a NuGet package is not even an archive; of other formats the feed reads nothing."""
-    return name.extension.lower() == ".nupkg" and sink.start not in _ZIP_STARTS
+    """Whether a NuGet package is no whole archive; of other formats the feed reads nothing."""
+    if name.extension.lower() != ".nupkg":
+        return False
+    at = sink.end.rfind(_ZIP_END)
+    comment = sink.end[at + len(_ZIP_END) + 16 :]
+    whole = at >= 0 and len(comment) >= 2 and int.from_bytes(comment[:2], "little") == len(comment) - 2
+    return not whole or sink.start not in _ZIP_STARTS
 
 
 async def _store(call: Call, package: Package, existing: Existing) -> bool:
