@@ -54,6 +54,7 @@ class Lab:
         calibrated: Resolved by the lane that calibrates, awaited by those that need reaction times.
         restart: Stops and starts the balancer with a pause for the caller between the two; None when it is not ours.
         started_ns: When the balancer began to listen, or when the run met it.
+        clock_offset_ns: Added to the nodes' times, to map their clock onto ours.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Lab:
     started_ns: int = field(default_factory=time.monotonic_ns)
     serving: tuple[str, ...] = ()
     restarted: bool = False
+    clock_offset_ns: int = 0
     _cursor: str | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 

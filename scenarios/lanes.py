@@ -157,6 +157,7 @@ class OwnLanes:
                 serving=self.nodes,
                 api_key=cluster.api_key,
                 restart=restart,
+                clock_offset_ns=offset_ns,
                 **_shared(self.demands),
             )
             stack.push_async_callback(_last_look, lab)
@@ -210,6 +211,7 @@ class GivenLanes:
     control_ca: str | None
     run_dir: Path
     demands: Demands
+    verb: str = "check"
     shared: bool = True
     nodes: tuple[str, ...] = ()
     url: str = ""
@@ -228,7 +230,7 @@ class GivenLanes:
             offset_ns = await _clock_offset_ns(control, self.control_url)
             # Held before it is looked at: whoever comes second must not see the first one's drains as somebody's mistake.
             await stack.enter_async_context(
-                control.hold(f"mocknode check --lb {self.front.url}, process {os.getpid()}")
+                control.hold(f"mocknode {self.verb} --lb {self.front.url}, process {os.getpid()}")
             )
             cluster = await control.cluster()
             _refuse_busy(cluster["nodes"])
@@ -245,6 +247,7 @@ class GivenLanes:
                 nodes=self.nodes,
                 serving=self.nodes,
                 api_key=cluster["api_key"],
+                clock_offset_ns=offset_ns,
                 **_shared(self.demands),
             )
             stack.push_async_callback(_last_look, lab)
