@@ -188,13 +188,18 @@ class Exchange:
             view = view[taken:]
 
     def _read(self, sock: Any) -> None:
+        closed = False
         while True:
-            event = self._http.next_event()
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError:
+                if not closed:
+                    raise
+                self.end, self.error = "eof", self.error or "the connection was closed before the answer was whole"
+                return
             if event is h11.NEED_DATA:
                 self._http.receive_data(data := sock.recv(READ))
-                if not data and self.status is None:
-                    self.end, self.error = "eof", self.error or "the connection was closed without an answer"
-                    return
+                closed = not data
             elif isinstance(event, h11.Response):
                 self.status = event.status_code
                 self.node = next((v.decode("latin-1") for k, v in event.headers if k == b"octopus-node"), None)

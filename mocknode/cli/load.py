@@ -30,11 +30,14 @@ from mocknode.cli.errors import Whole
 from mocknode.cli.progress import Progress
 
 if TYPE_CHECKING:
-    pass
+    from scenarios.load.conditions import Condition
+    from scenarios.load.run import LoadRun
+    from scenarios.load.schedule import Event
 
 USERS_MAX: Final = 10_000
 """More sockets than one process of most systems may open."""
 FORMS: Final = ("chunked", "length")
+FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 # What `check` asks for and `load` does not: lanes are told, and nothing of it acts here.
 _NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
 
@@ -79,12 +82,26 @@ _NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
     show_default=True,
     help="Bytes a second of each build's uplink; 0 is no limit.",
 )
+@click.option(
+    "--schedule",
+    metavar="EVENTS",
+    help="What happens to nodes meanwhile: 'drain each', 'crash node-2 at 20s for 5s; drain node-1'.",
+)
+@click.option(
+    "--fail-if",
+    multiple=True,
+    metavar="CONDITION",
+    help="Also fail the run if, such as 'p99>2s' or 'error_rate>1%'; may be given several times.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the record is kept (default: a new directory).",
 )
+@click.option("--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JSON.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML file.")
+@click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write every attempt as a line of CSV.")
 def load(**options: Any) -> None:
     """Uploads through a load balancer, every one of them accounted for.
 
@@ -104,25 +121,24 @@ def _load(options: Mapping[str, Any]) -> int:
         usage("--tls goes with --with; for --lb write https://HOST:PORT")
     try:
         with Progress() as progress:
-            code, document = run_loop(_run(options, progress))
+            code = run_loop(_run(options, progress))
     except (LaneError, GeneratorError) as exc:
         click.echo(f"mocknode: {exc}", err=True)
         return EXIT_ENVIRONMENT
-    if document:
-        _show(document, [])
     if code == EXIT_INTERRUPTED:
         click.echo(INTERRUPTED, err=True)
     return code
 
 
-async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Mapping[str, Any]]:
-    """The exit code, and the report as far as the run came."""
+async def _run(options: Mapping[str, Any], progress: Progress) -> int:
+    """Run, report as far as the run came, and give the exit code."""
     from scenarios.load.document import build
     from scenarios.load.generator import locustfile
     from scenarios.load.run import LoadPlan, LoadRun
 
     locustfile()
-    workload = _workload(options)
+    workload, conditions = _workload(options), _conditions(options["fail_if"])
+    _refuse_unwritable(options)
     task = asyncio.current_task()
     assert task is not None
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
@@ -133,11 +149,13 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     wanted = {**_NOT_ASKED, "balancer_file": None, "public_name": None, "shipped_interval": False, **options}
     demands = demands_of(wanted, None, progress.say)
     lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands)
+    if lanes.nodes:
+        _events(options, lanes.nodes)  # Refused now, not when everything has started.
     progress.say(f"record in {run_dir}")
     plan = LoadPlan(
         workload=workload,
-        events=(),
-        conditions=(),
+        events=lambda nodes: _events(options, nodes),
+        conditions=conditions,
         secure=options["tls"],
         run_dir=run_dir,
         facts={
@@ -160,14 +178,76 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         await run.run()
     except asyncio.CancelledError:
         if run.ledger is None:
-            return EXIT_INTERRUPTED, {}
+            return EXIT_INTERRUPTED
     except Exception:
         if not run.began_ns and options["run_dir"] is None:
             shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was sent, so there is nothing to look at again.
         raise
     document = build(run)
     document["balancer"]["url"] = lanes.url
-    return int(document["exit_code"]), document
+    _report(options, document, run)
+    return int(document["exit_code"])
+
+
+def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadRun") -> None:
+    """On the terminal first: a file that cannot be written must not take the verdict with it."""
+    from scenarios.load.files import write, write_attempts
+
+    failed = []
+    files = _files(options)
+    for name, path in files.items():
+        try:
+            if name == "csv":
+                assert run.book is not None
+                write_attempts(run.book.rows(), path)
+            else:
+                write(document, path, name)
+        except OSError as exc:
+            failed.append(f"--{name} {path}: {exc.strerror}")
+    _show(document, [str(path) for name, path in files.items() if not any(f.startswith(f"--{name} ") for f in failed)])
+    for text in failed:
+        click.echo(f"mocknode: {text}; the record in {document['run_dir']} holds everything", err=True)
+
+
+def _files(options: Mapping[str, Any]) -> dict[str, Path]:
+    return {name: options[key] for name, key in FILES.items() if options[key] is not None}
+
+
+def _refuse_unwritable(options: Mapping[str, Any]) -> None:
+    """Before minutes of work: a report that cannot be written is a mistake in the command line."""
+    for name, path in _files(options).items():
+        try:
+            with path.open("a"):
+                pass
+        except OSError as exc:
+            usage(
+                f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
+            )
+
+
+def _conditions(texts: Sequence[str]) -> "list[Condition]":
+    from scenarios.load.conditions import contradictions, parse_condition
+
+    found = []
+    for text in texts:
+        try:
+            found.append(parse_condition(text))
+        except ValueError as exc:
+            usage(f"--fail-if: {exc}")
+    if clashes := contradictions(found):
+        usage(f"--fail-if: {clashes[0]}")
+    return found
+
+
+def _events(options: Mapping[str, Any], nodes: Sequence[str]) -> "list[Event]":
+    from scenarios.load.schedule import parse_schedule
+
+    if options["schedule"] is None:
+        return []
+    try:
+        return parse_schedule(options["schedule"], nodes, options["duration"])
+    except ValueError as exc:
+        usage(f"--schedule: {exc}")
 
 
 def _workload(options: Mapping[str, Any]) -> Any:

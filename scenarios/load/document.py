@@ -55,6 +55,7 @@ def build(run: LoadRun) -> dict[str, Any]:
             "link_bytes_per_s": run.plan.workload.link or None,
             "seed": run.plan.workload.seed,
         },
+        "nodes": list(run.lanes.nodes),
         "ledger": counts,
         "numbers": numbers,
         "throughput": {

@@ -36,13 +36,14 @@ class LoadPlan:
     """What to run.
 
     Attributes:
+        events: The schedule for nodes of these names.
         conditions: Those of the user, beside the ones of every run.
         secure: Through the HTTPS front of a balancer of our own.
         facts: What the report repeats: versions, balancer, command.
     """
 
     workload: Workload
-    events: Sequence[Event]
+    events: Callable[[Sequence[str]], Sequence[Event]]
     conditions: Sequence[Condition]
     secure: bool
     run_dir: Path
@@ -64,6 +65,7 @@ class LoadRun:
     started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
     health: Health = field(default_factory=Health)
     watch: LoopWatch = field(default_factory=LoopWatch)
+    events: Sequence[Event] = ()
     steps: list[dict[str, Any]] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -103,6 +105,7 @@ class LoadRun:
             raise LaneError(str(exc)) from exc
 
     async def _prepare(self, lab: Lab) -> None:
+        self.events = self.plan.events(lab.nodes)
         await lab.ready()
         found = await preflight(lab.front, lab.control, lab.recording.attempt)
         self.plan.say(f"preflight: {found.summary()}")
@@ -152,13 +155,13 @@ class LoadRun:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            if self.plan.events:
+            if self.events:
                 await lab.control.reset()
 
     async def _disturb(self, lab: Lab) -> None:
         """Events one after another; they begin with the first upload, not with the start of the process."""
         await self.flowing.wait()
-        pending = [(e.at_s, 1, e) for e in self.plan.events] + [(e.at_s + e.for_s, 0, e) for e in self.plan.events]
+        pending = [(e.at_s, 1, e) for e in self.events] + [(e.at_s + e.for_s, 0, e) for e in self.events]
         for at_s, begins, event in sorted(pending, key=lambda item: item[:2]):
             await asyncio.sleep(max(0.0, self.began_ns / 1e9 + at_s - time.monotonic()))
             state, how = event.state if begins else ("online", None)
