@@ -2,7 +2,8 @@
 
 Every sample says over the time since the last one: `cpu` (share of one core), `late` (seconds by which the longest wake-up came
 late); and in all: `connects` (TCP connections opened by anything in this process, as Python's audit hook sees them), `sent`
-(requests that we meant to send), `errors` (tasks that raised: mistakes in a locustfile), `fds` and `fd_limit`.
+(requests that we meant to send), `errors` (tasks that raised: mistakes in a locustfile), `missed` (pushes
+that were due and that nobody was free to start), `fds` and `fd_limit`.
 """
 
 import os
@@ -30,6 +31,7 @@ class Audit:
         self._connects = 0
         self.sent = 0
         self.errors = 0
+        self.missed = 0
         self._connecting: weakref.WeakSet[Any] = weakref.WeakSet()
         sys.addaudithook(self._seen)
 
@@ -56,7 +58,7 @@ class Audit:
     def sample(self, **facts: float) -> None:
         """Write one sample now."""
         self._records.add(
-            "audit", at=time.monotonic_ns(), pid=os.getpid(), connects=self._connects, sent=self.sent, errors=self.errors,
+            "audit", at=time.monotonic_ns(), pid=os.getpid(), connects=self._connects, sent=self.sent, errors=self.errors, missed=self.missed,
             fds=_open_files(), fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], **facts,
         )  # fmt: skip
 

@@ -92,6 +92,7 @@ class Exchange:
         length: Content-Length of the body; None sends it chunked.
         link: Bytes a second that the body is paced at; None is as fast as it goes.
         due_ns: When it should have started; latency counts from here.
+        fine: Statuses beside 2xx that this client takes for an answer it wanted.
         sent: Every byte that the kernel took, heads and framing included, before encryption.
         sent_all: The whole request was handed over.
         end: `complete`, or how it broke: `refused` (no connection), `reset`, `eof`, `timeout`, `protocol-error`.
@@ -105,6 +106,7 @@ class Exchange:
     length: int | None = 0
     link: float | None = None
     timeout_s: float = 600.0
+    fine: frozenset[int] = frozenset()
     due_ns: int = 0
     start_ns: int = 0
     end_ns: int = 0
@@ -139,7 +141,7 @@ class Exchange:
                 sock.close()
             self.end_ns = time.monotonic_ns()
         if self.status is not None and self.end == "complete":
-            self.told = "acknowledged" if 200 <= self.status < 300 else "error"
+            self.told = "acknowledged" if 200 <= self.status < 300 or self.status in self.fine else "error"
 
     def _converse(self, sock: Any, door: Door) -> None:
         """Read while a second greenlet sends: a balancer may refuse, and stop reading, long before the body ends."""

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 USERS_MAX: Final = 10_000
 """More sockets than one process of most systems may open."""
+WORKERS_MAX: Final = 64
+RATE_MAX: Final = 100_000.0
 FORMS: Final = ("chunked", "length")
 FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 # What `check` asks for and `load` does not: lanes are told, and nothing of it acts here.
@@ -65,6 +67,14 @@ _NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
 @click.option("--host", help="Host header and TLS name for --lb.")
 @click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT.")
 @click.option("--users", type=Whole(1, USERS_MAX), default="20", show_default=True, help="Builds that push at once.")
+@click.option(
+    "--rate", metavar="N/s", help="Open loop: uploads a second, whoever is free; latency counts from when one was due."
+)
+@click.option("--browsers", type=Whole(0, USERS_MAX), default="0", help="People who read the portal beside them.")
+@click.option("--monitors", type=Whole(0, USERS_MAX), default="0", help="Monitors that ping through the balancer.")
+@click.option(
+    "--workers", type=Whole(1, WORKERS_MAX), default="1", show_default=True, help="Processes that generate the load."
+)
 @click.option("--duration", type=Duration(), default="60s", show_default=True, help="How long uploads are started.")
 @click.option(
     "--sizes",
@@ -263,6 +273,8 @@ def _workload(options: Mapping[str, Any]) -> Any:
         usage(f"--forms: got {unknown[0]!r}, allowed: {', '.join(FORMS)}, or both by comma")
     if options["duration"] < 1:
         usage(f"--duration: got {options['duration']:g} s, allowed: 1s or more")
+    if options["workers"] > options["users"]:
+        usage(f"--workers: got {options['workers']}, allowed: up to {options['users']}, the number of --users")
     return Workload(
         users=options["users"],
         duration_s=options["duration"],
@@ -270,7 +282,24 @@ def _workload(options: Mapping[str, Any]) -> Any:
         forms=options["forms"],
         link=options["link"],
         seed=options["seed"],
+        browsers=options["browsers"],
+        monitors=options["monitors"],
+        rate=_rate(options["rate"]),
+        workers=options["workers"],
     )
+
+
+def _rate(text: str | None) -> float:
+    """Arrivals a second; 0 is a closed loop."""
+    if text is None:
+        return 0.0
+    try:
+        rate = float(text.removesuffix("/s"))
+        if 0 < rate <= RATE_MAX:
+            return rate
+    except ValueError:
+        pass
+    usage(f"--rate: got {text!r}, allowed: a number above 0 and up to {RATE_MAX:g}, such as 40/s")
 
 
 def _show(document: Mapping[str, Any], files: Sequence[str]) -> None:

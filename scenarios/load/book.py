@@ -48,8 +48,8 @@ UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, 
     ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req
 """
 _JOIN: Final = """
-SELECT a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node
-FROM attempts a LEFT JOIN requests r ON r.attempt = a.id WHERE a.kind = 'push' ORDER BY a.id
+SELECT a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node, a.kind
+FROM attempts a LEFT JOIN requests r ON r.attempt = a.id ORDER BY a.id
 """
 
 
@@ -171,11 +171,12 @@ class Book:
         """Give every upload its class; call it when nothing more arrives."""
         spans = list(outages)
         counts: Counter[Class] = Counter()
-        decided: list[tuple[str, int, int, str]] = []
+        decided: list[tuple[Class | None, int, int, str]] = []
         reading = self._db.cursor()
         for id_, rows in itertools.groupby(reading.execute(_JOIN), key=lambda row: row[0]):
             found, disturbed, at_nodes = self._decide(list(rows), spans)
-            counts[found] += 1
+            if found is not None:
+                counts[found] += 1
             decided.append((found, disturbed, at_nodes, id_))
         for start in range(0, len(decided), BATCH):
             with self._batch():
@@ -185,14 +186,17 @@ class Book:
                 )
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
 
-    def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class, int, int]:
+    def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class | None, int, int]:
+        """Class (None for what uploads nothing), whether a node was away meanwhile, and requests at nodes."""
         _, started, ended, told, sha1 = rows[0][:5]
         requests = [row for row in rows if row[9] is not None]
+        disturbed = any(o.since_ns <= (ended or self.synced_ns) and started <= o.until_ns for o in outages)
+        if rows[0][10] != "push":
+            return None, disturbed, len(requests)
         seen = [_Seen(bool(r[5]), r[6], r[7], r[8]) for r in requests]
         found = classify(_Sent(cast(Told, told), sha1), seen)
         if found in ABSENT and (ended is None or ended > self.synced_ns):
             found = "unresolved"
-        disturbed = any(o.since_ns <= (ended or self.synced_ns) and started <= o.until_ns for o in outages)
         return found, disturbed, len(requests)
 
     def numbers(self) -> dict[str, int]:
@@ -203,6 +207,11 @@ class Book:
             "failed": self._one("SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged'"),
             "failed_undisturbed": self._one(
                 "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND disturbed = 0"
+            ),
+            "reads": self._one("SELECT count(*) FROM attempts WHERE kind != 'push'"),
+            "reads_failed": self._one(
+                "SELECT count(*) FROM attempts WHERE kind != 'push' AND told != 'acknowledged' AND disturbed = 0 "
+                "AND ended IS NOT NULL"
             ),
             "repeated": self._one("SELECT count(*) FROM attempts WHERE at_nodes > 1"),
             "unexplained": self._one(

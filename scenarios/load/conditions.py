@@ -17,7 +17,7 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
 DURATIONS: Final = ("p50", "p90", "p95", "p99", "p99.9", "min", "mean", "max")
 COUNTS: Final = (
     "attempts", "lost", "doubled", "corrupted", "failed", "failed_undisturbed", "refused", "broken_off",
-    "stored_but_reported_failed", "unresolved",
+    "stored_but_reported_failed", "unresolved", "reads_failed",
 )  # fmt: skip
 RATES: Final = ("error_rate", "per_second")
 METRICS: Final = (*DURATIONS, *COUNTS, *RATES)
@@ -75,7 +75,9 @@ def _bound(metric: str, value: str) -> float:
     raise ValueError(f"{metric}: got {value!r}, allowed: {allowed}")
 
 
-ALWAYS: Final = tuple(parse_condition(text) for text in ("lost>0", "doubled>0", "corrupted>0", "failed_undisturbed>0"))
+ALWAYS: Final = tuple(
+    parse_condition(text) for text in ("lost>0", "doubled>0", "corrupted>0", "failed_undisturbed>0", "reads_failed>0")
+)
 """Every run fails by these. An upload that fails while its node is away on purpose is no fault of the balancer's, unless the
 client was told otherwise; one that fails while nothing but drains goes on is."""
 

@@ -49,6 +49,10 @@ def build(run: LoadRun) -> dict[str, Any]:
         **run.plan.facts,
         "workload": {
             "users": run.plan.workload.users,
+            "browsers": run.plan.workload.browsers,
+            "monitors": run.plan.workload.monitors,
+            "rate_per_s": run.plan.workload.rate or None,
+            "workers": run.plan.workload.workers,
             "duration_s": run.plan.workload.duration_s,
             "sizes": run.plan.workload.sizes,
             "forms": run.plan.workload.forms,
@@ -93,6 +97,7 @@ def _values(
         **counts,
         "doubled": counts["delivered_twice"],
         "failed": numbers["failed"],
+        "reads_failed": numbers["reads_failed"],
         "failed_undisturbed": numbers["failed_undisturbed"],
         "error_rate": numbers["failed"] / attempts if attempts else None,
         "per_second": len(pushes) / duration_s if duration_s else None,
@@ -109,7 +114,7 @@ def _judged(condition: Condition, values: Mapping[str, float | None], *, always:
 
 
 def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]:
-    found = [*run.health.problems(), *run.watch.notes()]
+    found = [*run.health.problems(), *run.watch.notes(), *run.dead_workers]
     if book.dropped:
         found.append(f"the nodes' journals dropped {book.dropped} entries: the ledger lacks them")
     if numbers["unexplained"]:

@@ -11,6 +11,8 @@ BUSY_SHARE_MAX: Final = 0.1
 LATE_S_MAX: Final = 1.0
 """A wake-up that comes later than this has added as much to some latency."""
 FD_SHARE_MAX: Final = 0.9
+MISSED_SHARE_MAX: Final = 0.01
+"""Of the arrivals of an open loop; what was never sent has no latency, so more of it would flatter the balancer."""
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class _Worker:
     connects: int = 0
     sent: int = 0
     errors: int = 0
+    missed: int = 0
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Health:
         """Take one `audit` line."""
         worker = self.workers.setdefault(sample["pid"], _Worker())
         worker.connects, worker.sent = sample["connects"], sample["sent"]
-        worker.errors = sample["errors"]
+        worker.errors, worker.missed = sample["errors"], sample["missed"]
         worker.fds, worker.fd_limit = max(worker.fds, sample["fds"] or 0), sample["fd_limit"]
         if "cpu" in sample:
             worker.samples += 1
@@ -66,6 +69,11 @@ class Health:
                 )
             if worker.errors:
                 found.append(f"{who} raised {worker.errors} errors of its own; its log, locust.log, has them")
+            if worker.missed > MISSED_SHARE_MAX * (worker.sent + worker.missed):
+                found.append(
+                    f"{who} had nobody free for {worker.missed} uploads that were due: the rate asked for was not offered; "
+                    "give more --users"
+                )
             if worker.fd_limit and worker.fds > FD_SHARE_MAX * worker.fd_limit:
                 found.append(f"{who} had {worker.fds} of {worker.fd_limit} file descriptors open; raise `ulimit -n`")
         return found
@@ -83,6 +91,7 @@ class Health:
                 "cpu_mean": w.cpu_sum / w.samples if w.samples else None,
                 "cpu_max": w.cpu_max,
                 "late_max_s": w.late_max,
+                "missed": w.missed,
                 "connections": w.connects,
                 "requests": w.sent,
                 "fds_max": w.fds,

@@ -68,6 +68,7 @@ class LoadRun:
     events: Sequence[Event] = ()
     steps: list[dict[str, Any]] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    dead_workers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     began_ns: int = 0
     ended_ns: int = 0
@@ -119,9 +120,11 @@ class LoadRun:
 
     async def _flow(self, lab: Lab) -> None:
         front = lab.secure if self.plan.secure and lab.secure is not None else lab.front
-        self.plan.say(f"{self.plan.workload.users} users at {front.url} for {self.plan.workload.duration_s:.0f} s")
+        self.plan.say(f"{self.plan.workload.users} pushers at {front.url} for {self.plan.workload.duration_s:.0f} s")
         generator = Generator.start(
-            self.plan.workload.arguments(front, self.records),
+            self.plan.workload,
+            front,
+            self.records,
             self.plan.run_dir / "locust.log",
             {"MOCKNODE_LOAD_KEY": lab.api_key},
         )
@@ -133,6 +136,7 @@ class LoadRun:
                     if time.monotonic() - said >= SAY_S:
                         said = time.monotonic()
                         self._progress()
+            self.dead_workers = generator.dead_workers()
             generator.check()
         except asyncio.CancelledError:
             self.interrupted = True
