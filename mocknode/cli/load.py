@@ -295,11 +295,11 @@ def _rate(text: str | None) -> float:
         return 0.0
     try:
         rate = float(text.removesuffix("/s"))
-        if 0 < rate <= RATE_MAX:
-            return rate
     except ValueError:
-        pass
-    usage(f"--rate: got {text!r}, allowed: a number above 0 and up to {RATE_MAX:g}, such as 40/s")
+        rate = 0.0
+    if not 0 < rate <= RATE_MAX:
+        usage(f"--rate: got {text!r}, allowed: a number above 0 and up to {RATE_MAX:g}, such as 40/s")
+    return rate
 
 
 def _show(document: Mapping[str, Any], files: Sequence[str]) -> None:

@@ -107,7 +107,8 @@ class LoadRun:
 
     async def _prepare(self, lab: Lab) -> None:
         self.events = self.plan.events(lab.nodes)
-        await lab.ready()
+        if not self.lanes.shared:
+            await lab.ready()  # A balancer that just started knows no healthy node yet.
         found = await preflight(lab.front, lab.control, lab.recording.attempt)
         self.plan.say(f"preflight: {found.summary()}")
         if not found.attempt_header:
@@ -219,7 +220,7 @@ class LoadRun:
 
     def _progress(self) -> None:
         assert self.book is not None
-        self.plan.say(f"{self.done} uploads, {self.failed} failed, {self.book.open_attempts()} under way")
+        self.plan.say(f"{self.done} requests, {self.failed} failed, {self.book.open_attempts()} under way")
 
     async def _settle(self, lab: Lab) -> None:
         """Read to the end: until no node has anything open of ours."""

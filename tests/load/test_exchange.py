@@ -2,17 +2,21 @@
 
 import contextlib
 import hashlib
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests.audit import Audit
 from loadtests.content import STAMP, PackageBody
 from loadtests.exchange import Door, Exchange
+from loadtests.records import Records
 from loadtests.sizes import parse_sizes
 
 ANSWER = b"HTTP/1.1 201 Created\r\nOctopus-Node: node-1\r\nContent-Length: 2\r\n\r\n{}"
@@ -168,3 +172,19 @@ def test_content_is_as_long_as_said_and_unlike_any_other(size: int, form: str) -
 def test_sizes_that_are_none_are_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="sizes: got"):
         parse_sizes(text)
+
+
+def test_connections_are_counted_below_whatever_client_opens_them(tmp_path: Path) -> None:
+    def behave(connection: socket.socket) -> None:
+        take(connection)
+        connection.sendall(ANSWER)
+
+    with Listener(behave).listening() as door:
+        audit = Audit(Records(tmp_path), door.target)
+        audit.sent += 1
+        push(door, 10)
+        # A second try that nobody was told of.
+        push(door, 10)
+        audit.sample()
+    sample = json.loads(next(tmp_path.glob("*.jsonl")).read_text())
+    assert (sample["sent"], sample["connects"]) == (1, 2)
