@@ -7,11 +7,13 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mocknode.units import parse_duration, parse_size
+from scenarios.traffic.polling import Place
 
 
 class BalancerFileError(ValueError):
@@ -47,6 +49,28 @@ class Timeouts(_Strict):
     idle: Annotated[float, BeforeValidator(lambda value: parse_duration(str(value)))] | None = None
 
 
+def place(node: str, address: str) -> Place:
+    """Where a node is polled.
+
+    Raises:
+        ValueError: naming what was got and what is allowed.
+    """
+    parts = urlsplit(f"//{address}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or not port or parts.path or parts.username is not None:
+        raise ValueError(f"got {address!r}, allowed: HOST:PORT with a port from 1 to 65535")
+    return Place(node=node, host=parts.hostname, port=port)
+
+
+def _addresses(value: dict[str, str]) -> dict[str, str]:
+    for node, address in value.items():
+        place(node, address)
+    return value
+
+
 class BalancerFile(_Strict):
     """The declarations. `hooks` is known but belongs to later work, so it is refused by name."""
 
@@ -54,6 +78,7 @@ class BalancerFile(_Strict):
     version: int = Field(alias="mocknode-balancer", strict=True, ge=1, le=1)
     kind: str | None = None
     url: str | None = None
+    tentacles: Annotated[dict[str, str], AfterValidator(_addresses)] = Field(default_factory=dict)
     layer: Literal["l4", "l7"] = "l7"
     all_drained: Literal["closed", "open"] | None = Field(default=None, alias="all-drained")
     upload_limit: Annotated[int, BeforeValidator(lambda value: parse_size(str(value)))] | None = Field(
@@ -62,10 +87,13 @@ class BalancerFile(_Strict):
     timeouts: Timeouts = Timeouts()
     accept: tuple[Acceptance, ...] = ()
 
+    def places(self) -> dict[str, Place]:
+        """Where each node is polled by Tentacles."""
+        return {node: place(node, address) for node, address in self.tentacles.items()}
+
 
 LATER = {
     "hooks": "hooks are not built yet; remove the key",
-    "tentacles": "Tentacle addresses come with the Tentacle checks; remove the key",
     "failback": "region failover is not built yet; remove the key",
 }
 

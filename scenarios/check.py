@@ -15,7 +15,7 @@ from scenarios.verdict import Level, Outcome, Tier, Variant, failed
 if TYPE_CHECKING:
     from scenarios.lab import Lab
 
-Lane = Literal["heavy", "light", "waiting", "idle", "status", "drains"]
+Lane = Literal["heavy", "light", "waiting", "idle", "status", "drains", "polling", "silence"]
 Profile = Literal["web", "upload", "polling", "region"]
 
 # HC-01 is the root of everything that a balancer cannot know without looking at the ping.
@@ -113,7 +113,8 @@ class Check:
         claim: One sentence that holds for a balancer that hurts nobody.
         offenders: Balancers and settings known to break it, one sentence each.
         quick, full: What each tier does.
-        lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody.
+        lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody. Those of `polling`
+            run one after another at the first node, side by side with `silence`, which stays with the others.
         run: Drives the lane; None when calibration alone is the evidence. Checks may share one function: it runs once.
         disturbs: Afterwards the cluster has to be restored.
     """

@@ -167,6 +167,81 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One polling connection of a simulated Tentacle as the Tentacle saw it.
+
+    Attributes:
+        id: Unique; its subscription is `poll://<id>/`.
+        node: Node whose address it was told; the one whose name it was told where names decide.
+        address: That address, `host:port`.
+        sni: Server name that it sent, None without one.
+        source: Local `host:port`, empty without a connection.
+        identified_ns: When the server had identified itself: from then on it polls.
+        polls: When messages came.
+        ended_ns: When it was over; for one that was still open, when its client closed it.
+        by, how: `peer` or `self`, and `fin`, `rst`, `timeout`; or `nobody` and `refused` or `silence` for one that never
+            came to be, as nobody listened or nothing came within the limit.
+        stage: How far it came: `new`, `tcp`, `tls`, `greeted`, `identified`.
+        server, subject: Thumbprint and subject of the certificate that it saw, None without one.
+        client: Thumbprint of the one that it presented.
+        hello: The ClientHello that it sent, as the journal has those of nodes; None where nobody asks.
+        marks: Named instants of its own doing, such as `request`, `answered` and `half-closed`.
+        error: What went wrong, in words, or None.
+    """
+
+    id: str
+    check: str
+    variant: str = ""
+    node: str
+    address: str
+    sni: str | None = None
+    source: str = ""
+    started_ns: int
+    identified_ns: int | None = None
+    polls: tuple[int, ...] = ()
+    ended_ns: int
+    by: str
+    how: str
+    stage: str
+    server: str | None = None
+    subject: str | None = None
+    client: str | None = None
+    hello: Mapping[str, Any] | None = None
+    marks: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def cut(self) -> bool:
+        """It polled, and somebody else ended it."""
+        return self.identified_ns is not None and self.by == "peer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TentacleConnection:
+    """A connection at a node's Tentacle port; the words are those of `mocknode.tentacle.records`."""
+
+    node: str
+    boot: int
+    conn: int
+    peer: str
+    opened_ns: int
+    opening: str | None = None
+    first_bytes: str | None = None
+    hello: Mapping[str, Any] | None = None
+    identified_ns: int | None = None
+    thumbprint: str | None = None
+    trusted: bool | None = None
+    subscription: str | None = None
+    closed_ns: int | None = None
+    by: str | None = None
+    how: str | None = None
+    cause: str | None = None
+    log: str | None = None
+    bytes_in: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
     """A node changed its state: `online`, `draining`, `starting`, `offline` (with `how`)."""
 
@@ -208,10 +283,15 @@ class Step:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-Event = Attempt | Request | Probe | Connection | StateChange | FaultEvent | Dropped | Step
+Event = (
+    Attempt | Request | Probe | Connection | StateChange | FaultEvent | Dropped | Step | Session | TentacleConnection
+)
 _TYPES: dict[str, type] = {
-    cls.__name__: cls for cls in (Attempt, Request, Probe, Connection, StateChange, FaultEvent, Dropped, Step)
-}
+    cls.__name__: cls
+    for cls in (
+        Attempt, Request, Probe, Connection, StateChange, FaultEvent, Dropped, Step, Session, TentacleConnection,
+    )
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -230,12 +310,15 @@ class History:
     faults: list[FaultEvent] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    tentacles: list[TentacleConnection] = field(default_factory=list)
     synced_ns: int = 0
 
     def lists(self) -> tuple[list[Any], ...]:
-        """The eight lists, in the order of their fields."""
+        """The ten lists, in the order of their fields."""
         return (
             self.attempts, self.requests, self.probes, self.connections, self.states, self.faults, self.dropped, self.steps,
+            self.sessions, self.tentacles,
         )  # fmt: skip
 
     def of(self, check: str, variant: str | None = None) -> list[Attempt]:
@@ -263,6 +346,11 @@ class History:
         ]
 
 
+def sessions_of(history: History, check: str, variant: str | None = None) -> list[Session]:
+    """Sessions of one check, or of one of its variants."""
+    return [s for s in history.sessions if s.check == check and variant in (None, s.variant)]
+
+
 def to_line(event: Event) -> str:
     """One event as a line of JSON without a line end."""
     return json.dumps({"type": type(event).__name__, **dataclasses.asdict(event)}, separators=(",", ":"))
@@ -282,7 +370,7 @@ def from_lines(lines: Iterable[str]) -> History:
             cls = _TYPES[document.pop("type")]
             if "headers" in document:
                 document["headers"] = tuple((key, value) for key, value in document["headers"])
-            for name in ("interim", "faults"):
+            for name in ("interim", "faults", "polls"):
                 if name in document:
                     document[name] = tuple(document[name])
             by_type[cls].append(cls(**document))

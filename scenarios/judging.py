@@ -138,7 +138,10 @@ def _as_limitation(variant: Variant, kind: str | None) -> Variant:
 
 
 def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
-    """One fix for each cause that is a finding of its own, in the order of the variants' badness."""
+    """One fix for each cause that is a finding of its own, in the order of the variants' badness.
+
+    One whose lines all stand in another's is left out: pasting both would set them twice.
+    """
     found: dict[str, Fix] = {}
     for variant in sorted(variants, key=lambda v: v.outcome.badness):
         # A limitation has said already what to change or buy.
@@ -146,7 +149,12 @@ def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
             lines = (fix(kind, variant.cause) if kind else None) or generic_fix(variant.cause)
             if lines is not None:
                 found[variant.cause] = lines
-    return tuple(found.values())
+    fixes = tuple(found.values())
+    return tuple(one for one in fixes if not any(_changes(one) < _changes(other) for other in fixes))
+
+
+def _changes(mending: Fix) -> frozenset[str]:
+    return frozenset(line for line in mending.snippet.splitlines() if line.startswith(("+", "-")))
 
 
 def for_timeline(history: History, check: Check) -> History:
@@ -161,5 +169,7 @@ def for_timeline(history: History, check: Check) -> History:
         faults=history.faults,
         dropped=history.dropped,
         steps=[replace(s, check=check.id) if s.check in shared else s for s in history.steps],
+        sessions=history.sessions,
+        tentacles=history.tentacles,
         synced_ns=history.synced_ns,
     )

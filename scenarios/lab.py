@@ -7,7 +7,7 @@ nothing happens off the record. `restore` leaves the cluster as it was found and
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from scenarios.history import Attempt, History, Request, Step
 from scenarios.recording import Recording
 from scenarios.traffic import FrontDoor, RequestSpec, request, steady
 from scenarios.traffic import upload as send_upload
+from scenarios.traffic.polling import Place, Poller, PollingSession
 from scenarios.verdict import Tier
 
 # Requests per second of background traffic: the 52 in a row that three nodes need take 1.3 s, and two busy cores hardly
@@ -53,6 +54,10 @@ class Lab:
         max_upload: Largest request body in bytes that the operator allows or declares.
         calibrated: Resolved by the lane that calibrates, awaited by those that need reaction times.
         restart: Stops and starts the balancer with a pause for the caller between the two; None when it is not ours.
+        tentacles: Where each node is polled through the balancer, by node; empty where nothing polls.
+        tentacles_by_name: The same where the TLS server name decides.
+        thumbprints: By which Tentacles know each node.
+        poller: Who polls; registered with the nodes.
         started_ns: When the balancer began to listen, or when the run met it.
         clock_offset_ns: Added to the nodes' times, to map their clock onto ours.
     """
@@ -71,6 +76,10 @@ class Lab:
     calibrated: asyncio.Future[Calibration]
     restart: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None
     say: Callable[[str], None] = lambda text: None
+    tentacles: Mapping[str, Place] = field(default_factory=dict)
+    tentacles_by_name: Mapping[str, Place] = field(default_factory=dict)
+    thumbprints: Mapping[str, str] = field(default_factory=dict)
+    poller: Poller | None = None
     started_ns: int = field(default_factory=time.monotonic_ns)
     serving: tuple[str, ...] = ()
     restarted: bool = False
@@ -147,6 +156,33 @@ class Lab:
         return attempt
 
     @contextlib.asynccontextmanager
+    async def polling(
+        self, place: Place, check: str, variant: str = "", **options: Any
+    ) -> AsyncIterator[PollingSession]:
+        """A polling connection while the block runs, opened as far as it comes; recorded when it is over.
+
+        Args:
+            options: As `Poller.session` has them.
+        """
+        assert self.poller is not None
+        session = self.poller.session(place, check, variant, **options)
+        await session.open()
+        try:
+            yield session
+        finally:
+            self.recording.session(await session.close())
+
+    @contextlib.asynccontextmanager
+    async def registered(self, session: PollingSession) -> AsyncIterator[str]:
+        """The name under which nodes can call this session's Tentacle while the block runs."""
+        assert self.poller is not None
+        await self.control.register_tentacle(session.id, self.poller.identity.thumbprint, session.subscription)
+        try:
+            yield session.id
+        finally:
+            await self.control.unregister_tentacle(session.id)
+
+    @contextlib.asynccontextmanager
     async def traffic(self, variant: str, rate_per_s: float = TRAFFIC_PER_S) -> AsyncIterator[None]:
         """Background GETs on fresh connections while the block runs; recorded as check `traffic`."""
         async with steady(
@@ -219,8 +255,23 @@ class Lab:
             raise SteadyStateLostError(
                 f"after {check} the cluster was reset, but within {budget_s:.0f} s nothing reached {missing} through the balancer"
             )
+        await self._polled_again(check, budget_s)
         self.step(check, "restored")
         self.recording.flush()
+
+    async def _polled_again(self, check: str, budget_s: float) -> None:
+        """Every address at which a Tentacle got through before lets one through again; a pool may have probes of its own."""
+        deadline = time.monotonic() + budget_s
+        for node in {s.node for s in self.history.sessions if s.identified_ns is not None}:
+            through = False
+            while not through:
+                async with self.polling(self.tentacles[node], "restore") as session:
+                    through = session.ready
+                if not through and time.monotonic() > deadline:
+                    raise SteadyStateLostError(
+                        f"after {check} the cluster was reset, but within {budget_s:.0f} s no Tentacle got through to {node}"
+                    )
+                await asyncio.sleep(0 if through else POLL_S)
 
 
 def last_arrival(history: History, node: str, since_ns: int) -> int:

@@ -7,8 +7,9 @@ check can tell which.
 import asyncio
 import contextlib
 import os
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -18,11 +19,13 @@ from mocknode.cluster import certificates, ports
 from mocknode.cluster.client import ControlClient
 from mocknode.cluster.running import Cluster
 from mocknode.cluster.settings import ClusterSettings, numbered_nodes
+from mocknode.tentacle.identity import Identity
 from scenarios import balancers
 from scenarios.calibration import Calibration
 from scenarios.lab import Lab
 from scenarios.recording import Recording
 from scenarios.traffic import FrontDoor
+from scenarios.traffic.polling import Place, Poller
 from scenarios.verdict import Tier
 
 NODES: Final = 3
@@ -31,6 +34,10 @@ HOST: Final = "127.0.0.1"
 LAST_LOOK_S_MAX: Final = 5.0
 # Version of the control API that this judge speaks.
 CONTROL_API: Final = 1
+POLLING: Final = "polling"
+"""The lane whose nodes are polled by Tentacles."""
+POLLER: Final = "mocknode-check"
+"""Name under which the Tentacle of a check is registered."""
 
 
 class LaneError(Exception):
@@ -95,6 +102,7 @@ class OwnLanes:
 
     Attributes:
         template: The user's `--config`, text of a configuration with placeholders.
+        passing: The balancer has an address for each node's Tentacles.
         configuration: Files that the balancers ran with, as the first lane had them.
     """
 
@@ -105,6 +113,7 @@ class OwnLanes:
     shipped_interval: bool
     run_dir: Path
     demands: Demands
+    passing: bool = False
     configuration: dict[str, str] = field(default_factory=dict)
     url: str = ""
     shared: bool = False
@@ -120,7 +129,9 @@ class OwnLanes:
         directory = self.run_dir / name
         directory.mkdir(parents=True)
         settings = ClusterSettings(
-            nodes=numbered_nodes(NODES, host=HOST, http_port=0, https_port=None),
+            nodes=numbered_nodes(
+                NODES, host=HOST, http_port=0, https_port=None, tentacle_port=0 if self._polled(name) else None
+            ),
             run_dir=directory / "cluster",
             identity_dir=self.run_dir / "identity",
             control_port=0,
@@ -130,7 +141,7 @@ class OwnLanes:
             cluster = await stack.enter_async_context(Cluster(settings))
             control = await stack.enter_async_context(ControlClient(cluster.control_url))
             offset_ns = await _clock_offset_ns(control, cluster.control_url)
-            front, files, nodes = await self._prepare(cluster, directory)
+            front, files, nodes = await self._prepare(cluster, directory, polled=self._polled(name))
             try:
                 running = await self._start(files, front, directory / self.kind, nodes)
             except balancers.BalancerError as exc:
@@ -148,8 +159,10 @@ class OwnLanes:
             lab = Lab(
                 name=name,
                 front=FrontDoor(scheme="http", host=HOST, port=front.http_port),
-                secure=FrontDoor(
-                    scheme="https", host=HOST, port=front.https_port or 0, ca=str(self.run_dir / "identity" / "ca.pem")
+                secure=None
+                if front.https_port is None
+                else FrontDoor(
+                    scheme="https", host=HOST, port=front.https_port, ca=str(self.run_dir / "identity" / "ca.pem")
                 ),
                 control=control,
                 recording=recording,
@@ -158,29 +171,54 @@ class OwnLanes:
                 api_key=cluster.api_key,
                 restart=restart,
                 clock_offset_ns=offset_ns,
+                tentacles={node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()},
+                tentacles_by_name={}
+                if front.tentacle_port is None
+                else {
+                    node: Place(node=node, host=HOST, port=front.tentacle_port, sni=balancers.polling_name(node))
+                    for node in front.tentacle_ports
+                },
                 **_shared(self.demands),
             )
             stack.push_async_callback(_last_look, lab)
+            if self._polled(name):
+                await stack.enter_async_context(_polled_by_us(lab))
             yield lab
 
+    def _polled(self, name: str) -> bool:
+        return self.passing and name == POLLING
+
     async def _prepare(
-        self, cluster: Cluster, directory: Path
+        self, cluster: Cluster, directory: Path, *, polled: bool
     ) -> tuple[balancers.Front, dict[str, str], list[balancers.Node]]:
         """Front ports, certificate and configuration files of one lane's balancer."""
-        held = ports.hold(
-            [ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in ("HTTP front", "HTTPS front")]
-        )
+        documents = cluster.document()["nodes"]
+        uses = ["HTTP front", "HTTPS front", *([*(node["name"] for node in documents), "by name"] if polled else [])]
+        held = ports.hold([ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in uses])
         for port in held:
             port.release()
+        dedicated = {node["name"]: port.port for node, port in zip(documents, held[2:], strict=False)}
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
         )
+        secure = self.template is None or balancers.speaks_https(self.template)
         front = balancers.Front(
-            host=HOST, http_port=held[0].port, https_port=held[1].port, certificate=leaf.certificate, key=leaf.key
+            host=HOST,
+            http_port=held[0].port,
+            https_port=held[1].port if secure else None,
+            certificate=leaf.certificate,
+            key=leaf.key,
+            tentacle_ports=dedicated,
+            tentacle_port=held[-1].port if polled and self._by_name else None,
         )
         nodes = [
-            balancers.Node(name=node["name"], host=HOST, port=urlsplit(node["http"]).port or 0)
-            for node in cluster.document()["nodes"]
+            balancers.Node(
+                name=node["name"],
+                host=HOST,
+                port=urlsplit(node["http"]).port or 0,
+                tentacle=balancers.Polled(host=HOST, port=node["tentacle"]["port"]) if polled else None,
+            )
+            for node in documents
         ]
         try:
             files = balancers.render(
@@ -191,6 +229,13 @@ class OwnLanes:
             raise LaneError(str(exc)) from exc
         self.configuration = self.configuration or files
         return front, files, nodes
+
+    @property
+    def _by_name(self) -> bool:
+        """The configuration listens on the port where names decide."""
+        if self.template is not None:
+            return "${FRONT_TENTACLE}" in self.template or "${FRONT_TENTACLE_PORT}" in self.template
+        return balancers.routes_by_name(self.kind, self.mode)
 
     async def _start(
         self, files: dict[str, str], front: balancers.Front, directory: Path, nodes: list[balancers.Node]
@@ -215,6 +260,7 @@ class GivenLanes:
     shared: bool = True
     nodes: tuple[str, ...] = ()
     url: str = ""
+    tentacles: Mapping[str, Place] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[Lab]:
@@ -248,9 +294,13 @@ class GivenLanes:
                 serving=self.nodes,
                 api_key=cluster["api_key"],
                 clock_offset_ns=offset_ns,
+                tentacles={node: self.tentacles[node] for node in self.nodes if node in self.tentacles},
                 **_shared(self.demands),
             )
             stack.push_async_callback(_last_look, lab)
+            if self.tentacles:
+                _refuse_unpolled(cluster["nodes"], self.tentacles)
+                await stack.enter_async_context(_polled_by_us(lab))
             yield lab
 
 
@@ -271,6 +321,50 @@ def _refuse_busy(nodes: list[dict[str, Any]]) -> None:
     busy += [f"{n['name']} has {len(n['faults'])} faults" for n in nodes if n["faults"]]
     if busy:
         raise LaneError(f"the nodes are not healthy to begin with: {', '.join(busy)}; `mocknode reset` heals them")
+
+
+def _refuse_unpolled(nodes: list[dict[str, Any]], given: Mapping[str, Place]) -> None:
+    """Addresses are of nodes that there are and that listen for Tentacles; every such node has one."""
+    polled = [node["name"] for node in nodes if node["tentacle"] is not None]
+    if not polled:
+        raise LaneError(
+            "the nodes do not listen for Tentacles, so their addresses cannot be judged; start them with --tentacle-port"
+        )
+    for name in given:
+        if name not in polled:
+            raise LaneError(
+                f"--tentacle: {name!r} is no node that listens for Tentacles; those are {', '.join(polled)}"
+            )
+    missing = [name for name in polled if name not in given]
+    if missing:
+        raise LaneError(
+            f"--tentacle: no address is given for {', '.join(missing)}; every node is polled by every Tentacle"
+        )
+
+
+@contextlib.asynccontextmanager
+async def _polled_by_us(lab: Lab) -> AsyncIterator[None]:
+    """The Tentacle of this run is known to the nodes while the block runs."""
+    _open_files()
+    nodes = await lab.control.nodes()
+    lab.thumbprints = {node["name"]: node["tentacle"]["thumbprint"] for node in nodes if node["tentacle"] is not None}
+    lab.poller = Poller.of(await asyncio.to_thread(Identity.generate))
+    await lab.control.register_tentacle(POLLER, lab.poller.identity.thumbprint, f"poll://{POLLER}/")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(lab.control.unregister_tentacle(POLLER), LAST_LOOK_S_MAX)
+
+
+def _open_files() -> None:
+    """As many open files as this process may have: a fleet is a connection each, and many systems start with 1024."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _last_look(lab: Lab) -> None:

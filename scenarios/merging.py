@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from scenarios.history import Connection, Dropped, FaultEvent, History, Probe, Request, StateChange
+from scenarios.history import Connection, Dropped, FaultEvent, History, Probe, Request, StateChange, TentacleConnection
 
 Record = Mapping[str, Any]
 REQUEST_PHASES: Final = ("head", "body", "end", "whole")
@@ -27,6 +27,7 @@ class JournalMerger:
         self._offset = clock_offset_ns
         self._requests: dict[tuple[str, int, int], int] = {}
         self._connections: dict[tuple[str, int, int], int] = {}
+        self._tentacles: dict[tuple[str, int, int], int] = {}
         self._drops: dict[tuple[str, int], int] = {}
         self._by_kind: dict[str, Callable[[Record], None]] = {
             "probe": self._probe,
@@ -36,6 +37,8 @@ class JournalMerger:
             "fault": self._fault,
             "dropped": self._dropped,
             "boot": lambda record: None,
+            # A call is judged by what its Tentacle saw; the node's word on it is for people.
+            "rpc": lambda record: None,
         }
 
     def feed(self, record: Record) -> None:
@@ -131,7 +134,9 @@ class JournalMerger:
 
     def _connection(self, record: Record) -> None:
         key = (record["node"], record["boot"], record["conn"])
-        if record["phase"] == "open":
+        if record.get("port") == "tentacle":
+            self._tentacle(key, record)
+        elif record["phase"] == "open":
             self._connections[key] = len(self._history.connections)
             self._history.connections.append(
                 Connection(
@@ -155,6 +160,34 @@ class JournalMerger:
                 bytes_in=record.get("bytes_in", 0),
                 requests=record.get("requests", 0),
             )
+
+    def _tentacle(self, key: tuple[str, int, int], record: Record) -> None:
+        """Up to four records a connection at the Tentacle port: see `mocknode.tentacle.records`."""
+        items = self._history.tentacles
+        if record["phase"] == "open":
+            self._tentacles[key] = len(items)
+            node, boot, conn = key
+            items.append(
+                TentacleConnection(node=node, boot=boot, conn=conn, peer=record["peer"], opened_ns=self._at(record))
+            )
+            return
+        index = self._tentacles.get(key)
+        if index is None and key[:2] in self._drops:
+            return  # Its first record is among what this boot said it dropped.
+        if index is None:
+            raise ValueError(f"connection {key} at the Tentacle port was never opened")
+        match record["phase"]:
+            case "hello":
+                more = {name: record[name] for name in ("opening", "first_bytes", "hello")}
+            case "identified":
+                more = {name: record.get(name) for name in ("thumbprint", "trusted", "subscription")}
+                more["identified_ns"] = self._at(record)
+            case "close":
+                more = {name: record.get(name) for name in ("by", "how", "cause", "log")}
+                more |= {"closed_ns": self._at(record), "bytes_in": record["bytes_in"], "requests": record["requests"]}
+            case phase:
+                raise ValueError(f"a connection has no phase {phase!r}; there are open, hello, identified, close")
+        items[index] = replace(items[index], **more)
 
     def _state(self, record: Record) -> None:
         self._history.states.append(

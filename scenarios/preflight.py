@@ -170,7 +170,8 @@ def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Requ
     """What the attempts and the requests at the nodes amount to.
 
     Raises:
-        NotOurClusterError: an answer that no node gave, and that is no gateway error of the balancer.
+        NotOurClusterError: an answer that no node gave, and that is no gateway error of the balancer; or the front door is
+            a node itself.
         BalancerUnreachableError: no answer at all, or none but gateway errors.
     """
     joined = _joined(attempts, requests)
@@ -181,6 +182,9 @@ def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Requ
     if not joined:
         raise BalancerUnreachableError(_no_node(front, unknown) if unknown else _nobody(front, attempts))
     pairs = [(attempt, *joined[attempt.id]) for attempt in attempts if attempt.id in joined]
+    # A layer-4 balancer may keep the client's address, but it would not send every connection to one node.
+    if {r.node for _, r, _ in pairs} == {pairs[0][1].node} and all(a.source == r.peer for a, r, _ in pairs):
+        raise NotOurClusterError(_itself(front, pairs[0][1].node))
     return Preflight(
         attempts=len(attempts),
         reached=len(pairs),
@@ -254,6 +258,13 @@ def _whose(front: FrontDoor, attempt: Attempt) -> str:
         who = f"{server or 'a server without a Server header'}, none of these nodes"
     return (
         f"{front.url} does not lead to these nodes: GET /api was answered {attempt.status} by {who}; it said: {text!r}"
+    )
+
+
+def _itself(front: FrontDoor, node: str) -> str:
+    return (
+        f"{front.url} is {node} itself: every connection arrived there as it was sent, with no balancer in between; "
+        "give --lb the balancer's own address"
     )
 
 

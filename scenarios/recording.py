@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, TextIO
 
-from scenarios.history import Attempt, History, Step, from_lines, to_line
+from scenarios.history import Attempt, History, Session, Step, from_lines, to_line
 from scenarios.merging import JournalMerger
 
 
@@ -39,6 +39,11 @@ class Recording:
         """Record a step of a check."""
         self.history.steps.append(step)
         self._file.write(to_line(step) + "\n")
+
+    def session(self, session: Session) -> None:
+        """Record a polling connection that has ended."""
+        self.history.sessions.append(session)
+        self._file.write(to_line(session) + "\n")
 
     def journal(self, records: Iterable[dict[str, Any]]) -> None:
         """Record journal lines as the control API gave them."""
@@ -90,6 +95,7 @@ def load(path: Path) -> History:
                         event = from_lines([line])
                         history.attempts += event.attempts
                         history.steps += event.steps
+                        history.sessions += event.sessions
             except (KeyError, TypeError, ValueError) as exc:
                 raise ValueError(f"{path}:{number}: not a record of a run: {exc}") from exc
     return history

@@ -26,7 +26,7 @@ from scenarios.check import Check
 from scenarios.history import History
 from scenarios.judging import Facts, detection, for_timeline, judge
 from scenarios.lab import Lab, SteadyStateLostError
-from scenarios.lanes import LaneError, Lanes, share_calibration
+from scenarios.lanes import POLLING, LaneError, Lanes, share_calibration
 from scenarios.preflight import BalancerUnreachableError, NotOurClusterError, knock, preflight
 from scenarios.report import BalancerFacts, RunFacts, Timeline, build
 from scenarios.report import timeline as draw_timeline
@@ -35,6 +35,8 @@ from scenarios.verdict import EXIT_CODES, CheckResult, Result, overall
 
 # Lanes whose checks disturb nobody and share an instance, named after the first.
 CALM: Final = ("heavy", "light", "waiting")
+# Lanes whose checks poll; they share an instance, named after the first.
+POLLED: Final = (POLLING, "silence")
 LANE_OF_CALIBRATION: Final = "drains"
 # Between the starts of checks that wait side by side: each has its uploads under way before the next provokes failures
 # that a balancer may hold against a node for a while (nginx' `fail_timeout`).
@@ -115,7 +117,7 @@ class Run:
     async def _shared(self) -> None:
         """One balancer: idle first, as nothing makes it idle again for Envoy; those that wait; those that disturb."""
         async with self.lanes.open("all") as lab, self.watch:
-            self.labs = dict.fromkeys((*CALM, "idle", "status", "drains"), lab)
+            self.labs = dict.fromkeys((*CALM, "idle", "status", "drains", *POLLED), lab)
             await lab.sync()
             # A balancer that probes these nodes is the right one; any other is refused before something waits for it.
             probed = any(not p.forwarded for p in lab.history.probes)
@@ -132,6 +134,7 @@ class Run:
                 await self._preflight(lab)
             await self._heavy(lab)
             await self._light(lab)
+            await self._polled(lab)
             if self._of("drains", "status", "idle"):
                 await calibrating.rhythm(lab)
                 await self._calibrate(lab)
@@ -151,12 +154,15 @@ class Run:
         if names and LANE_OF_CALIBRATION not in names:
             names.append(LANE_OF_CALIBRATION)
         names += ["heavy"] if self._of(*CALM) else []
+        names += [POLLING] if self._of(*POLLED) else []
         heavy_done = asyncio.Event()
         async with contextlib.AsyncExitStack() as stack:
             opened = await _all(*(stack.enter_async_context(self.lanes.open(name)) for name in names))
             self.labs = dict(zip(names, opened, strict=True))
             # From here on nothing may stand still; imports and starts were allowed to.
             await stack.enter_async_context(self.watch)
+            if POLLING in self.labs:
+                self.labs |= dict.fromkeys(POLLED, self.labs[POLLING])
             if "heavy" in self.labs:
                 self.labs |= dict.fromkeys(CALM, self.labs["heavy"])
             else:
@@ -176,6 +182,9 @@ class Run:
             case "idle":
                 await heavy_done.wait()
                 await self._disturbing(lab, self._of(name))
+            case "polling":
+                await self._preflight(lab)
+                await self._polled(lab, heavy_done)
             case _:
                 await self._preflight(lab)
                 await calibrating.rhythm(lab)
@@ -208,6 +217,23 @@ class Run:
         for check in self._of("light"):
             await self._one(check, lab)
         await _all(*(self._later(index * STAGGER_S, check, lab) for index, check in enumerate(self._of("waiting"))))
+
+    async def _polled(self, lab: Lab, heavy_done: asyncio.Event | None = None) -> None:
+        """Silence at the other nodes beside everything that happens at the first; alone where there is no other node."""
+        silent = [self._one(check, lab) for check in self._of("silence")]
+        if len(lab.tentacles) == 1:
+            await _all(*silent)
+            silent = []
+        await _all(*silent, self._polling(lab, heavy_done))
+
+    async def _polling(self, lab: Lab, heavy_done: asyncio.Event | None) -> None:
+        # Handshakes take the processor that heavy uploads are measured on.
+        if heavy_done is not None:
+            await heavy_done.wait()
+        for check in self._of("polling"):
+            await self._one(check, lab)
+            if check.disturbs and lab.tentacles:
+                await lab.restore(check.id)
 
     async def _later(self, delay_s: float, check: Check, lab: Lab) -> None:
         await asyncio.sleep(delay_s)

@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "fault": ("mocknode.cli.faults:fault", "Make one thing go wrong in a node; --help lists the kinds."),
     "faults": ("mocknode.cli.faults:faults", "List the faults that are set."),
     "reset": ("mocknode.cli.states:reset", "Every node online, no faults, no triggers."),
+    "tentacles": ("mocknode.cli.tentacles:tentacles", "Run simulated Tentacles, one or thousands."),
+    "tentacle": ("mocknode.cli.tentacles:tentacle", "List, register and call Tentacles."),
     "check": ("mocknode.cli.check:check", "Judge the load balancer in front of a cluster."),
     "checks": ("mocknode.cli.check:checks", "List the checks."),
     "load": ("mocknode.cli.load:load", "Uploads through the balancer, every one accounted for."),

@@ -12,10 +12,19 @@ from mocknode.cli.connection import DEFAULT_CONTROL, ask
 from mocknode.cli.errors import UsageError
 from mocknode.cli.tables import render
 from scenarios import balancers
-from scenarios.balancers.adapter import Node
+from scenarios.balancers.adapter import Node, Polled
+from scenarios.balancers.rendering import TENTACLE_PORT
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_EXAMPLES = tuple(Node(name=f"node-{index}", host=f"192.0.2.{index}", port=80) for index in (1, 2, 3))
+_EXAMPLES = tuple(
+    Node(
+        name=f"node-{index}",
+        host=f"192.0.2.{index}",
+        port=80,
+        tentacle=Polled(host=f"192.0.2.{index}", port=TENTACLE_PORT),
+    )
+    for index in (1, 2, 3)
+)
 """Addresses of RFC 5737, which nobody has: to be replaced by whoever pastes the configuration."""
 
 
@@ -44,7 +53,13 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--mode", default="recommended", show_default=True, help="Which configuration; `balancer list` names them."
 )
-@click.option("--node", "named", multiple=True, metavar="NAME=HOST:PORT", help="A node to forward to; several times.")
+@click.option(
+    "--node",
+    "named",
+    multiple=True,
+    metavar="NAME=HOST:PORT[,tentacle=HOST:PORT]",
+    help="A node to forward to, and where Tentacles poll it; several times.",
+)
 @click.option("--control", envvar="MOCKNODE_CONTROL", metavar="URL", help="Take the nodes from this running cluster.")
 @click.option("--control-token-file", envvar="MOCKNODE_CONTROL_TOKEN_FILE", type=_FILE, help="File with its token.")
 @click.option("--ca", envvar="MOCKNODE_CA", type=_FILE, help="PEM file of the authority to trust.")
@@ -60,7 +75,8 @@ def config(
 ) -> None:
     """Print a working, commented configuration of balancer NAME for your nodes.
 
-    The nodes are those of --node, else those of the cluster at --control, else example addresses to replace.
+    The nodes are those of --node, else those of the cluster at --control, else example addresses to replace. Where nodes are
+    polled by Tentacles, each gets a port of its own that passes TLS through.
     """
     if named and control and click.get_current_context().get_parameter_source("control") is _COMMANDLINE:
         raise UsageError(f"--node and --control {control} exclude each other: the nodes are named, or asked for")
@@ -68,7 +84,9 @@ def config(
         nodes = tuple(_node(text) for text in named)
     elif control:
         documents = ask(control, control_token_file, ca, lambda client: client.nodes())
-        nodes = tuple(_reached(document["name"], document["http"]) for document in documents)
+        nodes = tuple(
+            _reached(document["name"], document["http"], _polled(document["tentacle"])) for document in documents
+        )
     else:
         nodes = _EXAMPLES
         click.echo(
@@ -100,17 +118,24 @@ def _describe(kind: str) -> dict[str, Any]:
 
 
 def _node(text: str) -> Node:
-    name, separator, address = text.partition("=")
+    allowed = "NAME=HOST:PORT[,tentacle=HOST:PORT] with ports from 1 to 65535"
+    name, separator, addresses = text.partition("=")
+    web, comma, polled = addresses.partition(",tentacle=")
     if not separator or not name:
-        raise UsageError(f"--node: got {text!r}, allowed: NAME=HOST:PORT")
+        raise UsageError(f"--node: got {text!r}, allowed: {allowed}")
     try:
-        return _reached(name, f"http://{address}")
+        dialled = _reached(name, f"tcp://{polled}") if comma else None
+        return _reached(name, f"http://{web}", Polled(host=dialled.host, port=dialled.port) if dialled else None)
     except ValueError as exc:
-        raise UsageError(f"--node: got {text!r}, allowed: NAME=HOST:PORT with a port from 1 to 65535") from exc
+        raise UsageError(f"--node: got {text!r}, allowed: {allowed}") from exc
 
 
-def _reached(name: str, url: str) -> Node:
+def _polled(document: dict[str, Any] | None) -> Polled | None:
+    return None if document is None else Polled(host=document["host"], port=document["port"])
+
+
+def _reached(name: str, url: str, tentacle: Polled | None = None) -> Node:
     parts = urlsplit(url)
     if not parts.hostname or not parts.port or parts.path:
         raise ValueError(f"{url} is no address of a node")
-    return Node(name=name, host=parts.hostname, port=parts.port)
+    return Node(name=name, host=parts.hostname, port=parts.port, tentacle=tentacle)

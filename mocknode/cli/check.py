@@ -16,19 +16,22 @@ from urllib.parse import urlsplit
 import click
 
 import mocknode
+from mocknode.cli.errors import Duration
 from mocknode.cli.progress import Progress
-from mocknode.units import parse_duration, parse_size
+from mocknode.units import parse_size
 
 if TYPE_CHECKING:
     from scenarios.balancer_file import BalancerFile
     from scenarios.check import Check
     from scenarios.lanes import Demands, Lanes
     from scenarios.traffic import FrontDoor
+    from scenarios.traffic.polling import Place
     from scenarios.verdict import CheckResult
 
 DEFAULT_CONTROL = "http://127.0.0.1:8090"
-PROFILES = ("web", "upload")
-LATER_PROFILES = ("polling", "region")
+PROFILES = ("web", "upload", "polling")
+POLLING = "polling"
+LATER_PROFILES = ("region",)
 T = TypeVar("T")
 INTERRUPTED: Final = "mocknode: interrupted; what was started has been stopped, the report holds what was judged so far"
 EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
@@ -36,19 +39,6 @@ EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
 NO_PUBLIC_NAME = "octopus.example.test"
 # Without a declared limit packages of any size are expected to pass; the ladder itself ends at 4 GiB + 1.
 NO_LIMIT = 1 << 62
-
-
-class Duration(click.ParamType[Any]):
-    """`500ms`, `30s`, `5m`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
-        try:
-            return value if isinstance(value, float) else parse_duration(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
 
 
 class Size(click.ParamType[Any]):
@@ -81,11 +71,14 @@ class Size(click.ParamType[Any]):
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Your own configuration for --with, with ${FRONT}, ${NODE_1_HTTP}, ...",
+    help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
+    "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}.",
 )
 @click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
 @click.option("--shipped-interval", is_flag=True, help="Leave the probe interval of --with at the vendor's default.")
-@click.option("--profile", "profiles", help="web, upload; several by comma. Default: all that the target offers.")
+@click.option(
+    "--profile", "profiles", help="web, upload, polling; several by comma. Default: all that the target offers."
+)
 @click.option("--only", help="Check ids by comma.")
 @click.option("--core", is_flag=True, help="Report and exit on core claims only.")
 @click.option("--quick", is_flag=True, help="Judge the short form of each claim.")
@@ -97,6 +90,13 @@ class Size(click.ParamType[Any]):
 @click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA to trust at --lb.")
 @click.option("--insecure", is_flag=True, help="Accept any certificate at --lb.")
 @click.option("--host", help="Host header and TLS name for --lb.")
+@click.option(
+    "--tentacle",
+    "tentacles",
+    multiple=True,
+    metavar="NODE=HOST:PORT",
+    help="Where Tentacles poll this node through the balancer at --lb; one for each node, several by comma.",
+)
 @click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
@@ -157,6 +157,7 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Mapping[str, Any]]:
     """The exit code, and the report as far as the run came."""
     from scenarios.lanes import LaneError
+    from scenarios.report import RECORDED, write
     from scenarios.runner import Plan, Run
 
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
@@ -173,19 +174,26 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
             asyncio.get_running_loop().add_signal_handler(number, stop)
     declared = _balancer_file(options["balancer_file"])
     _refuse_unwritable(options)
+    offered = _offered(options, declared)
+    selected = _selected(options, offered)
     run_dir = run_dir_of(options["run_dir"])
-    selected = _selected(options)
     progress.plan([item.id for item in selected])
     demands = demands_of(options, declared, progress.say)
-    lanes, kind, versions, binary = lanes_of(options, declared, run_dir, demands)
+    polled = any(item.profile == POLLING for item in selected)
+    try:
+        lanes, kind, versions, binary = lanes_of(options, declared, run_dir, demands, polled=polled)
+    except (click.UsageError, LaneError):
+        run_dir.rmdir()  # Nothing was started, so nothing is in it.
+        raise
     progress.say(
         f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
-        + (f"; {_forecast(options)}" if options["lb"] else "")
+        + (f"; {_forecast(options, selected)}" if options["lb"] else "")
     )
 
     def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
         progress.results(results)
-        _write(options, document)
+        write(document, json=run_dir / RECORDED)
+        write(document, **_files(options))
 
     plan = Plan(
         checks=selected,
@@ -205,8 +213,9 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         return await run.run(), run.document
     except LaneError as exc:
         click.echo(f"mocknode: {exc}", err=True)
-        if not run.labs and options["run_dir"] is None:
-            shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was met, so there is nothing to judge again.
+        if options["lb"] and not run.done and options["run_dir"] is None:
+            # Nothing to judge again; of a balancer of ours the directory holds the log that the message points at.
+            shutil.rmtree(run_dir, ignore_errors=True)
         return EXIT_ENVIRONMENT, run.document if run.results else {}
     except asyncio.CancelledError:
         if not interrupted:
@@ -214,12 +223,11 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         return EXIT_INTERRUPTED, run.document
 
 
-def _forecast(options: Mapping[str, Any]) -> str:
-    return (
-        "one balancer for all checks: about 4 minutes"
-        if options["quick"]
-        else "one balancer for all checks: about 10 minutes"
-    )
+def _forecast(options: Mapping[str, Any], selected: "Sequence[Check]") -> str:
+    minutes = 4 if options["quick"] else 10
+    if any(item.profile == POLLING for item in selected):
+        minutes += 1 if options["quick"] else 4
+    return f"one balancer for all checks: about {minutes} minutes"
 
 
 def _balancer_file(path: Path | None) -> "BalancerFile | None":
@@ -250,13 +258,31 @@ def run_dir_of(given: Path | None, verb: str = "check") -> Path:
     return given.absolute()
 
 
-def _selected(options: Mapping[str, Any]) -> "tuple[Check, ...]":
+def _offered(options: Mapping[str, Any], declared: "BalancerFile | None") -> tuple[str, ...]:
+    """Profiles that the target offers: Tentacles are judged where they have addresses."""
+    passing = _passing(options) if options["with_"] else bool(_tentacles(options, declared))
+    return tuple(name for name in PROFILES if name != POLLING or passing)
+
+
+def _passing(options: Mapping[str, Any]) -> bool:
+    """The balancer of --with gets an address for each node's Tentacles."""
+    from scenarios import balancers
+
+    if options["config"]:
+        return "${FRONT_TENTACLE_" in _read(options["config"])
+    try:
+        return balancers.passes(options["with_"], options["mode"] or "recommended")
+    except balancers.UnknownBalancerError as exc:
+        usage(str(exc))
+
+
+def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Check, ...]":
     """Checks by --only and --profile, in the order of the catalogue."""
     import difflib
 
     from scenarios.catalogue import CHECKS
 
-    profiles = options["profiles"].split(",") if options["profiles"] else list(PROFILES)
+    profiles = options["profiles"].split(",") if options["profiles"] else list(offered)
     for name in profiles:
         if name in LATER_PROFILES:
             usage(f"profile {name!r} is not built yet; profiles are {', '.join(PROFILES)}")
@@ -268,10 +294,51 @@ def _selected(options: Mapping[str, Any]) -> "tuple[Check, ...]":
             close = difflib.get_close_matches(name, CHECKS, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             usage(f"unknown check {name!r}{hint}; checks are {', '.join(CHECKS)}")
+    # A check that is asked for by name is wanted whatever the target offers by default.
+    if options["only"] and not options["profiles"]:
+        profiles = list(PROFILES)
     selected = tuple(item for item in CHECKS.values() if item.id in ids and item.profile in profiles)
     if not selected:
         usage(f"none of {', '.join(ids)} belongs to profile {', '.join(profiles)}")
+    if POLLING not in offered and any(item.profile == POLLING for item in selected):
+        _refuse_polling(options)
     return selected
+
+
+def _refuse_polling(options: Mapping[str, Any]) -> None:
+    """Tentacles are to be judged where they have no address: only of a product that cannot have any is that a finding."""
+    from scenarios import balancers
+
+    if not options["with_"]:
+        usage("Tentacles have no address to be judged by; give --tentacle NODE=HOST:PORT for each node")
+    if options["config"]:
+        usage(
+            f"--config {options['config']} has no address for Tentacles; it names them ${{FRONT_TENTACLE_1}} and "
+            "${NODE_1_TENTACLE} (or their _HOST and _PORT), and so on for each node"
+        )
+    able = [mode for mode in balancers.MODES(options["with_"]) if balancers.passes(options["with_"], mode)]
+    if able:
+        usage(f"mode {options['mode']} has no address for Tentacles; those that have: {', '.join(able)}")
+
+
+def _tentacles(options: Mapping[str, Any], declared: "BalancerFile | None") -> "dict[str, Place]":
+    """Where each node is polled, by --tentacle, else by the balancer file."""
+    from scenarios.balancer_file import place
+
+    if not options["tentacles"]:
+        return dict(declared.places()) if declared else {}
+    found = {}
+    for text in ",".join(options["tentacles"]).split(","):
+        node, separator, address = text.strip().partition("=")
+        if not separator or not node:
+            usage(f"--tentacle: got {text!r}, allowed: NODE=HOST:PORT")
+        if node in found:
+            usage(f"--tentacle: {node!r} is given twice")
+        try:
+            found[node] = place(node, address)
+        except ValueError as exc:
+            usage(f"--tentacle {node}: {exc}")
+    return found
 
 
 def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say: Any) -> "Demands":
@@ -316,7 +383,7 @@ def _facts(options: Mapping[str, Any], declared: "BalancerFile | None", kind: st
 
 
 def lanes_of(
-    options: Mapping[str, Any], declared: "BalancerFile | None", run_dir: Path, demands: "Demands"
+    options: Mapping[str, Any], declared: "BalancerFile | None", run_dir: Path, demands: "Demands", *, polled: bool
 ) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
     """Where the lanes come from, the balancer's kind if known, versions, and its program."""
     from scenarios.lanes import GivenLanes
@@ -338,6 +405,7 @@ def lanes_of(
         control_ca=str(options["control_ca"]) if options["control_ca"] else None,
         run_dir=run_dir,
         demands=demands,
+        tentacles=_tentacles(options, declared) if polled else {},
     )
     return lanes, declared.kind if declared else None, versions, None
 
@@ -348,15 +416,14 @@ def _own_lanes(
     from scenarios import balancers
     from scenarios.lanes import LaneError, OwnLanes
 
-    for name in ("lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca"):
+    for name in (
+        "lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca", "tentacles",
+    ):  # fmt: skip
         if options[name]:
-            usage(f"--{name.replace('_', '-')} goes with --lb; with --with everything is started for you")
+            usage(
+                f"--{name.replace('_', '-').removesuffix('s')} goes with --lb; with --with everything is started for you"
+            )
     kind, mode = options["with_"], options["mode"] or "recommended"
-    try:
-        if mode not in balancers.MODES(kind):
-            usage(f"{kind} has no mode {mode!r}; its modes are {', '.join(balancers.MODES(kind))}")
-    except balancers.UnknownBalancerError as exc:
-        usage(str(exc))
     try:
         binary = balancers.find(kind, options["binary"])
     except balancers.BalancerError as exc:
@@ -374,6 +441,7 @@ def _own_lanes(
         binary=binary,
         template=template,
         shipped_interval=options["shipped_interval"],
+        passing=_passing(options),
         run_dir=run_dir,
         demands=demands,
     )
@@ -430,13 +498,6 @@ def _refuse_unwritable(options: Mapping[str, Any]) -> None:
             usage(
                 f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
             )
-
-
-def _write(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-    from scenarios.report import write
-
-    if files := _files(options):
-        write(document, **files)
 
 
 def _show(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:

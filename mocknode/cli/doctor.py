@@ -14,6 +14,8 @@ from typing import Any, Final
 import click
 
 import mocknode
+from mocknode.cli.capacity import lacking
+from mocknode.cli.errors import Whole
 from mocknode.cli.tables import render
 from mocknode.cluster.ports import ephemeral_range
 
@@ -34,10 +36,14 @@ def version(as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--tentacles", type=Whole(1), help="Say whether so many simulated Tentacles fit this machine.")
+@click.option("--nodes", type=Whole(1, 32), default=3, show_default=True, help="Nodes that each of them polls.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+def doctor(tentacles: int | None, nodes: int, as_json: bool) -> None:
     """Show what this machine can do, and what it lacks; changes nothing and always exits 0."""
     facts = [_python(), _platform(), *_libraries(), _descriptors(), _ports(), _proxies(), _packet_drop(), *_balancers()]
+    if tentacles is not None:
+        facts += _tentacles(tentacles, nodes)
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -75,6 +81,22 @@ def _descriptors() -> dict[str, Any]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lacks = f"run `ulimit -n {_DESCRIPTORS_WANTED}` before load tests"
     return _fact("open files", f"{soft} of {hard}", ok=soft >= _DESCRIPTORS_WANTED, lacks=lacks)
+
+
+def _tentacles(count: int, nodes: int) -> list[dict[str, Any]]:
+    """What so many Tentacles need, process by process; a connection through a balancer has two ends there."""
+    processes = [
+        ("the fleet", count * nodes, nodes, 1),
+        ("a node", count, 1, 1),
+        ("a balancer process a node", count, 1, 2),
+        ("one balancer process for all", count * nodes, nodes, 2),
+    ]
+    facts = []
+    for what, connections, addresses, ends in processes:
+        lacks = lacking(connections, addresses, per_connection=ends, what=what)
+        found = f"{what}: {connections} connections, {connections * ends} descriptors"
+        facts.append(_fact(f"{count} Tentacles", found, ok=not lacks, lacks="; ".join(lacks)))
+    return facts
 
 
 def _ports() -> dict[str, Any]:

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import click
 
+from mocknode.units import parse_duration
+
 USAGE: Final = 2
 ENVIRONMENT: Final = 3
 INTERRUPTED: Final = 130
@@ -41,3 +43,16 @@ class Whole(click.IntRange):
     def _describe_range(self) -> str:
         """Nothing: what a flag's help says is enough."""
         return ""
+
+
+class Duration(click.ParamType[Any]):
+    """`500ms`, `30s`, `5m`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        try:
+            return value if isinstance(value, float) else parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)

@@ -23,7 +23,7 @@ from scenarios.verdict import Fix
 def explain(check_id: str, report: Path | None) -> None:
     """Explain the check ID, such as UP-04.
 
-    With REPORT, a file that `mocknode check --json` wrote: what happened, what caused it, what it is not, and what
+    With REPORT, a file that `mocknode check --json` wrote or the directory of a run: what happened, what caused it, what it is not, and what
     mends it. Without: what the check claims, who is known to break it, and the fix for each balancer.
     """
     id_ = check_id.upper()

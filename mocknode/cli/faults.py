@@ -33,7 +33,9 @@ class FaultCommand(click.Command):
 @click.argument("node")
 @click.argument("kind")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[--OPTION VALUE]...")
-@click.option("--on", default="all", show_default=True, metavar="SCOPE", help="Which requests: ping, api or all.")
+@click.option(
+    "--on", default="all", show_default=True, metavar="SCOPE", help="Which requests: ping, api or all; or tentacle."
+)
 @click.option("--first", type=Whole(1), help="Act on so many requests, then end.")
 @click.option("--every", type=Whole(1), help="Act on each k-th matching request only.")
 @click.option("--after", metavar="WHEN", help="Not before: `5s`, `3 pings`, `30% of an upload`, `64KiB`.")

@@ -18,7 +18,6 @@ from mocknode.cli.check import (
     EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,
     INTERRUPTED,
-    Duration,
     Size,
     demands_of,
     lanes_of,
@@ -26,7 +25,7 @@ from mocknode.cli.check import (
     run_loop,
     usage,
 )
-from mocknode.cli.errors import Whole
+from mocknode.cli.errors import Duration, Whole
 from mocknode.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -142,12 +141,14 @@ def _load(options: Mapping[str, Any]) -> int:
 
 async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     """Run, report as far as the run came, and give the exit code."""
+    from scenarios.lanes import LaneError
     from scenarios.load.document import build
     from scenarios.load.generator import locustfile
     from scenarios.load.run import LoadPlan, LoadRun
 
     locustfile()
     workload, conditions = _workload(options), _conditions(options["fail_if"])
+    _refuse_unknown_balancer(options)
     _refuse_unwritable(options)
     task = asyncio.current_task()
     assert task is not None
@@ -156,11 +157,22 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     run_dir = run_dir_of(options["run_dir"], "load")
-    wanted = {**_NOT_ASKED, "balancer_file": None, "public_name": None, "shipped_interval": False, **options}
+    wanted = {
+        **_NOT_ASKED,
+        "balancer_file": None,
+        "public_name": None,
+        "shipped_interval": False,
+        "tentacles": (),
+        **options,
+    }
     demands = demands_of(wanted, None, progress.say)
-    lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands)
-    if lanes.nodes:
-        _events(options, lanes.nodes)  # Refused now, not when everything has started.
+    try:
+        lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
+        if lanes.nodes:
+            _events(options, lanes.nodes)  # Refused now, not when everything has started.
+    except (click.UsageError, LaneError):
+        run_dir.rmdir()  # Nothing was started, so nothing is in it.
+        raise
     progress.say(f"record in {run_dir}")
     plan = LoadPlan(
         workload=workload,
@@ -233,6 +245,17 @@ def _refuse_unwritable(options: Mapping[str, Any]) -> None:
             usage(
                 f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
             )
+
+
+def _refuse_unknown_balancer(options: Mapping[str, Any]) -> None:
+    from scenarios import balancers
+
+    try:
+        modes = balancers.MODES(options["with_"]) if options["with_"] else ()
+    except balancers.UnknownBalancerError as exc:
+        usage(str(exc))
+    if options["with_"] and options["mode"] not in (None, *modes):
+        usage(f"{options['with_']} has no mode {options['mode']!r}; its modes are {', '.join(modes)}")
 
 
 def _conditions(texts: Sequence[str]) -> "list[Condition]":

@@ -19,14 +19,14 @@ def node_table(nodes: Iterable[Mapping[str, Any]]) -> str:
     rows = [
         [
             node["name"],
-            node["state"] + (f" ({node['how']})" if node["how"] else ""),
+            _condition(node) + "".join(f", then {_condition(p)} after {p['after']}" for p in node["pending"]),
             " ".join(url for url in (node["http"], node["https"]) if url),
             " ".join(fault["kind"] for fault in node["faults"]) or "-",
             *_counts(node["counters"]),
         ]
         for node in nodes
     ]
-    return render(["node", "state", "address", "faults", "pings", "requests", "uploads"], rows)
+    return render(["node", "state", "address", "faults", "pings", "requests", "uploading"], rows)
 
 
 def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
@@ -58,6 +58,10 @@ def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     with console.capture() as capture:
         console.print(table, highlight=False, markup=False)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _condition(document: Mapping[str, Any]) -> str:
+    return str(document["state"]) + (f" ({document['how']})" if document["how"] else "")
 
 
 def _counts(counters: Mapping[str, Any] | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from mocknode.cli.errors import INTERRUPTED, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.errors import INTERRUPTED, Duration, EnvironmentFailureError, UsageError, Whole
 from mocknode.cluster.certificates import CertificateError
 from mocknode.cluster.controller import StartError
 from mocknode.cluster.ports import PortCollisionError, PortError
@@ -31,6 +31,8 @@ from mocknode.cluster.settings import (
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _PORT = Whole(0, 65535)
+TENTACLE_PORT: Final = 10943
+"""Where a real server listens for polling Tentacles."""
 _PARENT_POLL_S: Final = 0.5
 """Where the kernel cannot tell when a process ends."""
 
@@ -41,7 +43,6 @@ def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
 
 
 _LATER: Final = {
-    "--tentacle-port": "nodes have no Tentacle listener yet; leave the flag out",
     "--balancer": "`up` starts nodes only; print a configuration with `mocknode balancer config NAME` and start it yourself",
 }
 
@@ -53,6 +54,11 @@ _LATER: Final = {
 )
 @click.option("--https-port", type=_PORT, help="First node's HTTPS port; 0 picks free ones. Default: no HTTPS.")
 @click.option(
+    "--tentacle-port",
+    type=_PORT,
+    help="First node's port for polling Tentacles; 0 picks free ones. Default: 10943, or 0 with --http-port 0.",
+)
+@click.option(
     "--control-port", type=_PORT, default=8090, show_default=True, help="Port of the control API; 0 picks one."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that everything is bound to.")
@@ -60,7 +66,7 @@ _LATER: Final = {
     "--node",
     "named",
     multiple=True,
-    metavar="NAME=HOST:PORT[,https=HOST:PORT][,advertise=HOST]",
+    metavar="NAME=HOST:PORT[,https=HOST:PORT][,tentacle=HOST:PORT][,advertise=HOST]",
     help="A node with a name and an address of its own; instead of --nodes. May be given several times.",
 )
 @click.option("--run-dir", type=_DIRECTORY, help="Directory for journal, logs and store. Default: a fresh one.")
@@ -73,13 +79,27 @@ _LATER: Final = {
 )
 @click.option("--certificate", type=_FILE, help="PEM certificate for HTTPS. Default: one of the cluster's authority.")
 @click.option("--key", type=_FILE, help="PEM key of --certificate.")
+@click.option(
+    "--tentacle-certificate",
+    type=click.Choice(["shared", "each"]),
+    default="shared",
+    show_default=True,
+    help="One certificate for all Tentacle ports, as real nodes have, or one a node.",
+)
+@click.option(
+    "--null-message",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    metavar="DURATION",
+    help="After so long without work a polling Tentacle is told that there is none.",
+)
 @click.option("--keep-packages", is_flag=True, help="Keep uploaded bytes, so that packages can be downloaded.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random in the nodes.")
 @click.option("--control-token-file", type=_FILE, help="File with the token that the control API demands.")
 @click.option("--insecure-control", is_flag=True, help="Serve the control API without TLS beyond loopback.")
 @click.option("--with-parent", is_flag=True, help="End when the process that started this one ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready, nothing else.")
-@click.option("--tentacle-port", hidden=True, callback=_later, expose_value=False)
 @click.option("--balancer", hidden=True, callback=_later, expose_value=False)
 @click.pass_context
 def up(ctx: click.Context, /, with_parent: bool, as_json: bool, **flags: Any) -> None:
@@ -111,15 +131,22 @@ def _settings(ctx: click.Context, flags: dict[str, Any]) -> ClusterSettings:
         control_tls=not is_loopback(host) and not flags["insecure_control"],
         keep_packages=flags["keep_packages"],
         seed=flags["seed"],
+        tentacle_certificate_each=flags["tentacle_certificate"] == "each",
+        null_message_s=flags["null_message"],
     )
 
 
 def _nodes(ctx: click.Context, flags: dict[str, Any]) -> tuple[NodeSettings, ...]:
     if not flags["named"]:
+        tentacle_port = flags["tentacle_port"]
+        if tentacle_port is None:
+            # Whoever lets HTTP ports be picked wants no fixed ones.
+            tentacle_port = TENTACLE_PORT if flags["http_port"] else 0
         return numbered_nodes(
-            flags["nodes"], host=flags["host"], http_port=flags["http_port"], https_port=flags["https_port"]
-        )
-    for name in ("nodes", "http_port", "https_port"):
+            flags["nodes"], host=flags["host"], http_port=flags["http_port"], https_port=flags["https_port"],
+            tentacle_port=tentacle_port,
+        )  # fmt: skip
+    for name in ("nodes", "http_port", "https_port", "tentacle_port"):
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT and flags[name] is not None:
             raise SettingsError(
                 f"--{name.replace('_', '-')} and --node exclude each other: every --node has its own address"
@@ -190,12 +217,15 @@ async def _watch_parent(parent: int, ended: "asyncio.Future[int]") -> None:
 def _first_screen(cluster: Cluster) -> str:
     """What a person needs next."""
     document = cluster.document()
-    lines = [f"{'node':10} {'HTTP':32} HTTPS"]
-    lines += [f"{node['name']:10} {node['http']:32} {node['https'] or '-'}" for node in document["nodes"]]
+    lines = [f"{'node':10} {'HTTP':32} {'HTTPS':32} Tentacles"]
+    for node in document["nodes"]:
+        tentacle = "-" if node["tentacle"] is None else f"{node['tentacle']['host']}:{node['tentacle']['port']}"
+        lines.append(f"{node['name']:10} {node['http']:32} {node['https'] or '-':32} {tentacle}")
     first = document["nodes"][0]["http"]
     lines += [
         "",
         f"control    {document['control']}",
+        *(f"thumbprint {print_}" for print_ in _thumbprints(document)),
         f"API key    {document['api_key']}",
         f"run dir    {document['run_dir']}",
         *([f"authority  {cluster.settings.identity_dir / 'ca.pem'}"] if cluster.ca_pem else []),
@@ -205,6 +235,11 @@ def _first_screen(cluster: Cluster) -> str:
         "           Ctrl-C ends it",
     ]
     return "\n".join(lines)
+
+
+def _thumbprints(document: dict[str, Any]) -> list[str]:
+    """What Tentacles know the nodes by: one, or one a node."""
+    return list(dict.fromkeys(node["tentacle"]["thumbprint"] for node in document["nodes"] if node["tentacle"]))
 
 
 def _control_flag(control: str) -> str:

@@ -153,7 +153,7 @@ class Agent:
     def _heard(self, node: _Node, line: Message) -> None:
         event = line.get("event")
         if event == "ready" and not node.ready.done():
-            node.ready.set_result({key: line[key] for key in ("http_port", "https_port")})
+            node.ready.set_result({key: line[key] for key in ("http_port", "https_port", "tentacle_port")})
             return
         if event == "error":
             node.error = line["detail"]

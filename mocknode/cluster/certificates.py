@@ -1,8 +1,9 @@
 """Certificates of the cluster: its own authority, kept and reused, or the certificate its operator brings.
 
 The identity directory holds `authority.pem` (key and certificate, 0600), `ca.pem` (the certificate alone, what clients
-trust) and `installation-id`. Each file appears whole or not at all, and of two clusters that create one at once, one wins
-and both use it. The nodes' certificate is issued anew for the addresses of each run and lives in the run directory.
+trust), `tentacle-server.pem` (what Tentacles know the cluster by) and `installation-id`. Each file appears whole or not at
+all, and of two clusters that create one at once, one wins and both use it. The nodes' certificate is issued anew for the
+addresses of each run and lives in the run directory.
 """
 
 import contextlib
@@ -69,6 +70,32 @@ def issue(identity_dir: Path, run_dir: Path, names: Iterable[str]) -> ServerCert
     bundle.unlink(missing_ok=True)
     _keep(bundle, leaf.private_key_and_cert_chain_pem.bytes(), _SECRET)
     return ServerCertificate(certificate=bundle, key=bundle, ca_pem=ca_pem.decode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TentacleServer:
+    """The certificate that nodes present to Tentacles: PEM file of key and certificate, and the thumbprint."""
+
+    file: Path
+    thumbprint: str
+
+
+def tentacle_server(identity_dir: Path, node: str | None) -> TentacleServer:
+    """The certificate that all nodes share as real ones do, or the one of a node; made on first use.
+
+    Raises:
+        CertificateError: the file holds no certificate with its key.
+    """
+    # A cluster without Tentacle ports starts sooner without this import.
+    from mocknode.tentacle.identity import SERVER_NAME, IdentityError, kept_identity
+
+    file = identity_dir / ("tentacle-server.pem" if node is None else f"tentacle-server-{node}.pem")
+    try:
+        return TentacleServer(file=file, thumbprint=kept_identity(file, SERVER_NAME).thumbprint)
+    except IdentityError as exc:
+        raise CertificateError(f"{exc}; remove it to have one made") from exc
+    except OSError as exc:
+        raise CertificateError(f"{file}: {exc.strerror}") from exc
 
 
 def bring(certificate: Path, key: Path) -> ServerCertificate:

@@ -18,6 +18,8 @@ CONTROL_API: Final = 1
 """Version of the control API that this client speaks."""
 _LIMIT_S: Final = 40.0
 """Longer than the slowest operation, which starts a dead node again."""
+_CALL_LIMIT_S: Final = 900.0
+"""A script at a Tentacle may take minutes; the node has limits for each of its calls."""
 _CONNECT_S: Final = 5.0
 LEASE_HEADER: Final = "x-mocknode-lease"
 """As `mocknode.cluster.lease` has it; imported from there it would bring the controller along."""
@@ -212,6 +214,36 @@ class ControlClient:
             entries += page["attempts"]
             start = page["next"]
         return entries
+
+    async def tentacles(self) -> list[dict[str, Any]]:
+        """Every registered Tentacle, with its open connections at each node."""
+        return list((await self._json("GET", "/tentacles"))["tentacles"])
+
+    async def register_tentacle(self, name: str, thumbprint: str, uri: str) -> dict[str, Any]:
+        """Have every node trust a Tentacle, at once.
+
+        Args:
+            uri: The queue that it polls, `poll://abc/`, or where it listens, `https://host:10933/`.
+        """
+        return await self._json("POST", "/tentacles", json={"name": name, "thumbprint": thumbprint, "uri": uri})
+
+    async def unregister_tentacle(self, name: str) -> None:
+        """Have no node trust it any more."""
+        await self._send("DELETE", f"/tentacles/{_part(name)}")
+
+    async def call_tentacle(
+        self, node: str, tentacle: str, call: str, *, body: str = "", collect_s: float | None = None
+    ) -> dict[str, Any]:
+        """Call a registered Tentacle over Halibut, through a node; what it answered.
+
+        Args:
+            call: `health`, `capabilities` or `script`.
+            body: Of the script.
+            collect_s: How long a polling Tentacle may take to collect the request; None is two minutes.
+        """
+        path = f"/nodes/{_part(node)}/tentacles/{_part(tentacle)}/calls"
+        asked = {"call": call, "body": body, "collect_s": collect_s}
+        return await self._json("POST", path, json=asked, timeout=_CALL_LIMIT_S)
 
     async def reset(self) -> list[dict[str, Any]]:
         """Every node online, no faults, no triggers; the nodes after that."""

@@ -169,6 +169,31 @@ class ControlApi:
         """Counters of the nodes in Prometheus' text format."""
         return PlainTextResponse(exposition(await self._controller.nodes()), media_type="text/plain; version=0.0.4")
 
+    async def tentacles(self, _: Request) -> Response:
+        """Every registered Tentacle, with its open connections at each node."""
+        return JSONResponse({"tentacles": await self._controller.tentacles.list()})
+
+    async def register_tentacle(self, request: Request) -> Response:
+        """Have every node trust a Tentacle, at once."""
+        self._admit(request)
+        wanted = models.TentacleRequest.model_validate_json(await _body(request))
+        document = await self._controller.tentacles.register(wanted.name, wanted.thumbprint, wanted.uri)
+        return JSONResponse(document, HTTPStatus.CREATED)
+
+    async def unregister_tentacle(self, request: Request) -> Response:
+        """Have no node trust it any more; its connections are reset."""
+        self._admit(request)
+        await self._controller.tentacles.unregister(request.path_params["tentacle"])
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def call_tentacle(self, request: Request) -> Response:
+        """Call a Tentacle over Halibut through this node; answered when the call is over, which may take minutes."""
+        wanted = models.CallRequest.model_validate_json(await _body(request))
+        name, tentacle = request.path_params["name"], request.path_params["tentacle"]
+        return JSONResponse(
+            await self._controller.tentacles.call(name, tentacle, wanted.call, wanted.body, wanted.collect_s)
+        )
+
     def _admit(self, request: Request) -> None:
         self._lease.admit(request.headers.get(LEASE_HEADER))
 
@@ -200,6 +225,16 @@ class ControlApi:
             ),
             Operation("DELETE", "/nodes/{name}/faults", self.clear_faults, None, status=204, errors=(404, 423)),
             Operation("DELETE", "/nodes/{name}/faults/{id}", self.remove_fault, None, status=204, errors=(404, 423)),
+            Operation("GET", "/tentacles", self.tentacles, models.TentaclesDocument),
+            Operation(
+                "POST", "/tentacles", self.register_tentacle, models.TentacleDocument,
+                status=201, body=models.TentacleRequest, errors=(422, 423),
+            ),
+            Operation("DELETE", "/tentacles/{tentacle}", self.unregister_tentacle, None, status=204, errors=(404, 423)),
+            Operation(
+                "POST", "/nodes/{name}/tentacles/{tentacle}/calls", self.call_tentacle, models.CallDocument,
+                body=models.CallRequest, errors=(404, 422, 503),
+            ),
             Operation("GET", "/lease", self.holder, models.HolderDocument),
             Operation("PUT", "/lease", self.take_lease, models.LeaseDocument, body=models.LeaseRequest, errors=(422, 423)),
             Operation("DELETE", "/lease", self.end_lease, None, status=204),

@@ -29,12 +29,67 @@ class FaultRequest(_Body):
 
     kind: str = Field(description="Name of a fault, such as `status`, `latency`, `hang`, `reset`.")
     options: dict[str, Any] = Field(default_factory=dict, description="The kind's own options; values in human units.")
-    on: str = Field("all", description="Which requests: `ping`, `api` or `all`.")
+    on: str = Field(
+        "all", description="Which requests: `ping`, `api` or `all`; or `tentacle`, connections at that port."
+    )
     first: int | None = Field(None, description="Act on this many requests, then end.")
     every: int | None = Field(None, description="Act on each k-th matching request only.")
     after: str | None = Field(None, description=TRIGGER_WORDS)
     ttl: str | None = Field(None, description="Duration after which it ends by itself.")
     attempt: str | None = Field(None, description="Act on the request with this `X-Mocknode-Attempt` only.")
+
+
+class TentacleRequest(_Body):
+    """A Tentacle to register."""
+
+    name: str = Field(min_length=1, max_length=200, description="Unique among them, whatever the case.")
+    thumbprint: str = Field(description="Of its certificate: 40 hex digits.")
+    uri: str = Field(
+        max_length=400,
+        description="The queue that it polls, `poll://abc/`, or where it listens, `https://host:10933/`.",
+    )
+
+
+class TentacleDocument(BaseModel):
+    """A registered Tentacle."""
+
+    name: str
+    thumbprint: str
+    uri: str
+    style: Literal["TentacleActive", "TentaclePassive"] = Field(
+        description="Who connects: the Tentacle, or the server."
+    )
+    nodes: dict[str, int | None] = Field(description="Its open connections at each node; null where that is not known.")
+
+
+class TentaclesDocument(BaseModel):
+    """The registered Tentacles."""
+
+    tentacles: list[TentacleDocument]
+
+
+class CallRequest(_Body):
+    """A call to a Tentacle."""
+
+    call: str = Field(description="`health` (capabilities, script, status, complete), `capabilities` or `script`.")
+    body: str = Field("", description="Of the script.")
+    collect_s: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        strict=False,
+        description="Seconds that a polling Tentacle may take to collect the request; null is two minutes.",
+    )
+
+
+class CallDocument(BaseModel):
+    """What a Tentacle answered."""
+
+    healthy: bool | None = None
+    version: str | None = None
+    capabilities: list[str] | None = None
+    exit_code: int | None = None
+    output: list[str] | None = None
 
 
 class LeaseRequest(_Body):
@@ -62,13 +117,23 @@ class FaultDocument(FaultRequest):
     id: str = Field(description="Unique in the cluster, such as `f1`.")
 
 
+class TentacleAddress(BaseModel):
+    """Where polling Tentacles reach a node."""
+
+    host: str
+    port: int
+    thumbprint: str = Field(description="Of the certificate that it presents: 40 upper-case hex digits.")
+
+
 class NodeDocument(BaseModel):
     """A node."""
 
     name: str
     http: str | None = Field(description="Advertised URL.")
     https: str | None = Field(description="Advertised URL; null without an HTTPS listener.")
-    tentacle: None = Field(description="Nodes have no Tentacle listener yet.")
+    tentacle: TentacleAddress | None = Field(
+        description="Where polling Tentacles reach it; null without such a listener."
+    )
     state: str = Field(description=f"{STATE_WORDS}.")
     how: str | None = Field(description="In which way it is offline.")
     cause: str = Field(description="`command`, `trigger`, `api`, `reset`, or how it died.")

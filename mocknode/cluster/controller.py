@@ -18,6 +18,7 @@ from mocknode.cluster.events import Events
 from mocknode.cluster.journal_files import last_boot
 from mocknode.cluster.members import Member, Place
 from mocknode.cluster.shared_config import SharedConfig
+from mocknode.cluster.tentacles import Tentacles
 from mocknode.node.faults import parse_fault
 from mocknode.node.lifecycle import ONLINE, Condition, Form, parse_condition, step
 from mocknode.node.refusals import RefusedError
@@ -55,6 +56,7 @@ class Controller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._agent: Channel | None = None
         self._spawned = asyncio.Event()
+        self.tentacles = Tentacles(self)
 
     async def accept(self, sock: socket.socket) -> None:
         """Take an agent's connection; every node is its to run."""
@@ -249,6 +251,17 @@ class Controller:
         elif member.alive:
             member.owed.append(line)
 
+    async def tell(self, name: str, line: Message) -> Any:
+        """Have a node that hears do something; its answer.
+
+        Raises:
+            UnknownNodeError, RefusedError: it could not.
+        """
+        member = self.member(name)
+        if not member.hears:
+            raise RefusedError(f"{name} is {member.condition.form or 'dead'} and hears nothing", got=name)
+        return await self._tell(member, line)
+
     async def _tell(self, member: Member, *lines: Message, wake: bool = False) -> Any:
         return await self._ask({"do": "tell", "node": member.name, "messages": lines, "wake": wake}, TELL_LIMIT_S)
 
@@ -271,6 +284,8 @@ class Controller:
             case "fault-ended":
                 member.faults.pop(message["id"], None)
                 self.events.publish({**message, "node": member.name})
+            case "tentacle-called":
+                self.tentacles.called(message)
             case "drain-request":
                 task = asyncio.create_task(self._drain_request(member, message))
                 self._tasks.add(task)
@@ -279,6 +294,7 @@ class Controller:
     def _exited(self, member: Member, message: Message) -> None:
         if message["boot"] != member.boot:
             return
+        self.tentacles.lost(member.name)
         member.died(message["cause"])
         if member.condition.form is not Form.CRASH:
             self._now(member, parse_condition("offline", "crash"), message["cause"])

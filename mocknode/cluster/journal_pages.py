@@ -10,7 +10,7 @@ from mocknode.cluster.controller import Controller
 from mocknode.cluster.journal_files import Record, decode_cursor, read
 from mocknode.cluster.queries import QueryError, count_of, number_of, words_of
 
-KINDS: Final = ("boot", "connection", "probe", "request", "state", "fault", "dropped")
+KINDS: Final = ("boot", "connection", "probe", "request", "state", "fault", "rpc", "dropped")
 PAGE_LIMIT: Final = 5000
 """About a megabyte of JSON."""
 PAGE_DEFAULT: Final = 1000

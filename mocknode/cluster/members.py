@@ -3,10 +3,32 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mocknode.cluster.channel import Message
 from mocknode.node.lifecycle import ONLINE, Condition, Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TentaclePlace:
+    """Where polling Tentacles reach a node.
+
+    Attributes:
+        host: Address it is bound to.
+        identity: PEM file of the certificate it presents.
+        thumbprint: Of that certificate.
+    """
+
+    host: str
+    port: int
+    advertise: str
+    identity: Path
+    thumbprint: str
+
+    def address(self) -> dict[str, Any]:
+        """As the cluster announces it."""
+        return {"host": self.advertise, "port": self.port, "thumbprint": self.thumbprint}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +40,7 @@ class Place:
     http_port: int
     https_port: int | None
     advertise: str
+    tentacle: "TentaclePlace | None" = None
 
     def url(self, scheme: str, port: int | None) -> str | None:
         """Advertised URL of a listener; None without one."""
@@ -30,7 +53,7 @@ class Place:
             "name": self.name,
             "http": self.url("http", self.http_port),
             "https": self.url("https", self.https_port),
-            "tentacle": None,
+            "tentacle": None if self.tentacle is None else self.tentacle.address(),
         }
 
 

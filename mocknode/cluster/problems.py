@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from mocknode.cluster.channel import ChannelClosedError, UnreachableNodeError
 from mocknode.cluster.controller import UnknownFaultError, UnknownNodeError
 from mocknode.cluster.lease import HeldError
+from mocknode.cluster.tentacles import UnknownTentacleError
 from mocknode.node.faults import FaultError
 from mocknode.node.lifecycle import StateError
 from mocknode.node.refusals import RefusedError
@@ -23,6 +24,7 @@ _SHOWN = 200
 _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
     (UnknownNodeError, "unknown-node", HTTPStatus.NOT_FOUND),
     (UnknownFaultError, "unknown-fault", HTTPStatus.NOT_FOUND),
+    (UnknownTentacleError, "unknown-tentacle", HTTPStatus.NOT_FOUND),
     (HeldError, "cluster-held", HTTPStatus.LOCKED),
     (UnreachableNodeError, "node-unreachable", HTTPStatus.SERVICE_UNAVAILABLE),
     (StateError, "state-not-allowed", HTTPStatus.UNPROCESSABLE_ENTITY),

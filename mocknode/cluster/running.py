@@ -19,8 +19,8 @@ from mocknode.cluster import certificates, ports
 from mocknode.cluster.agent import Agent
 from mocknode.cluster.controller import Controller
 from mocknode.cluster.lease import Lease
-from mocknode.cluster.members import Place
-from mocknode.cluster.settings import ClusterSettings, advertised
+from mocknode.cluster.members import Place, TentaclePlace
+from mocknode.cluster.settings import ClusterSettings, NodeSettings, advertised
 from mocknode.cluster.shared_config import SharedConfig
 from mocknode.directory import make_api_key
 
@@ -112,8 +112,9 @@ class Cluster:
                 keep_packages=settings.keep_packages,
                 certificate=certificate.certificate if certificate else None,
                 key=certificate.key if certificate else None,
+                null_message_s=settings.null_message_s,
             ),
-            _places(settings, held),
+            self._places(held),
         )
         ours, theirs = socket.socketpair()
         agent = asyncio.create_task(Agent().run(theirs))
@@ -125,6 +126,31 @@ class Cluster:
         # Every node is spawned before the rest of this process's imports take a core away from them.
         await self.controller.spawned()
         return starting
+
+    def _places(self, held: list[ports.Held]) -> list[Place]:
+        real = {port.wanted.use: port.port for port in held}
+        return [
+            Place(
+                name=node.name,
+                host=node.host,
+                http_port=real[f"HTTP port of {node.name}"],
+                https_port=real.get(f"HTTPS port of {node.name}"),
+                advertise=node.advertise,
+                tentacle=self._tentacle_place(node, real.get(f"Tentacle port of {node.name}")),
+            )
+            for node in self.settings.nodes
+        ]
+
+    def _tentacle_place(self, node: NodeSettings, port: int | None) -> TentaclePlace | None:
+        if port is None:
+            return None
+        kept = certificates.tentacle_server(
+            self.settings.identity_dir, node.name if self.settings.tentacle_certificate_each else None
+        )
+        return TentaclePlace(
+            host=node.tentacle_host, port=port, advertise=node.tentacle_advertise, identity=kept.file,
+            thumbprint=kept.thumbprint,
+        )  # fmt: skip
 
     def _certificate(self) -> certificates.ServerCertificate | None:
         settings = self.settings
@@ -165,20 +191,6 @@ class Cluster:
         if self._server is not None:
             # Side by side: each of them has to wait a little for requests that are open.
             await asyncio.gather(self._server.stop(), self.controller.stop())
-
-
-def _places(settings: ClusterSettings, held: list[ports.Held]) -> list[Place]:
-    real = {(port.wanted.use): port.port for port in held}
-    return [
-        Place(
-            name=node.name,
-            host=node.host,
-            http_port=real[f"HTTP port of {node.name}"],
-            https_port=real.get(f"HTTPS port of {node.name}"),
-            advertise=node.advertise,
-        )
-        for node in settings.nodes
-    ]
 
 
 async def _abandon(task: asyncio.Task[None]) -> None:

@@ -18,8 +18,10 @@ NODES_LIMIT: Final = 32
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _API_KEY: Final = re.compile(r"API-[A-Z0-9]+")
 _WILDCARDS: Final = ("0.0.0.0", "::", "")  # compared with, never bound
-_NODE_KEYS: Final = ("https", "advertise")
-_NODE_FORM: Final = "NAME=HOST:PORT[,https=HOST:PORT][,advertise=HOST]"
+_NODE_KEYS: Final = ("https", "tentacle", "advertise")
+_NODE_FORM: Final = "NAME=HOST:PORT[,https=HOST:PORT][,tentacle=HOST:PORT][,advertise=HOST]"
+NULL_MESSAGE_S: Final = 30.0
+"""`PollingQueueWaitTimeout` of Halibut: how long a poll without work waits."""
 
 
 class SettingsError(ValueError):
@@ -35,6 +37,7 @@ class NodeSettings:
         host: Address its listeners are bound to.
         http_port, https_port: 0 picks a free one; None has no such listener.
         advertise: Host name or address by which others reach it.
+        tentacle_host, tentacle_port: Where polling Tentacles reach it; 0 picks a port, None has no such listener.
     """
 
     flag: str
@@ -43,6 +46,13 @@ class NodeSettings:
     http_port: int
     https_port: int | None
     advertise: str
+    tentacle_host: str = ""
+    tentacle_port: int | None = None
+
+    @property
+    def tentacle_advertise(self) -> str:
+        """Host name or address by which Tentacles reach it."""
+        return self.advertise if self.tentacle_host == self.host else advertised(self.tentacle_host)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +69,8 @@ class ClusterSettings:
         certificate, key: The user's PEM files for every HTTPS listener; None uses the cluster's own authority.
         token: Bearer token that the control API demands; None demands none.
         control_tls: Serve the control API over TLS.
+        tentacle_certificate_each: Each node has a certificate of its own at its Tentacle port; real ones share one.
+        null_message_s: After so long without work a polling Tentacle is told that there is none.
     """
 
     nodes: tuple[NodeSettings, ...]
@@ -74,6 +86,8 @@ class ClusterSettings:
     control_tls: bool = False
     keep_packages: bool = False
     seed: int = 1
+    tentacle_certificate_each: bool = False
+    null_message_s: float = NULL_MESSAGE_S
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= NODES_LIMIT:
@@ -101,13 +115,18 @@ class ClusterSettings:
         return self.control_tls or any(node.https_port is not None for node in self.nodes)
 
     def wanted_ports(self) -> list[Wanted]:
-        """Control port, then HTTP and HTTPS port of each node."""
+        """Control port, then HTTP, HTTPS and Tentacle port of each node."""
         wanted = [Wanted(flag="--control-port", use="control port", host=self.host, port=self.control_port)]
         for node in self.nodes:
-            for label, port in (("HTTP", node.http_port), ("HTTPS", node.https_port)):
+            listeners = (
+                ("HTTP", node.host, node.http_port),
+                ("HTTPS", node.host, node.https_port),
+                ("Tentacle", node.tentacle_host, node.tentacle_port),
+            )
+            for label, host, port in listeners:
                 if port is not None:
                     flag = node.flag or f"--{label.lower()}-port"
-                    wanted.append(Wanted(flag=flag, use=f"{label} port of {node.name}", host=node.host, port=port))
+                    wanted.append(Wanted(flag=flag, use=f"{label} port of {node.name}", host=host, port=port))
         return wanted
 
 
@@ -124,7 +143,9 @@ def advertised(host: str) -> str:
     return socket.gethostname() if host in _WILDCARDS else host
 
 
-def numbered_nodes(count: int, *, host: str, http_port: int, https_port: int | None) -> tuple[NodeSettings, ...]:
+def numbered_nodes(
+    count: int, *, host: str, http_port: int, https_port: int | None, tentacle_port: int | None = None
+) -> tuple[NodeSettings, ...]:
     """node-1 to node-n on consecutive ports; base 0 picks free ones."""
 
     def nth(base: int, index: int) -> int:
@@ -138,6 +159,8 @@ def numbered_nodes(count: int, *, host: str, http_port: int, https_port: int | N
             http_port=nth(http_port, index),
             https_port=None if https_port is None else nth(https_port, index),
             advertise=advertised(host),
+            tentacle_host=host,
+            tentacle_port=None if tentacle_port is None else nth(tentacle_port, index),
         )
         for index in range(count)
     )
@@ -157,8 +180,6 @@ def parse_node(text: str) -> NodeSettings:
     options: dict[str, str] = {}
     for part in rest:
         key, separator, value = part.partition("=")
-        if key == "tentacle":
-            raise SettingsError(f"--node: tentacle= in {text!r} needs the Tentacle listener, which comes later")
         if key not in _NODE_KEYS or not separator or not value or key in options:
             raise SettingsError(
                 f"--node: got {part!r} in {text!r}, allowed: {_NODE_FORM}{did_you_mean(key, _NODE_KEYS)}"
@@ -171,6 +192,7 @@ def parse_node(text: str) -> NodeSettings:
             raise SettingsError(
                 f"--node: {name} has HTTP on {host} and HTTPS on {https_host}; both must be one address"
             )
+    tentacle_host, tentacle_port = _address(text, options["tentacle"]) if "tentacle" in options else ("", None)
     return NodeSettings(
         flag=f"--node {name}",
         name=name,
@@ -178,6 +200,8 @@ def parse_node(text: str) -> NodeSettings:
         http_port=http_port,
         https_port=https_port,
         advertise=options.get("advertise", advertised(host)),
+        tentacle_host=tentacle_host,
+        tentacle_port=tentacle_port,
     )
 
 

@@ -25,6 +25,7 @@ class SharedConfig:
     keep_packages: bool
     certificate: Path | None
     key: Path | None
+    null_message_s: float
 
     def config(self, member: Member, condition: Condition, names: list[str]) -> dict[str, Any]:
         """The configuration of one node: its first line on the control channel.
@@ -45,6 +46,10 @@ class SharedConfig:
             "https_port": place.https_port,
             "certificate": str(self.certificate) if self.certificate else None,
             "key": str(self.key) if self.key else None,
+            "tentacle_host": place.tentacle.host if place.tentacle else place.host,
+            "tentacle_port": place.tentacle.port if place.tentacle else None,
+            "tentacle_identity": str(place.tentacle.identity) if place.tentacle else None,
+            "null_message_s": self.null_message_s,
             "advertise": place.advertise,
             "run_dir": str(self.run_dir),
             "store": self.store,

@@ -59,6 +59,7 @@ async def _live(channel: ControlChannel) -> int:
         "event": "ready",
         "http_port": server.http.port if server.http else None,
         "https_port": server.https.port if server.https else None,
+        "tentacle_port": server.tentacle.port if server.tentacle else None,
     })  # fmt: skip
     await channel.serve(node)
     await node.stop(STOP_GRACE_S)
@@ -72,6 +73,7 @@ def main() -> None:
     fd: int = parser.parse_args().control_fd
     tuning.die_with_parent()
     tuning.keep_read_buffers()
+    tuning.raise_descriptors()
     # A Ctrl-C in the terminal reaches the whole group; the controller decides when its nodes end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":

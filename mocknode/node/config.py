@@ -26,6 +26,9 @@ class NodeConfig:
         boot: Counts the starts of this node in one run, from 1.
         http_port, https_port: None for no such listener, 0 for any free port.
         certificate, key: PEM files for HTTPS.
+        tentacle_port: None for no such listener, 0 for any free port.
+        tentacle_identity: PEM file of the server's key and certificate at that port.
+        null_message_s: After so long without work a polling Tentacle is told that there is none.
         nodes: Names of all nodes of the cluster.
         web: Of the REST API.
     """
@@ -39,6 +42,10 @@ class NodeConfig:
     https_port: int | None = None
     certificate: str | None = None
     key: str | None = None
+    tentacle_host: str = "127.0.0.1"
+    tentacle_port: int | None = None
+    tentacle_identity: str | None = None
+    null_message_s: float = 30.0
     advertise: str = "127.0.0.1"
     run_dir: Path
     store: str
@@ -71,6 +78,8 @@ def parse_config(document: Mapping[str, Any]) -> NodeConfig:
             )
     if values.get("https_port") is not None and not (values.get("certificate") and values.get("key")):
         raise ConfigError("config: https_port needs certificate and key, got none", allowed=["paths of PEM files"])
+    if values.get("tentacle_port") is not None and not values.get("tentacle_identity"):
+        raise ConfigError("config: tentacle_port needs tentacle_identity, got none", allowed=["path of a PEM file"])
     values["run_dir"] = Path(values["run_dir"])
     values["web"] = parse_web(values.get("web") or {})
     values["nodes"] = tuple(values.get("nodes") or (values["name"],))

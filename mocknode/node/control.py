@@ -117,6 +117,8 @@ class Commands:
             "faults": self._faults,
             "reset": self._reset,
             "status": self._status,
+            "tentacles": self._tentacles,
+            "tentacle-call": self._tentacle_call,
             "stop": self._stop,
         }
 
@@ -172,6 +174,30 @@ class Commands:
 
     async def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return self._node.status()
+
+    async def _tentacles(self, _request: Mapping[str, Any]) -> dict[str, Any]:
+        """Read who is registered now; open connections of each subscription."""
+        tentacles = self._node.tentacles
+        if tentacles is None:
+            return {"polling": None}
+        await tentacles.reload()
+        return {"polling": tentacles.port.polling()}
+
+    async def _tentacle_call(self, request: Mapping[str, Any]) -> None:
+        """Begin a call, which may last for minutes; the event `tentacle-called` says how it went."""
+        from mocknode.node.tentacles import parse_call
+
+        tentacles = self._node.tentacles
+        if tentacles is None:
+            raise RefusedError("this node has no Tentacle port; allowed: a node with --tentacle-port or tentacle=")
+        wanted = parse_call(request)
+
+        async def call() -> None:
+            self._node.emit(
+                {"event": "tentacle-called", "asked": request["asked"], "answer": await tentacles.call(wanted)}
+            )
+
+        self._node.spawn(call())
 
     async def _stop(self, _request: Mapping[str, Any]) -> None:
         return None

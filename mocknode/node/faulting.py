@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from mocknode.node.faults.selection import FaultBook, Standing
+from mocknode.node.faults.effects import Effect
+from mocknode.node.faults.selection import Facts, FaultBook, Standing
 from mocknode.node.faults.spec import FaultSpec
 from mocknode.node.journal import Journal
 from mocknode.node.triggers import Measure
@@ -84,6 +85,14 @@ class Faulting:
         self._tell_spent()
         return [(item.fault, effect) for item in chosen for effect in item.effects]
 
+    def plan_connection(self) -> list[tuple[str, Effect]]:
+        """What shall be done to a new connection at the Tentacle port."""
+        if not self._book.standing:
+            return []
+        chosen = self._book.select(Facts(ping=False, tentacle=True))
+        self._tell_spent()
+        return [(item.fault, effect) for item in chosen for effect in item.effects]
+
     def activate(self, *, pings: int, upload: "Exchange | None") -> None:
         """Let become active what waited; a fault that waited for an upload acts on that very upload too."""
         received, length = (-1, None) if upload is None else (upload.received, upload.length)
@@ -98,6 +107,12 @@ class Faulting:
         entry = self._book.standing.get(fault)
         if entry is not None:
             self._note("hit", entry, req=exchange.req, attempt=exchange.attempt)
+
+    def note_connection(self, fault: str, conn: int) -> None:
+        """A fault acts on a connection at the Tentacle port."""
+        entry = self._book.standing.get(fault)
+        if entry is not None:
+            self._note("hit", entry, conn=conn)
 
     @contextlib.contextmanager
     def hold(self, fault: str | None) -> Iterator[asyncio.Future[None]]:

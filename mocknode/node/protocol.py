@@ -23,7 +23,7 @@ from mocknode.node.exchange import Exchange
 from mocknode.node.faults.effects import Cut
 from mocknode.node.pacing import PacedTransport
 from mocknode.node.ping import is_ping
-from mocknode.node.tcp import reset_on_close, tcp_state
+from mocknode.tcp import reset_on_close, tcp_state
 
 if TYPE_CHECKING:
     from mocknode.node.node import Node

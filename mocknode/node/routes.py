@@ -5,6 +5,7 @@ from typing import Final
 from mocknode.node.resources import (
     api_keys,
     feeds,
+    machines,
     maintenance,
     oidc,
     packages,
@@ -29,6 +30,7 @@ OPERATIONS: Final[list[Operation]] = [
     *server_status.operations,
     *maintenance.operations,
     *feeds.operations,
+    *machines.operations,
     *packages.operations,
     *uploads.operations,
 ]

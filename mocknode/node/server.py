@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 import weakref
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
@@ -34,8 +35,15 @@ SECURITY_HEADERS: Final = (
 class Listener:
     """One address of a node."""
 
-    def __init__(self, server: "Server", host: str, port: int, context: ssl.SSLContext | None) -> None:
-        self._server, self._host, self.port, self._context = server, host, port, context
+    def __init__(
+        self,
+        protocol: Callable[[], asyncio.Protocol],
+        held: HeldSockets,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._protocol, self._held, self._host, self.port, self._context = protocol, held, host, port, context
         self._base: socket.socket | None = None
         self._serving: asyncio.AbstractServer | None = None
 
@@ -44,7 +52,7 @@ class Listener:
         base = self._base or self._bind()
         if self._serving is None:
             self._serving = await asyncio.get_running_loop().create_server(
-                self._server.protocol, sock=base.dup(), ssl=self._context, backlog=BACKLOG
+                self._protocol, sock=base.dup(), ssl=self._context, backlog=BACKLOG
             )
 
     def _bind(self) -> socket.socket:
@@ -63,16 +71,22 @@ class Listener:
         self._base = base
         return base
 
-    def hold(self, held: HeldSockets) -> None:
+    def hold(self) -> None:
         """Accept, and do no more."""
         self._stop_serving()
         base = self._base or self._bind()
-        asyncio.get_running_loop().add_reader(base, held.accept, base)
+        asyncio.get_running_loop().add_reader(base, self._held.accept, base)
 
     def unhold(self) -> None:
-        """End `hold`."""
+        """End `hold`, and what was held."""
         if self._base is not None:
             asyncio.get_running_loop().remove_reader(self._base)
+        self._held.reset_all()
+
+    @property
+    def held(self) -> int:
+        """Connections that are held."""
+        return len(self._held)
 
     def close(self) -> None:
         """Refuse: no socket of this listener is left."""
@@ -106,11 +120,17 @@ class Server:
         self.tls_headers = [*self._uvicorn.encoded_headers, *hsts]
         node.quick_pings = QuickPings(node, self._uvicorn.encoded_headers)
         self._server_names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-        self._held = HeldSockets(node)
-        self.http = None if config.http_port is None else Listener(self, config.host, config.http_port, None)
-        self.https = (
-            None if config.https_port is None else Listener(self, config.host, config.https_port, self._context())
-        )
+        self.http: Listener | None = None
+        self.https: Listener | None = None
+        self.tentacle: Listener | None = None
+        if config.http_port is not None:
+            self.http = Listener(self.protocol, HeldSockets(node), config.host, config.http_port)
+        if config.https_port is not None:
+            context = self._context()
+            self.https = Listener(self.protocol, HeldSockets(node), config.host, config.https_port, context)
+        if config.tentacle_port is not None and node.tentacles is not None:
+            held = HeldSockets(node, port="tentacle")
+            self.tentacle = Listener(node.tentacles.port.protocol, held, config.tentacle_host, config.tentacle_port)
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -151,7 +171,7 @@ class Server:
     @property
     def connection_count(self) -> int:
         """Connections that are open."""
-        return len(self._state.connections) + len(self._held)
+        return len(self._state.connections) + sum(listener.held for listener in self._listeners)
 
     @property
     def _connections(self) -> list[NodeProtocol]:
@@ -159,7 +179,7 @@ class Server:
 
     @property
     def _listeners(self) -> list[Listener]:
-        return [listener for listener in (self.http, self.https) if listener is not None]
+        return [listener for listener in (self.http, self.https, self.tentacle) if listener is not None]
 
     async def start(self, condition: Condition) -> None:
         """Listen in this condition, the first one.
@@ -181,12 +201,16 @@ class Server:
                 listener.close()
             for connection in self._connections:
                 connection.shutdown()
+            if self._node.tentacles is not None:
+                self._node.tentacles.port.refuse()
             await asyncio.sleep(0)  # The loop closes the listening handle in its next round.
         elif now.form is Form.BLACKHOLE:
             for listener in self._listeners:
-                listener.hold(self._held)
+                listener.hold()
             for connection in self._connections:
                 connection.fall_silent()
+            if self._node.tentacles is not None:
+                self._node.tentacles.port.fall_silent()
         else:
             for listener in self._listeners:
                 await listener.open()
@@ -194,9 +218,10 @@ class Server:
     def _end_silence(self) -> None:
         for listener in self._listeners:
             listener.unhold()
-        self._held.reset_all()
         for connection in self._connections:
             connection.break_off("reset")
+        if self._node.tentacles is not None:
+            self._node.tentacles.end_silence()
 
     async def stop(self, grace_s: float) -> None:
         """Refuse, let answers in flight finish for a while, then reset what is left."""
@@ -210,6 +235,8 @@ class Server:
             await asyncio.wait([connection.lost for connection in self._connections], timeout=grace_s)
         for connection in self._connections:
             connection.break_off("reset")
+        if self._node.tentacles is not None:
+            self._node.tentacles.stop()
         await asyncio.sleep(0)  # Aborted transports report their loss in the loop's next round.
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from mocknode.node.tcp import reset_on_close, tcp_state
+from mocknode.tcp import reset_on_close, tcp_state
 
 if TYPE_CHECKING:
     from mocknode.node.faults.effects import Cut
@@ -60,10 +60,14 @@ def peer_gone(state: int | None) -> "Cut | None":
 
 
 class HeldSockets:
-    """Connections accepted while the node is a blackhole."""
+    """Connections accepted while the node is a blackhole.
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    Args:
+        facts: Of the listener, for its connections' records.
+    """
+
+    def __init__(self, node: "Node", **facts: str) -> None:
+        self._node, self._facts = node, facts
         self._held: dict[socket.socket, int] = {}
         self._polling = False
 
@@ -75,7 +79,7 @@ class HeldSockets:
                 conn = self._held[sock] = self._node.next_connection()
                 local = sock.getsockname()
                 self._node.journal.add("connection", time.monotonic_ns(), phase="open", conn=conn, tls=None,
-                                       peer=f"{peer[0]}:{peer[1]}", local=f"{local[0]}:{local[1]}")  # fmt: skip
+                                       peer=f"{peer[0]}:{peer[1]}", local=f"{local[0]}:{local[1]}", **self._facts)  # fmt: skip
                 if not self._polling:
                     self._polling = True
                     self._node.spawn(self._poll())
@@ -101,4 +105,4 @@ class HeldSockets:
         conn = self._held.pop(sock)
         sock.close()
         self._node.journal.add("connection", time.monotonic_ns(), phase="close", conn=conn, by=by,
-                               how="fin" if how == "fin" else "rst", bytes_in=0, requests=0)  # fmt: skip
+                               how="fin" if how == "fin" else "rst", bytes_in=0, requests=0, cause="held", **self._facts)  # fmt: skip

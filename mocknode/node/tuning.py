@@ -1,5 +1,6 @@
 """What a node asks of its platform at process start, where the platform has it."""
 
+import contextlib
 import ctypes
 import signal
 import sys
@@ -20,6 +21,16 @@ def keep_read_buffers() -> bool:
     if mallopt is None:
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, 8 * 1024 * 1024)) and bool(mallopt(_M_TRIM_THRESHOLD, 256 * 1024 * 1024))
+
+
+def raise_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one, as .NET does at its start: every Tentacle holds a connection."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses what its kernel does not have.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def die_with_parent() -> None:

@@ -12,12 +12,13 @@ from scenarios.balancers.adapter import (
     Binary,
     Front,
     Node,
+    Polled,
     UnknownBalancerError,
 )
 from scenarios.balancers.binaries import find
 from scenarios.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
-from scenarios.balancers.registry import KINDS, modes, probes
-from scenarios.balancers.rendering import print_config, render
+from scenarios.balancers.registry import KINDS, modes, passes, probes, routes_by_name
+from scenarios.balancers.rendering import polling_name, print_config, render, speaks_https
 from scenarios.balancers.running import Running, start
 
 MODES = modes
@@ -34,6 +35,7 @@ __all__ = [
     "Binary",
     "Front",
     "Node",
+    "Polled",
     "Running",
     "UnknownBalancerError",
     "find",
@@ -42,8 +44,12 @@ __all__ = [
     "impossible",
     "kinds_with_fixes",
     "limitation",
+    "passes",
+    "polling_name",
     "print_config",
     "probes",
     "render",
+    "routes_by_name",
+    "speaks_https",
     "start",
 ]

@@ -44,9 +44,27 @@ class BalancerReloadError(BalancerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node to forward to: its name, and where it speaks HTTP."""
+    """A node to forward to: its name, where it speaks HTTP, and where Tentacles poll it.
+
+    Attributes:
+        tentacle: `host` and `port` that Tentacles poll; None for a node that none polls.
+    """
 
     name: str
+    host: str
+    port: int
+    tentacle: "Polled | None" = None
+
+    @property
+    def address(self) -> str:
+        """`host:port`, an IPv6 host in brackets."""
+        return host_port(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """Where a node is polled by Tentacles."""
+
     host: str
     port: int
 
@@ -66,6 +84,8 @@ class Front:
         https_port: Port that speaks HTTPS with HTTP/2 by ALPN, or None; needs `certificate` and `key`.
         certificate: PEM file, the leaf first.
         key: PEM file.
+        tentacle_ports: A port for each node that Tentacles poll, by its name; empty where nobody polls.
+        tentacle_port: One port for all of them, told apart by the TLS server name; None for none.
     """
 
     host: str
@@ -73,6 +93,8 @@ class Front:
     https_port: int | None = None
     certificate: Path | None = None
     key: Path | None = None
+    tentacle_ports: Mapping[str, int] = field(default_factory=dict)
+    tentacle_port: int | None = None
 
     def __post_init__(self) -> None:
         if self.https_port is not None and (self.certificate is None or self.key is None):
@@ -80,6 +102,12 @@ class Front:
                 f"HTTPS on port {self.https_port} needs a certificate and a key; "
                 f"got certificate={self.certificate}, key={self.key}"
             )
+
+    @property
+    def ports(self) -> list[int]:
+        """Every port that the balancer listens on."""
+        web = [port for port in (self.http_port, self.https_port) if port is not None]
+        return [*web, *self.tentacle_ports.values(), *([] if self.tentacle_port is None else [self.tentacle_port])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +129,8 @@ class Adapter:
         title: Its name in a sentence.
         modes: Configurations there are, the recommended one first.
         probing: Whether the configuration of each mode probes the nodes at all.
+        passing: Modes whose configuration passes the TLS of Tentacles through, to the node whose address it is.
+        by_name: Those of them that have one more address, at which the TLS server name decides.
         main: File name of the configuration that the command names; a user's `--config` takes its place.
         paths: Where each file lives in production, by file name.
         certificate, key: Where they live in production.
@@ -145,6 +175,8 @@ class Adapter:
     reload_signal: Signals | None
     reloaded: str | None
     refused: str
+    passing: tuple[str, ...] = ("recommended", "stock")
+    by_name: tuple[str, ...] = ("recommended",)
     successor: bool = False
     documents: int = 1
     joined_certificate: bool = False

@@ -29,6 +29,18 @@ CAUSES: tuple[str, ...] = (
     "response-timeout",  # UP-04
     *("chunked-not-forwarded", "truncated-body-completed"),  # UP-08
     *("post-replayed", "truncated-answer-completed", "answer-rewritten"),  # RT-01
+    *("no-passage", "server-certificate-replaced", "tls-terminated", "proxy-header-added"),  # TL-01
+    *("client-certificate-missing", "client-certificate-replaced", "client-hello-changed"),
+    *(
+        "address-leads-elsewhere",
+        "address-not-forwarded",
+        "client-hello-refused",
+        "fails-over-to-another-node",
+    ),  # TL-02
+    *("drain-cuts-polling", "drained-node-refuses-polling"),  # TL-03
+    "polling-idle-limit",  # TL-04
+    "half-close-cut",  # TL-05
+    *("connection-limit", "reconnects-refused"),  # TL-06
     *("forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed"),  # PR-01
     *("node-starved", "node-overloaded", "random-balancing"),  # PR-05
 )

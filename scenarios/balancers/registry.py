@@ -42,6 +42,24 @@ def probes(kind: str, mode: str) -> bool:
     return adapter_of(kind).probing[check_mode(kind, mode)]
 
 
+def passes(kind: str, mode: str) -> bool:
+    """Whether the configuration of this mode passes the TLS of Tentacles through, node by node.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    return check_mode(kind, mode) in adapter_of(kind).passing
+
+
+def routes_by_name(kind: str, mode: str) -> bool:
+    """Whether the configuration of this mode has one more address for Tentacles, at which the TLS server name decides.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    return passes(kind, mode) and mode in adapter_of(kind).by_name
+
+
 def check_mode(kind: str, mode: str) -> str:
     """The mode itself.
 

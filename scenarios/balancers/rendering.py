@@ -29,6 +29,15 @@ from scenarios.balancers.registry import adapter_of, check_mode
 JOINED_CERTIFICATE = "front.pem"
 """File in the run's directory that holds certificate and key, for balancers that want them in one."""
 
+RUN_NAME = "octopus.test"
+"""Public name in a run: nobody's (RFC 6761)."""
+
+TENTACLE_PORT = 10943
+"""Port at which a node is polled, and the first of those that a printed configuration listens on: as in Octopus."""
+
+BY_NAME_PORT = 10940
+"""Port of a printed configuration that tells the nodes apart by the TLS server name: below those that are a node's own."""
+
 _FOLDER = Path(__file__).parent
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_FOLDER),
@@ -81,12 +90,14 @@ def render(
         run=True,
         certificate=certificate,
         key=_absolute(front.key),
-        public_name="octopus.test",
+        public_name=RUN_NAME,
     )
 
 
 def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, *, version: str | None = None) -> str:
     """A commented configuration to paste, for these nodes and this public name, listening on ports 80 and 443.
+
+    Nodes that Tentacles poll get ports from 10943 on, one each, and 10940 tells them apart by the server name.
 
     Several files are parted by a comment that names where each one lives.
 
@@ -96,7 +107,16 @@ def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, 
     adapter = adapter_of(kind)
     check_mode(kind, mode)
     certificate, key = Path(adapter.certificate), Path(adapter.key)
-    front = Front(host="", http_port=80, https_port=443, certificate=certificate, key=key)
+    polled = [node.name for node in nodes if node.tentacle is not None]
+    front = Front(
+        host="",
+        http_port=80,
+        https_port=443,
+        certificate=certificate,
+        key=key,
+        tentacle_ports={name: TENTACLE_PORT + index for index, name in enumerate(polled)},
+        tentacle_port=BY_NAME_PORT if polled else None,
+    )
     files = _rendered(
         adapter,
         mode,
@@ -110,6 +130,11 @@ def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, 
         public_name=public_name,
     )
     return "\n".join(f"# --- {adapter.paths[name]}\n{text}" for name, text in files.items())
+
+
+def speaks_https(template: str) -> bool:
+    """Whether a user's template listens for HTTPS too."""
+    return "${FRONT_HTTPS_PORT}" in template
 
 
 def substitute(template: str, values: Mapping[str, str]) -> str:
@@ -147,6 +172,16 @@ def _placeholders(adapter: Adapter, front: Front, nodes: Sequence[Node], directo
         values[f"NODE_{number}_HTTP"] = node.address
         values[f"NODE_{number}_HOST"] = node.host
         values[f"NODE_{number}_PORT"] = str(node.port)
+        if node.tentacle is not None and node.name in front.tentacle_ports:
+            own = front.tentacle_ports[node.name]
+            values[f"NODE_{number}_TENTACLE"] = node.tentacle.address
+            values[f"NODE_{number}_TENTACLE_HOST"] = node.tentacle.host
+            values[f"NODE_{number}_TENTACLE_PORT"] = str(node.tentacle.port)
+            values[f"FRONT_TENTACLE_{number}"] = host_port(front.host, own)
+            values[f"FRONT_TENTACLE_{number}_PORT"] = str(own)
+    if front.tentacle_port is not None:
+        values["FRONT_TENTACLE"] = host_port(front.host, front.tentacle_port)
+        values["FRONT_TENTACLE_PORT"] = str(front.tentacle_port)
     return values
 
 
@@ -173,6 +208,18 @@ def _rendered(adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node
         "version_text": version,
         "nodes": nodes,
         "user": _root_user(),
+        "tentacles": [
+            {
+                "node": node.name,
+                "host": node.tentacle.host,
+                "port": node.tentacle.port,
+                "address": node.tentacle.address,
+                "front": front.tentacle_ports[node.name],
+                "name": polling_name(node.name, facts["public_name"]),
+            }
+            for node in nodes
+            if node.tentacle is not None and node.name in front.tentacle_ports and mode in adapter.passing
+        ],
         "bind": lambda port: host_port(front.host, port),
         "addresses_only": all(_is_address(node.host) for node in nodes),
         **facts,
@@ -185,6 +232,11 @@ def _rendered(adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node
             if text.strip():
                 files[name] = text
     return files
+
+
+def polling_name(node: str, public_name: str = RUN_NAME) -> str:
+    """The name by which a node is polled where the TLS server name decides; in a run, below `octopus.test`."""
+    return f"{node}.{public_name}".lower()
 
 
 def _absolute(path: Path | None) -> Path | None:

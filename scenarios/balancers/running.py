@@ -174,17 +174,21 @@ async def start(
 
 
 async def _ready(adapter: Adapter, running: Running, front: Front) -> None:
+    deaf = front.ports
+
     async def listens() -> bool:
+        nonlocal deaf
         if running.returncode is not None:
             raise BalancerStartError(
                 f"{adapter.title} ended with code {running.returncode}. Command, in {running.directory}:\n"
                 f"{running.command}\nThe end of its log, {running.log}:\n{running.log_tail()}"
             )
-        return all([await _accepts(front.host, port) for port in _ports(front)])
+        deaf = [port for port in deaf if not await _accepts(front.host, port)]
+        return not deaf
 
     if not await _within(START_LIMIT_S, listens):
         raise BalancerStartError(
-            f"{adapter.title} does not listen on {' and '.join(host_port(front.host, p) for p in _ports(front))} after "
+            f"{adapter.title} does not listen on {' and '.join(host_port(front.host, p) for p in deaf)} after "
             f"{START_LIMIT_S:.0f} s. Command, in {running.directory}:\n{running.command}\n"
             f"The end of its log, {running.log}:\n{running.log_tail()}"
         )
@@ -210,14 +214,10 @@ def _write(adapter: Adapter, files: Mapping[str, str], front: Front, directory: 
         joined.write_bytes(front.certificate.read_bytes() + front.key.read_bytes())
 
 
-def _ports(front: Front) -> list[int]:
-    return [port for port in (front.http_port, front.https_port) if port is not None]
-
-
 def _require_free(front: Front) -> None:
     # Some balancers share a port with whoever listens there already (SO_REUSEPORT), others retry for seconds; and a
     # connection to somebody else's listener would look like readiness.
-    for port in _ports(front):
+    for port in front.ports:
         family = socket.AF_INET6 if ":" in front.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

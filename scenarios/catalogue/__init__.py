@@ -15,6 +15,12 @@ from scenarios.catalogue import (
     pr_01,
     pr_05,
     rt_01,
+    tl_01,
+    tl_02,
+    tl_03,
+    tl_04,
+    tl_05,
+    tl_06,
     up_01,
     up_02,
     up_03,
@@ -26,7 +32,8 @@ from scenarios.check import Check
 CHECKS: Final[Mapping[str, Check]] = {
     module.CHECK.id: module.CHECK
     for module in (
-        hc_01, hc_02, hc_03, hc_06, dr_01, dr_02, dr_04, dr_05, up_01, up_02, up_03, up_04, up_08, rt_01, pr_01, pr_05,
+        hc_01, hc_02, hc_03, hc_06, dr_01, dr_02, dr_04, dr_05, up_01, up_02, up_03, up_04, up_08, rt_01,
+        tl_01, tl_02, tl_03, tl_04, tl_05, tl_06, pr_01, pr_05,
     )
 }  # fmt: skip
 """Every check by id, in the order in which reports show them."""

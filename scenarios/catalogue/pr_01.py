@@ -67,7 +67,7 @@ def _proto(case: Case, attempt: Attempt, seen: Request) -> Variant:
     hurts = "links, redirects and secure cookies of the portal: the node believes that its users come by plain HTTP"
     if scheme == "http":
         hurts = "users that come by HTTPS, as soon as TLS ends at the balancer: nothing tells the node"
-    summary = f"a client came by {scheme}, the node got X-Forwarded-Proto {got or 'none'}"
+    summary = f"a client came by {scheme}, the node got X-Forwarded-Proto {', '.join(got) or 'none'}"
     return case.breaks(name, "core", summary, cause="forwarded-proto-missing", hurts=hurts, attempt=attempt.id, got=got)
 
 
@@ -76,7 +76,7 @@ def _name(case: Case, attempt: Attempt, seen: Request) -> Variant:
     name = f"{attempt.variant}-host"
     if any(entry.split(":")[0].lower() == case.public_name.split(":")[0].lower() for entry in got):
         return case.holds(name, "core", "the node learns the name that the client asked for", got=got)
-    summary = f"the client asked for {case.public_name}, the node got {got}"
+    summary = f"the client asked for {case.public_name}, the node got {', '.join(got) or 'none'}"
     hurts = "absolute links, OIDC redirects and name-based rules: the node sees the balancer's or its own name"
     return case.breaks(name, "core", summary, cause="original-host-missing", hurts=hurts, attempt=attempt.id, got=got)
 
@@ -86,7 +86,7 @@ def _address(case: Case, attempt: Attempt, seen: Request) -> Variant:
     name = f"{attempt.variant}-for"
     if got and got[-1] == address:
         return case.holds(name, "core", "the node learns the client's address", got=got)
-    summary = f"the client's address is {address}, the node got X-Forwarded-For {got or 'none'}"
+    summary = f"the client's address is {address}, the node got X-Forwarded-For {', '.join(got) or 'none'}"
     hurts = "the audit log and rate limits: everybody has the balancer's address"
     return case.breaks(name, "core", summary, cause="forwarded-for-missing", hurts=hurts, attempt=attempt.id, got=got)
 

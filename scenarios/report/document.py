@@ -17,6 +17,8 @@ from scenarios.report.timeline import Timeline
 from scenarios.verdict import CheckResult, Result, Tier, Variant
 
 SCHEMA: Final = "mocknode-report/1"
+RECORDED: Final = "report.json"
+"""The report's name in the directory of its run."""
 LEDGER: Final = ("attempts", *CLASSES, "provoked")
 BALANCER: Final = ("kind", "detected", "version", "mode", "url", "binary")
 # A configuration is text a person pasted; beyond this it is a data file that makes no report clearer.
@@ -129,11 +131,13 @@ def build(
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A saved report.
+    """A saved report, or the one in the directory of a run.
 
     Raises:
         ReportError: if the file can't be read, is no JSON, or has another schema.
     """
+    if path.is_dir():
+        path = path / RECORDED
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:

@@ -122,8 +122,12 @@ class _Pen:
         if lane["faults"]:
             self._spans(lane["faults"], 14, "fault")
             self.y += 14
-        for name, word in (("probes", "probes"), ("arrivals", "requests")):
-            if lane[name]:
+        if lane.get("polling"):
+            self.say(LEFT - 10, "polling", "small", dy=10, anchor="end")
+            self._spans(lane["polling"], 14, "polling")
+            self.y += 14
+        for name, word in (("polls", "new polls"), ("probes", "probes"), ("arrivals", "requests")):
+            if lane.get(name):
                 self.say(LEFT - 10, word, "small", dy=10, anchor="end")
                 self._ticks(lane[name], name)
                 self.y += 12
@@ -245,7 +249,12 @@ def seen_as(seen: Mapping[str, Any]) -> str:
 
 def _says_something(lane: Mapping[str, Any], timeline: Mapping[str, Any]) -> bool:
     """A lane that was online throughout, and all of whose requests are bars, is a line of nothing."""
-    if lane["probes"] or lane["faults"] or any(span["label"] != "online" for span in lane["states"]):
+    if (
+        lane["probes"]
+        or lane["faults"]
+        or lane.get("polls")
+        or any(span["label"] != "online" for span in lane["states"])
+    ):
         return True
     barred = sum(seen["node"] == lane["node"] for bar in timeline["bars"] for seen in bar["at"])
     return len(lane["arrivals"]) > barred or not timeline["bars"]

@@ -41,11 +41,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A check that is not in order, the one line that mends it, and the checks that fail because of it."""
+    """A check that is not in order, whom a fault hurts, the one line that mends it, and the checks that fail because of it."""
 
     id: str
     outcome: str
     text: str
+    hurts: str | None
     fix: str | None
     consequences: tuple[str, ...] = ()
 
@@ -68,6 +69,7 @@ class Screen:
     more: tuple[str, ...]
     ledger: str
     aside: str
+    run_dir: str
     notes: tuple[str, ...]
     faults: tuple[str, ...]
     rerun: str | None
@@ -98,6 +100,7 @@ def screen(document: Mapping[str, Any]) -> Screen:
         more=tuple(finding.id for finding in minor[MINOR_FINDINGS_MAX:]),
         ledger=ledger,
         aside=aside,
+        run_dir=plain(document["run_dir"]),
         notes=tuple(plain(note) for note in document["notes"]),
         faults=faults,
         rerun=only(document["reproduce"], faults) if faults else None,
@@ -128,7 +131,7 @@ def diff(snippet: str) -> list[tuple[str, str]]:
 
 
 def fix_line(fixes: Sequence[Mapping[str, Any]]) -> str | None:
-    """The line of the first fix that matters: the first one it adds, else the first that is no comment."""
+    """The line of the first fix that matters, the first it adds, else the first that is no comment; and how many more."""
     if not fixes:
         return None
     lines = diff(fixes[0]["snippet"])
@@ -137,7 +140,8 @@ def fix_line(fixes: Sequence[Mapping[str, Any]]) -> str | None:
     telling = [text for text in texts if text and not text.startswith(("#", "//"))]
     if not telling:
         return None
-    return ("remove " if kind == "removed" else "") + plain(telling[0]) + (" …" if len(telling) > 1 else "")
+    more = f" (+{len(telling) - 1} line{'s'[: len(telling) > 2]})" if len(telling) > 1 else ""
+    return ("remove " if kind == "removed" else "") + plain(telling[0]) + more
 
 
 def _verdict(document: Mapping[str, Any]) -> str:
@@ -172,6 +176,7 @@ def _findings(checks: Sequence[Mapping[str, Any]]) -> list[Finding]:
             id=id_,
             outcome=check["outcome"],
             text=plain(check["summary"]) + _elsewhere(check, noisy),
+            hurts=plain(check["hurts"]) if check["outcome"] == "fail" and check["hurts"] else None,
             fix=fix_line(check["fixes"]),
             consequences=tuple(sorted(other for other, root in roots.items() if root == id_ != other)),
         )

@@ -123,7 +123,8 @@ def states(timeline: Mapping[str, Any], columns: int) -> list[Row]:
 def eventful(timeline: Mapping[str, Any]) -> bool:
     """Some node changed its state or had a fault: the states are worth a picture."""
     return any(
-        lane["faults"] or any(span["label"] != "online" for span in lane["states"]) for lane in timeline["lanes"]
+        lane["faults"] or lane.get("polls") or any(span["label"] != "online" for span in lane["states"])
+        for lane in timeline["lanes"]
     )
 
 
@@ -140,8 +141,15 @@ def _lane(lane: Mapping[str, Any], axis: Axis) -> Iterator[Row]:
             faults.span(span["from_s"], span["to_s"], "░")
         first, *more = dict.fromkeys(plain(span["label"]) for span in lane["faults"])
         yield " fault", faults.text(), f"{first}, and {len(more)} more" if more else first
-    for key, name in (("probes", " probes"), ("arrivals", " requests")):
-        if lane[key]:
+    if polling := lane.get("polling"):
+        live = _Picture(axis)
+        for span in polling:
+            live.span(span["from_s"], span["to_s"], "≈")
+        counts = [span["label"].partition(" ")[0] for span in polling]
+        few, many = min(counts, key=int), max(counts, key=int)
+        yield " polling", live.text(), f"{many} live" if few == many else f"{many} live, {few} at the fewest"
+    for key, name in (("polls", " new polls"), ("probes", " probes"), ("arrivals", " requests")):
+        if lane.get(key):
             ticks = _Picture(axis)
             for at_s, status in lane[key]:
                 ticks.point(at_s, "•" if status is not None and status < 300 else "×")

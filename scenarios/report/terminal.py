@@ -117,23 +117,27 @@ def _finding(finding: Finding, width: int) -> list[Text]:
     sign = SIGNS[finding.outcome]
     first = Text(" ").append(f"{sign.mark} {finding.id}", sign.style).append("  ")
     fix = f"-> {finding.fix}" if finding.fix else ""
-    words = textwrap.wrap(finding.text, width - _INDENT, break_on_hyphens=False) or [""]
-    lines = [first.append(words[0]), *(Text(" " * _INDENT + word) for word in words[1:])]
+    told = _wrapped(finding.text, width)
+    lines = [first.append(told[0].plain.strip()), *told[1:]]
+    if finding.hurts:
+        lines += _wrapped(f"hurts {finding.hurts}", width)
     if fix and lines[-1].cell_len + len(fix) + 3 <= width:
         lines[-1:] = spread(lines[-1], fix, width)
     elif fix:
         lines.append(Text(" " * _INDENT + fix))
     if finding.consequences:
-        because = f"and because of it: {', '.join(finding.consequences)}"
-        lines += [
-            Text(" " * _INDENT + part) for part in textwrap.wrap(because, width - _INDENT, break_on_hyphens=False)
-        ]
+        lines += _wrapped(f"and because of it: {', '.join(finding.consequences)}", width)
     return lines
+
+
+def _wrapped(words: str, width: int) -> list[Text]:
+    parts = textwrap.wrap(words, width - _INDENT, break_on_hyphens=False) or [""]
+    return [Text(" " * _INDENT + part) for part in parts]
 
 
 def _foot(shown: Screen, width: int, files: Sequence[str]) -> list[Text]:
     lines = spread(f" uploads  {shown.ledger}", shown.aside, width)
-    report = next((name for name in files if name.endswith(".json")), "")
+    report = next((name for name in files if name.endswith(".json")), shown.run_dir)
     subject = shown.faults[0] if shown.faults else next((f.id for f in shown.findings), "")
     if subject:
         lines.append(Text(f" next     mocknode explain {subject} {report}".rstrip()))

@@ -35,13 +35,20 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One node: its states, the faults set on it, and when probes and requests reached it."""
+    """One node: its states, the faults set on it, and when probes and requests reached it.
+
+    Attributes:
+        polling: How many polling connections of Tentacles lived at it, as `60 polling`; empty without any.
+        polls: New polling connections to its address: 200 for one that got through, None for one that was refused.
+    """
 
     node: str
     states: tuple[Interval, ...]
     faults: tuple[Interval, ...] = ()
     probes: tuple[Tick, ...] = ()
     arrivals: tuple[Tick, ...] = ()
+    polling: tuple[Interval, ...] = ()
+    polls: tuple[Tick, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

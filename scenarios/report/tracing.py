@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from scenarios.history import Attempt, FaultEvent, History, Request, StateChange, Step
+from scenarios.history import Attempt, FaultEvent, History, Request, Session, StateChange, Step, sessions_of
 from scenarios.report.timeline import (
     BARS_MAX,
     INTERVALS_MAX,
@@ -29,6 +29,10 @@ BAR_SPAN_SHARE_MIN: Final = 0.01
 BACKGROUND: Final = "traffic"
 # The last rank of a bar: a request that went well and had no body.
 ORDINARY: Final = 2
+
+# How many spans the count of polling connections is shown in; each shows the fewest that lived in it.
+POLLING_SPANS: Final = 40
+GOT_THROUGH: Final = 200
 
 T = TypeVar("T")
 
@@ -54,7 +58,9 @@ def timeline(
     """
     steps = history.steps_of(check_id)
     own = [*history.of(check_id), *history.of(BACKGROUND, check_id)]
-    instants = [t for a in own for t in (a.started_ns, a.ended_ns)] + [s.t_ns for s in steps]
+    sessions = sessions_of(history, check_id)
+    spans = [(a.started_ns, a.ended_ns) for a in own] + [(s.started_ns, s.ended_ns) for s in sessions]
+    instants = [*(t for span in spans for t in span), *(s.t_ns for s in steps)]
     if not instants:
         return Timeline(check=check_id, start_ns=0, span_s=0.0)
     start_ns, end_ns = min(instants), max(instants)
@@ -72,7 +78,11 @@ def timeline(
     bars = _chosen(telling, bars_max, rank=lambda a: ranks[a.id], at_ns=lambda a: a.started_ns)
     marks = _chosen(steps, marks_max, rank=lambda _: 1, at_ns=lambda s: s.t_ns)
     left_out = {"bars": len(telling) - len(bars), "marks": len(steps) - len(marks)}
-    lanes = [_lane(history, node, ours.keys(), scale, (ticks_max, intervals_max), left_out) for node in _nodes(history)]
+    limits = (ticks_max, intervals_max)
+    lanes = [
+        _lane(history, node, ours.keys(), [s for s in sessions if s.node == node], scale, limits, left_out)
+        for node in _nodes(history)
+    ]
     return Timeline(
         check=check_id,
         start_ns=start_ns,
@@ -165,6 +175,7 @@ def _lane(
     history: History,
     node: str,
     ours: Collection[str],
+    sessions: Sequence[Session],
     scale: _Scale,
     limits: tuple[int, int],
     left_out: dict[str, int],
@@ -180,11 +191,13 @@ def _lane(
         t_s = scale.seconds(request.t_ns)
         return 0 if any(span.from_s <= t_s < span.to_s for span in away) else 1
 
+    kept_polls = _chosen(sessions, ticks_max, rank=lambda s: s.identified_ns is not None, at_ns=lambda s: s.started_ns)
     kept_probes = _chosen(probes, ticks_max, rank=lambda _: 0, at_ns=lambda p: p.t_ns)
     kept = _chosen(requests, ticks_max, rank=out_of_rotation_first, at_ns=lambda r: r.t_ns)
     for name, count in (
         ("probes", len(probes) - len(kept_probes)),
         ("arrivals", len(requests) - len(kept)),
+        ("polls", len(sessions) - len(kept_polls)),
         ("intervals", max(len(states) - intervals_max, 0) + max(len(faults) - intervals_max, 0)),
     ):
         left_out[name] = left_out.get(name, 0) + count
@@ -194,7 +207,26 @@ def _lane(
         faults=tuple(faults[:intervals_max]),
         probes=tuple((scale.seconds(p.t_ns), p.status) for p in kept_probes),
         arrivals=tuple((scale.seconds(r.t_ns), r.status) for r in kept),
+        polling=tuple(_polling(sessions, scale)),
+        polls=tuple(
+            (scale.seconds(s.started_ns), None if s.identified_ns is None else GOT_THROUGH) for s in kept_polls
+        ),
     )
+
+
+def _polling(sessions: Iterable[Session], scale: _Scale) -> list[Interval]:
+    """How many polling connections lived, in spans of equal counts."""
+    lives = [(s.identified_ns, s.ended_ns) for s in sessions if s.identified_ns is not None]
+    width_ns = max((scale.end_ns - scale.start_ns) / POLLING_SPANS, 1.0)
+    spans: list[tuple[float, float, int]] = []
+    for number in range(POLLING_SPANS):
+        from_ns, to_ns = scale.start_ns + number * width_ns, scale.start_ns + (number + 1) * width_ns
+        count = sum(since <= from_ns and until >= to_ns for since, until in lives)
+        if spans and spans[-1][2] == count:
+            spans[-1] = (spans[-1][0], to_ns, count)
+        else:
+            spans.append((from_ns, to_ns, count))
+    return [_interval(int(a), int(b), f"{count} polling", scale) for a, b, count in spans if count]
 
 
 def _states(changes: Iterable[StateChange], scale: _Scale) -> list[Interval]:

@@ -64,7 +64,7 @@ PRODUCTS: Final[Mapping[str, str]] = {
 _LOOKUPS: Final = ("attempt", "attempts")
 # Every character of ours that ASCII lacks. What is left afterwards (a package's name, say) becomes a question mark.
 _ASCII: Final = str.maketrans(
-    {"±": "+-", "…": "...", "→": "->", "—": "-"} | dict(zip("✓✗·–×▓┄┤✂▶━╌•▒░", "+x.-x#.|%>=-o/:", strict=True))
+    {"±": "+-", "…": "...", "→": "->", "—": "-"} | dict(zip("✓✗·–×▓┄┤✂▶━╌•▒░≈", "+x.-x#.|%>=-o/:~", strict=True))
 )
 _SPACE: Final = re.compile(r"\s+")
 

@@ -59,8 +59,6 @@ async def negotiated(front: Front, certificate: Any) -> str | None:
 
 @pytest.mark.parametrize(("kind", "mode"), EVERY)
 def test_starts_routes_reloads_and_leaves_nothing(kind: str, mode: str, certificate: Any, bench: Any) -> None:
-    shared_before = set(Path("/dev/shm").iterdir())
-
     async def run() -> Running:
         front = certificate.front()
         async with bench.node("node-1").listening() as one, bench.node("node-2").listening() as two:
@@ -81,7 +79,10 @@ def test_starts_routes_reloads_and_leaves_nothing(kind: str, mode: str, certific
     assert (running.kind, running.mode) == (kind, mode)
     assert all(path.is_file() for path in running.config_files)
     assert left_in(running.directory) == []
-    assert set(Path("/dev/shm").iterdir()) <= shared_before
+    if kind == "envoy":
+        # By its own number: another Envoy of this machine may come and go meanwhile.
+        base_id = int((running.directory / "base-id").read_text())
+        assert not Path(f"/dev/shm/envoy_shared_memory_{base_id * 10}").exists()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if ADAPTERS[kind].check_argv is not None])

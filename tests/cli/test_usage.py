@@ -26,14 +26,14 @@ def refused(*words: str) -> click.ClickException:
         (["up", "--http-port", "80a"], 2, "got '80a', allowed: a whole number from 0 to 65535"),
         (["up", "--node", "a=127.0.0.1:0", "--node", "A=127.0.0.2:0"], 2, "two nodes are called 'A'"),
         (["up", "--node", "a=127.0.0.1:0", "--nodes", "2"], 2, "--nodes and --node exclude each other"),
-        (["up", "--node", "a=127.0.0.1:0,tentacle=127.0.0.1:1"], 2, "Tentacle listener"),
-        (["up", "--node", "a=192.0.2.1:0"], 3, "192.0.2.1 is no address of this machine"),
+        (["up", "--node", "a=127.0.0.1:0,tentacle=127.0.0.1"], 2, "allowed: HOST:PORT with a port from 0"),
+        (["up", "--node", "a=192.0.2.1:0", "--control-port", "0"], 3, "192.0.2.1 is no address of this machine"),
         (["up", "--http-port", "20000", "--https-port", "20002"], 2, "collide: 127.0.0.1:20002 would be"),
         (["up", "--http-port", "20000", "--control-port", "20001"], 2, "--control-port and --http-port collide: 127.0.0.1:20001"),
         (["up", "--http-port", "65535"], 2, "allowed are 1 to 65535"),
         (["up", "--api-key", "secret"], 2, "--api-key: got 'secret'"),
         (["up", "--host", "0.0.0.0"], 2, "needs --control-token-file"),
-        (["up", "--tentacle-port", "10943"], 2, "--tentacle-port 10943: nodes have no Tentacle listener yet"),
+        (["up", "--tentacle-port", "8081"], 2, "--http-port and --tentacle-port collide"),
         (["up", "--balancer", "haproxy"], 2, "--balancer haproxy"),
         (["up", "--certificate", "/dev/null"], 2, "'/dev/null' is a directory"),
         (["status", "--control", "http://127.0.0.1:9"], 3, "--control: http://127.0.0.1:9 does not answer"),
@@ -43,8 +43,10 @@ def refused(*words: str) -> click.ClickException:
         (["fault", "node-1", "status", "--code"], 2, "fault status: got '--code', allowed: --option value"),
         (["fault", "node-1", "status", "503"], 2, "fault status: got '503', allowed: --option value"),
         (["fault", "node-1", "hang", "--first", "0"], 2, "got '0', allowed: a whole number from 1 up"),
-        (["fault", "node-1", "hang", "--on", "tentacle"], 2, "fault on 'tentacle'"),
+        (["fault", "node-1", "drip", "--on", "tentacle"], 2, "fault on 'tentacle': got kind 'drip'"),
         (["check", "--with", "nginx", "--json", "/nonexistent/r.json"], 2, "--json /nonexistent/r.json: No such file or directory"),
+        (["check", "--with", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'; it has recommended, stock"),
+        (["check", "--lb", "127.0.0.1:80"], 2, "write http://HOST:PORT"),
         (["check", "--with", "nginx", "--config", "/dev/null"], 2, "does not listen on ${FRONT}"),
         (["balancer", "config", "f5"], 2, "'f5' is not a balancer that can be started; there are nginx"),
         (["balancer", "config", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'"),
@@ -53,7 +55,7 @@ def refused(*words: str) -> click.ClickException:
 )  # fmt: skip
 def test_bad_input(words: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     if words[:2] == ["up", "--certificate"]:
         words, says = ["up", "--certificate", str(tmp_path)], "is a directory"
     error = refused(*words)

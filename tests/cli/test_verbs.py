@@ -69,6 +69,13 @@ def test_faults(cluster: dict[str, Any], verb: Verb) -> None:
     assert ping(cluster, 0) == 200
 
 
+def test_a_change_that_waits_is_shown(verb: Verb) -> None:
+    verb("offline", "node-1", "--how", "freeze", "--after", "30% of an upload")
+    assert "online, then offline (freeze) after 30% of an upload" in verb("status").out
+    verb("reset")
+    assert "then" not in verb("status").out
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

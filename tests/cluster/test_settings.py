@@ -51,7 +51,7 @@ def test_a_node_by_name() -> None:
         ("a=127.0.0.1:80,htps=127.0.0.1:81", "did you mean https"),
         ("a=127.0.0.1:80,https=127.0.0.2:81", "both must be one address"),
         ("a=127.0.0.1:80,advertise=x,advertise=y", "advertise=y"),
-        ("a=127.0.0.1:80,tentacle=127.0.0.1:10943", "Tentacle listener"),
+        ("a=127.0.0.1:80,tentacle=127.0.0.1", "HOST:PORT with a port"),
     ],
 )
 def test_nodes_that_cannot_be(text: str, says: str) -> None:

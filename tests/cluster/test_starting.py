@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 import time
@@ -129,7 +130,9 @@ def test_insecure_control_is_plain_but_needs_its_token(start: Callable[..., Any]
     up = start("--nodes", "1", *flags)
     assert set(up.document) == {"control", "api_key", "run_dir", "nodes"}
     assert up.document["api_key"] == "API-0123456789"
-    assert up.document["nodes"][0]["tentacle"] is None
+    tentacle = up.document["nodes"][0]["tentacle"]
+    assert re.fullmatch("[0-9A-F]{40}", tentacle["thumbprint"])
+    assert 1024 < tentacle["port"] < 65536
     assert up.control.startswith("http://")
     with httpx.Client(trust_env=False) as client:
         url = f"http://127.0.0.1:{up.control.rpartition(':')[2]}/nodes"

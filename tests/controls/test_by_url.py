@@ -62,6 +62,28 @@ def haproxy_as_shipped(cluster: dict[str, Any], directory: Path) -> Iterator[str
                 process.terminate()
 
 
+def test_a_configuration_without_https_is_judged_by_http_alone(tmp_path: Path) -> None:
+    (tmp_path / "my.cfg").write_text("""
+        defaults
+          mode http
+          timeout connect 5s
+          timeout client 50s
+          timeout server 50s
+        frontend web
+          bind ${FRONT}
+          default_backend octopus
+        backend octopus
+          server n1 ${NODE_1_HTTP}
+          server n2 ${NODE_2_HTTP}
+          server n3 ${NODE_3_HTTP}
+
+""")
+    found = check(["--with", "haproxy", "--config", "my.cfg", "--only", "UP-02,PR-01"], tmp_path)
+    assert causes(found) == {"PR-01": ("fail", "forwarded-proto-missing")}
+    (pr_01,) = (c for c in found.document["checks"] if c["id"] == "PR-01")
+    assert {variant["name"].split("-")[0] for variant in pr_01["variants"]} == {"http"}
+
+
 def causes(found: Found) -> dict[str, tuple[str, str | None]]:
     return {id_: finding[:2] for id_, finding in found.findings.items()}
 

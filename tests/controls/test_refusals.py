@@ -24,9 +24,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         ((), 2, "give --lb URL"),
         (("--with", "haproxy", "--lb", "http://127.0.0.1:1"), 2, "give --lb URL"),
         (("--with", "hapoxy"), 2, "nginx, haproxy, envoy, traefik, caddy"),
-        (("--with", "haproxy", "--mode", "stok"), 2, "its modes are recommended, stock"),
+        (("--with", "haproxy", "--mode", "stok"), 2, "it has recommended, stock"),
         (("--with", "haproxy", "--only", "UP-99"), 2, "did you mean UP-08"),
-        (("--with", "haproxy", "--profile", "polling"), 2, "profiles are web, upload"),
+        (("--with", "haproxy", "--profile", "region"), 2, "profiles are web, upload, polling"),
         (("--with", "haproxy", "--patience", "75"), 2, "not a duration"),
         (("--with", "haproxy", "--max-upload", "5 stone"), 2, "not a size"),
         (("--with", "haproxy", "--binary", "/no/such/program"), 3, "/no/such/program"),
@@ -40,6 +40,17 @@ def test_a_refusal_is_one_line_and_names_what_is_allowed(arguments: tuple[str, .
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_configuration_that_does_not_start_keeps_the_log_it_points_at(tmp_path: Path) -> None:
+    (tmp_path / "my.cfg").write_text("defaults\n  mode htp\nfrontend web\n  bind ${FRONT}\n")
+    arguments = [*COMMAND, "--with", "haproxy", "--config", "my.cfg", "--only", "UP-02"]
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=env)
+    assert done.returncode == 3
+    assert "unknown proxy mode 'htp'" in done.stderr
+    (log,) = [line.split()[-1].removesuffix(":") for line in done.stderr.splitlines() if "end of its log" in line]
+    assert "unknown proxy mode" in Path(log).read_text()
 
 
 def test_a_control_api_of_another_version_is_refused() -> None:

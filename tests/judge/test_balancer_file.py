@@ -42,7 +42,11 @@ def load_good(tmp_path: Path):  # type: ignore[no-untyped-def]
         ("mocknode-balancer: 1\ntimeouts: {idle: 1s, idle: 2s}\n", r"line 2: 'idle' is given twice"),
         ("mocknode-balancer: 1\nkind: big-ip\n", r"line 2: no fixes are known for 'big-ip'"),
         ("mocknode-balancer: 1\nhooks: {}\n", "line 2: hooks are not built yet"),
-        ("mocknode-balancer: 1\ntentacles: {}\n", "line 2: Tentacle addresses come with"),
+        (
+            "mocknode-balancer: 1\ntentacles: {node-1: t1.corp.test}\n",
+            "line 2: tentacles: .*'t1.corp.test', allowed: HOST:PORT",
+        ),
+        ("mocknode-balancer: 1\ntentacles: [t1.corp.test:10943]\n", "line 2: tentacles: "),
         ("mocknode-balancer: 1\nfailback: auto\n", "line 2: region failover is not built yet"),
         ("mocknode-balancer: 1\nall-drained: ajar\n", "'ajar'"),
         ("mocknode-balancer: 1\nupload-limit: 5 stone\n", "KiB"),

@@ -13,6 +13,7 @@ from scenarios.check import Case
 from scenarios.history import History
 from scenarios.report.causes import CAUSES
 from scenarios.verdict import Variant
+from tests.judge import polling_histories
 from tests.judge.histories import BLIND, NODES, PROBER, SECOND, SEEING, attempt, case, probe, request, step
 
 S = SECOND
@@ -265,6 +266,7 @@ ROWS: list[Row] = [
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
     ("PR-05", lambda: pr_05(["node-1", "node-2"] * 300), "fresh", "fail", "node-starved", None),
     ("PR-05", lambda: pr_05(["node-1"] * 400 + ["node-2", "node-3"] * 100), "fresh", "fail", "node-overloaded", None),
+    *polling_histories.ROWS,
 ]  # fmt: skip
 
 

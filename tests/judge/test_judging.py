@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scenarios.catalogue import CHECKS
+from scenarios.catalogue.pr_01 import SPOOFED
 from scenarios.check import Case
 from scenarios.history import Dropped, History
 from scenarios.judging import Facts, facts_from, judge
@@ -94,6 +95,17 @@ def test_a_finding_gets_the_lines_for_its_balancer() -> None:
     assert (result.outcome, result.cause) == (Outcome.ADVICE, "request-buffering")
     assert "proxy_request_buffering off" in result.fixes[0].snippet
     assert fails_up_02(kind=None).fixes[0].balancer == "unknown"
+
+
+def test_lines_that_another_fix_brings_are_not_given_twice() -> None:
+    told = attempt(check="PR-01", variant="http", method="GET", sha1=None)
+    spoofed = attempt("a2", check="PR-01", variant="http-spoofed", method="GET", sha1=None)
+    history = History(attempts=[told, spoofed], requests=[request(), request("a2", headers=SPOOFED)])
+    (result,) = judge(["PR-01"], facts("PR-01", kind="haproxy"), {"lane": history}, SEEING, TODAY)
+    assert {v.cause for v in result.variants} >= {"forwarded-proto-missing", "spoofed-forwarded-passed"}
+    (lines,) = (fix.snippet for fix in result.fixes)
+    assert "del-header forwarded" in lines
+    assert "X-Forwarded-Proto https" in lines
 
 
 @pytest.mark.parametrize(("until", "outcome"), [("2026-11-23", Outcome.ACCEPTED), ("2026-11-22", Outcome.ADVICE)])

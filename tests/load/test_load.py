@@ -193,6 +193,8 @@ def test_a_host_that_is_no_mock_cluster_gets_no_upload(
         (["--schedule", "explode each"], "got 'explode'"),
         (["--schedule", "drain node-1 at 50s for 20s"], "would end 70 s after the start"),
         (["--schedule", "drain node-1 at 5s for 9s; crash node-1 at 9s for 2s"], "overlap"),
+        (["--with", "nope"], "'nope' is not a balancer"),
+        (["--mode", "x"], "has no mode 'x'"),
         (["--rate", "fast"], "--rate: got 'fast'"),
         (["--workers", "30"], "the number of --users"),
         (["--forms", "round"], "--forms: got 'round'"),

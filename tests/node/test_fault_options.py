@@ -89,7 +89,12 @@ def test_garbage_cannot_be_taken_for_http():
         ),
         ({"kind": "hang", "options": {"at": "64KiB"}}, r"option at is '64KiB', allowed: head, body-end"),
         ({"kind": "drip", "options": {"rate": "0B"}}, r"option rate is '0B', allowed: a size per second above zero"),
-        ({"kind": "reset", "on": "tentacle"}, r"on 'tentacle' needs a Tentacle listener.*allowed: ping, api, all"),
+        (
+            {"kind": "status", "on": "tentacle"},
+            r"on 'tentacle': got kind 'status'.*allowed: latency, hang, close, reset",
+        ),
+        ({"kind": "reset", "on": "tentacle", "options": {"at": "answer"}}, r"on 'tentacle': got option at='answer'"),
+        ({"kind": "reset", "on": "tentacle", "attempt": "a1"}, r"on 'tentacle': got attempt 'a1'"),
         ({"kind": "reset", "on": "web"}, r"^fault on: got 'web', allowed: ping, api, all"),
         ({"kind": "reset", "first": 0}, r"^fault first: got 0, allowed: a whole number of at least 1"),
         ({"kind": "reset", "every": "2"}, r"^fault every: got '2'"),

@@ -33,6 +33,11 @@ def test_saved_report_is_explained_offline(report: str) -> None:
     assert "timeout server 15m" in result.output
 
 
+def test_the_directory_of_a_run_stands_for_its_report(report: str) -> None:
+    assert run("UP-04", str(Path(report).parent)).output == run("UP-04", report).output
+    assert run("UP-04", "/").exit_code == 2
+
+
 @pytest.mark.parametrize("check_id", list(catalogue.CHECKS))
 def test_catalogue_entry_names_the_claim(check_id: str) -> None:
     result = run(check_id)

@@ -24,9 +24,11 @@ SCREEN = """\
           ✗ core fault  · advice  L limitation  o observed  ✓ pass
 
  ✗ HC-02  a node that redirects to a login page (302) is put back into rotation
+          hurts Users and CI jobs that the balancer sends to a node which is down for maintenance.
           -> http-check expect status 200
  ✗ PR-01  nodes are not told the client's scheme: X-Forwarded-Proto is missing
-          -> http-request set-header X-Forwarded-Proto https if { ssl_fc } …
+          hurts Every user behind TLS: links and redirects of the portal go to http.
+          -> http-request set-header X-Forwarded-Proto https if { ssl_fc } (+1 line)
 """
 FOOT = """\
  next     mocknode explain HC-02 report.json
@@ -152,9 +154,9 @@ def test_rerun_is_the_same_command_for_some_checks(command: str, expected: str) 
     ("snippet", "line"),
     [
         ("- timeout server 50s\n+ timeout server 15m\n", "timeout server 15m"),
-        ("+ # why\n+ rise 2\n+ fall 2", "rise 2 …"),
+        ("+ # why\n+ rise 2\n+ fall 2", "rise 2 (+1 line)"),
         ("# comment\nproxy_request_buffering off;", "proxy_request_buffering off;"),
-        ("- name: web\n  port: 1", "- name: web …"),
+        ("- name: web\n  port: 1", "- name: web (+1 line)"),
         ("- read_body 60s", "remove read_body 60s"),
         ("# nothing but words", None),
     ],

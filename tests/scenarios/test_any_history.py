@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scenarios.balancers.fixes import CAUSES
 from scenarios.calibration import Calibration
 from scenarios.catalogue import CHECKS, drain_walk
-from scenarios.history import Attempt, History, Probe, Request, Step
+from scenarios.history import Attempt, History, Probe, Request, Session, Step, TentacleConnection
 from scenarios.judging import Facts, judge
 from scenarios.verdict import Outcome, merge
 from tests.judge.histories import BLIND, DIGEST, NODES, SECOND, SEEING, attempt, case, probe, request
+from tests.judge.polling_histories import ADDRESSES, BALANCERS, HELLO, OTHER_HELLO, OURS, THEIRS, seen, session
 
 TODAY = datetime.date(2026, 11, 23)
 UNCALIBRATED = replace(SEEING, probers=(), out_after_s=None, in_after_s=None, drained=False)
@@ -25,8 +26,24 @@ VARIANTS = (
 )  # fmt: skip
 WHATS = (
     *("blind", "418", "tried", "control-200", "set", "burst-done", "drained", "start-done", "turned", "ended"),
-    *("first-drained", "one-left-done", "all-out-done", "watched", "drain", "out", "resume", "in"),
+    *(
+        "stand",
+        "back",
+        "down",
+        "first-drained",
+        "one-left-done",
+        "all-out-done",
+        "watched",
+        "drain",
+        "out",
+        "resume",
+        "in",
+    ),
 )
+POLLED = (
+    *("plain", "alpn", "dedicated", "long-hello", "no-name", "by-name-none", "node-down", "live", "before", "new"),
+    *("35s", "65s", "half-close", "fleet"),
+)  # fmt: skip
 NODE = st.sampled_from([*NODES, None])
 TIME = st.integers(0, 100 * SECOND)
 MAYBE_TIME = st.none() | TIME
@@ -84,12 +101,48 @@ def probes(draw: st.DrawFn) -> Probe:
 
 
 @st.composite
+def sessions(draw: st.DrawFn, check: str) -> Session:
+    """As far as it came, ended by anybody."""
+    return session(
+        check,
+        draw(st.sampled_from(POLLED)),
+        draw(st.sampled_from(NODES)),
+        id=draw(st.sampled_from("abcd")),
+        started_ns=draw(TIME),
+        identified_ns=draw(MAYBE_TIME),
+        ended_ns=draw(TIME),
+        by=draw(st.sampled_from(["peer", "self", "nobody"])),
+        how=draw(st.sampled_from(["fin", "rst", "refused", "silence"])),
+        stage=draw(st.sampled_from(["new", "tcp", "tls", "greeted", "identified"])),
+        server=draw(st.sampled_from([None, THEIRS, BALANCERS])),
+        hello=draw(st.sampled_from([None, HELLO])),
+        marks=draw(st.dictionaries(st.sampled_from(["message", "answered", "proceeded", "half-closed", "rest"]), TIME)),
+    )
+
+
+@st.composite
+def connections(draw: st.DrawFn, check: str) -> TentacleConnection:
+    """Of a session, or of nobody."""
+    return seen(
+        draw(sessions(check)),
+        draw(st.sampled_from(NODES)),
+        opening=draw(st.sampled_from([None, "tls", "plain", "http", "proxy-v1", "proxy-v2"])),
+        hello=draw(st.sampled_from([None, HELLO, OTHER_HELLO])),
+        identified_ns=draw(MAYBE_TIME),
+        thumbprint=draw(st.sampled_from([None, OURS, BALANCERS])),
+        subscription=draw(st.sampled_from([None, "poll://a/", "poll://b/"])),
+        cause=draw(st.sampled_from([None, "end", "no-certificate", "untrusted-certificate", "plain-text"])),
+    )
+
+
+@st.composite
 def steps(draw: st.DrawFn, check: str) -> Step:
     """With every fact that a judge may ask for, some of them None where that has a meaning."""
     detail = {
         "node": draw(st.sampled_from(NODES)), "variant": draw(st.sampled_from(VARIANTS)), "at_ns": draw(TIME),
         "how": draw(st.sampled_from(["hang", "freeze", "reset"])), "status": draw(st.sampled_from(["302", "503", "200-garbage-body"])),
         "since_ns": draw(TIME), "out_ns": draw(MAYBE_TIME), "in_ns": draw(MAYBE_TIME), "back_ns": draw(TIME),
+        "wanted": draw(st.integers(1, 9)), "stand": 1, "missing": draw(st.integers(0, 9)), "after_s": 60.0, "web_out_ns": draw(MAYBE_TIME),
         "bound_s": 30.0, "waited_s": draw(st.floats(0, 100)), "idle_s": 90.0, "never": draw(st.booleans()),
     }  # fmt: skip
     for name in draw(st.sets(st.sampled_from(sorted(detail)), max_size=1)):
@@ -101,11 +154,15 @@ def steps(draw: st.DrawFn, check: str) -> Step:
 @st.composite
 def histories(draw: st.DrawFn, check: str) -> History:
     """A few events of each kind."""
+    detail = {"own": dict(ADDRESSES), "names": {}, "thumbprints": dict.fromkeys(ADDRESSES, THEIRS)}
+    told = [Step(check="passage", what="addresses", t_ns=0, detail=detail)] if draw(st.booleans()) else []
     return History(
         attempts=draw(st.lists(attempts(check), max_size=6)),
         requests=draw(st.lists(requests(), max_size=6)),
         probes=draw(st.lists(probes(), max_size=4)),
-        steps=draw(st.lists(steps(check), max_size=6)),
+        steps=[*told, *draw(st.lists(steps(check), max_size=6))],
+        sessions=draw(st.lists(sessions(check), max_size=6)),
+        tentacles=draw(st.lists(connections(check), max_size=6)),
     )
 
 

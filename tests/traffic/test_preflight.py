@@ -132,6 +132,16 @@ def test_a_foreign_server_is_quoted() -> None:
     assert message.count("x") == 200 - len("<html> It works!")
 
 
+def test_a_node_is_no_balancer() -> None:
+    attempts = [attempt(n, source=f"127.0.0.2:{n}", node="node-2") for n in NUMBERS]
+    arrived = [seen(n, peer=f"127.0.0.2:{n}", node="node-2") for n in NUMBERS]
+    with pytest.raises(NotOurClusterError, match=r"lb.test:9000 is node-2 itself"):
+        judge(FRONT, attempts, arrived)
+    # A balancer on layer 4 that keeps the client's address reaches more than one node.
+    spread = [attempt(n, source=f"127.0.0.2:{n}") for n in NUMBERS]
+    assert judge(FRONT, spread, [seen(n, peer=f"127.0.0.2:{n}") for n in NUMBERS]).reached == 6
+
+
 def test_another_cluster_with_the_same_names_is_not_ours() -> None:
     with pytest.raises(NotOurClusterError, match="calls itself node-1, but no node of this cluster has seen"):
         judge(FRONT, [attempt(0)], [])

@@ -51,6 +51,7 @@ def root_document(version: str, installation_id: str, default_space: str | None)
             "OctopusServerNodes": "/api/octopusservernodes{/id}{?skip,take,ids,partialName}",
             "OctopusServerClusterSummary": "/api/octopusservernodes/summary",
             "MaintenanceConfiguration": "/api/maintenanceconfiguration",
+            "CertificateConfiguration": "/api/configuration/certificates{/id}{?skip,take,ids}",
             **(space_links(default_space) if default_space else {}),
         },
     }
@@ -66,6 +67,7 @@ def space_links(space: str) -> dict[str, str]:
     base = f"/api/{space}"
     return {
         "Feeds": f"{base}/feeds{{/id}}{{?skip,take,ids,partialName,feedType}}",
+        "Machines": f"{base}/machines{{/id}}{{?skip,take,name,ids,partialName,thumbprint}}",
         "Packages": f"{base}/packages{{/id}}{{?nuGetPackageId,filter,latest,skip,take,includeNotes}}",
         "PackagesBulk": f"{base}/packages/bulk{{?ids}}",
         "PackageUpload": f"{base}/packages/raw{{?replace,overwriteMode}}",

@@ -18,6 +18,7 @@ class Facts:
 
     Attributes:
         ping: It is on the ping path.
+        tentacle: It is no request but a connection at the Tentacle port.
         has_body: A body is expected.
         length: Its declared length; None when chunked or without a body.
     """
@@ -26,6 +27,7 @@ class Facts:
     attempt: str | None = None
     has_body: bool = False
     length: int | None = None
+    tentacle: bool = False
 
     def reaches(self, effect: Effect) -> bool:
         """Whether this request can come to the effect's point."""
@@ -121,7 +123,9 @@ class FaultBook:
         spec = entry.spec
         if entry.active_s is None or entry.spent:
             return None
-        if spec.on != "all" and (spec.on == "ping") is not facts.ping:
+        if (spec.on == "tentacle") is not facts.tentacle:
+            return None
+        if spec.on in ("ping", "api") and (spec.on == "ping") is not facts.ping:
             return None
         if spec.attempt is not None and spec.attempt != facts.attempt:
             return None

@@ -10,8 +10,10 @@ from mocknode.node.faults.options import FaultError, build
 from mocknode.node.refusals import RefusedError
 from mocknode.node.triggers import Trigger, parse_trigger
 
-Scope = Literal["ping", "api", "all"]
-SCOPES: Final = ("ping", "api", "all")
+Scope = Literal["ping", "api", "all", "tentacle"]
+SCOPES: Final = ("ping", "api", "all", "tentacle")
+ON_TENTACLE: Final = ("latency", "hang", "close", "reset")
+"""Kinds that can act on a connection at the Tentacle port, as soon as it is accepted; the others need a request."""
 KEYS: Final = ("id", "kind", "options", "on", "first", "every", "after", "ttl", "attempt")
 
 
@@ -21,7 +23,7 @@ class FaultSpec:
 
     Attributes:
         options: As they were given; `fault` is what they mean.
-        on: Requests on the ping path, all others, or both.
+        on: Requests on the ping path, all others, or both; or connections at the Tentacle port.
         first: Act on so many requests, then end; None for no limit.
         every: Act on each k-th matching request only; None for each.
         after: Not before this; None for at once.
@@ -70,6 +72,9 @@ def parse_fault(document: Mapping[str, Any]) -> FaultSpec:
     options = document.get("options") or {}
     if not isinstance(options, Mapping):
         raise FaultError(f"fault {kind}: options are {options!r}, allowed: an object", got=options, allowed=["object"])
+    on = _scope(document.get("on") or "all")
+    if on == "tentacle":
+        _refuse_on_tentacle(document, options)
     ttl = _text(document, "ttl")
     after = _text(document, "after")
     return FaultSpec(
@@ -77,7 +82,7 @@ def parse_fault(document: Mapping[str, Any]) -> FaultSpec:
         kind=str(kind),
         fault=build(cls, str(kind), options),
         options=dict(options),
-        on=_scope(document.get("on") or "all"),
+        on=on,
         first=_count(document, "first"),
         every=_count(document, "every"),
         after=None if after is None else _trigger(after),
@@ -88,15 +93,31 @@ def parse_fault(document: Mapping[str, Any]) -> FaultSpec:
 
 
 def _scope(on: object) -> Scope:
-    if on == "tentacle":
-        raise FaultError(
-            f"fault on 'tentacle' needs a Tentacle listener, which this node does not have; allowed: {', '.join(SCOPES)}",
-            got=on,
-            allowed=SCOPES,
-        )
     if on not in SCOPES:
         raise FaultError(f"fault on: got {on!r}, allowed: {', '.join(SCOPES)}", got=on, allowed=SCOPES)
     return on
+
+
+def _refuse_on_tentacle(document: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    kind = document["kind"]
+    if kind not in ON_TENTACLE:
+        raise FaultError(
+            f"fault on 'tentacle': got kind {kind!r}, which needs a request; allowed: {', '.join(ON_TENTACLE)}",
+            got=kind,
+            allowed=ON_TENTACLE,
+        )
+    if "at" in options:
+        raise FaultError(
+            f"fault on 'tentacle': got option at={options['at']!r}, a point of a request; allowed: none, as it acts when "
+            "the connection is accepted",
+            got=options["at"],
+        )
+    if document.get("attempt") is not None:
+        raise FaultError(
+            f"fault on 'tentacle': got attempt {document['attempt']!r}, which only a request has; allowed: null",
+            got=document["attempt"],
+            allowed=["null"],
+        )
 
 
 def _text(document: Mapping[str, Any], key: str) -> str | None:

@@ -24,6 +24,7 @@ ADAPTER = Adapter(
     check_argv=("validate", "--config", "Caddyfile", "--adapter", "caddyfile"),
     reload_signal=Signals.SIGUSR1,
     reloaded=r"successfully reloaded config",
+    passing=(),  # its stock build speaks HTTP only; passing TLS through takes the plugin caddy-l4
     refused=r'"level":"error".*SIGUSR1|not implemented',
     # Certificates, locks and the last configuration would go to the user's home otherwise.
     environment=lambda directory: {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)},

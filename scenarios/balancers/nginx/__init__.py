@@ -25,4 +25,5 @@ ADAPTER = Adapter(
     reload_signal=Signals.SIGHUP,
     reloaded=r"start worker process",
     refused=r"\[emerg\]",
+    passing=("recommended", "stock"),  # the vendor's page says nothing of Tentacles
 )

@@ -1,0 +1,352 @@
+"""`tentacles`: a fleet of simulated Tentacles; `tentacle`: the registered ones, and calls to them over Halibut."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from mocknode.cli.connection import ask, cluster_options
+from mocknode.cli.errors import Duration, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.tables import render
+
+if TYPE_CHECKING:
+    from mocknode.cluster.client import ControlClient
+    from mocknode.tentacle.fleet import Fleet, FleetReport, Member
+
+COUNT_MAX: Final = 20_000
+"""Real clusters have a few thousand; above it one process and its ports are what is measured."""
+LISTENING_MAX: Final = 1_000
+"""Each needs a port and an SSL context of its own."""
+_LOOK_S: Final = 0.25
+_SAY_EVERY_S: Final = 5.0
+_COLUMNS: Final = (
+    "address", "connected", "polled", "on time", "reconnects", "refused", "rejected", "broken", "mismatches",
+    "longest silence", "slowest return",
+)  # fmt: skip
+
+
+@click.command()
+@click.option("--count", type=Whole(0, COUNT_MAX), default=10, show_default=True, help="How many polling Tentacles.")
+@click.option(
+    "--to",
+    metavar="HOST:PORT[,HOST:PORT...]",
+    help="Addresses that each of them polls. Default: those of the cluster's nodes.",
+)
+@click.option(
+    "--listening", type=Whole(0, LISTENING_MAX), default=0, show_default=True, help="How many listening ones."
+)
+@click.option("--api", metavar="URL", help="REST API at which they register. Default: the first node's.")
+@click.option("--api-key", metavar="API-...", help="Its key. Default: the cluster's.")
+@click.option("--no-register", is_flag=True, help="They are registered already.")
+@click.option("--thumbprint", metavar="40 HEX", help="Of the server, instead of what the REST API says.")
+@click.option(
+    "--interval", type=Duration(), default="30s", show_default=True, help="How long the server lets a poll wait."
+)
+@click.option("--for", "duration", type=Duration(), help="End after so long. Default: when interrupted.")
+@click.option(
+    "--until-polled",
+    is_flag=True,
+    help="End as soon as every Tentacle got a message at every address; fail after --for.",
+)
+@click.option(
+    "--identities", type=click.Path(file_okay=False, path_type=Path), help="Where their certificates are kept."
+)
+@click.option("--prefix", default="tentacle", show_default=True, help="Their names begin so.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of how their back-offs spread.")
+@cluster_options
+def tentacles(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool, **flags: Any) -> None:
+    """Run simulated Tentacles: each polls every address, comes back as real ones do, and answers what it is asked."""
+    addresses = [_address(text) for text in flags["to"].split(",")] if flags["to"] else None
+    if flags["thumbprint"]:
+        flags["thumbprint"] = _thumbprint(flags["thumbprint"])
+    if flags["count"] == flags["listening"] == 0:
+        raise UsageError("--count 0: got no Tentacle at all, allowed: at least one, polling or --listening")
+
+    def cluster() -> dict[str, Any]:
+        return ask(control, control_token_file, ca, lambda client: client.cluster())
+
+    wanted = _Wanted(flags, addresses, cluster)
+    _refuse_too_many(wanted)
+    try:
+        report = _run(_Running(wanted, as_json).run())
+    except OSError as exc:
+        raise EnvironmentFailureError(
+            f"tentacles: {exc}; `mocknode doctor --tentacles {flags['count']}` says what binds"
+        ) from exc
+    click.echo(json.dumps(report.document()) if as_json else fleet_table(report), nl=as_json)
+    if flags["until_polled"] and any(row.polled < report.tentacles for row in report.rows):
+        sys.exit(1)
+
+
+class _Wanted:
+    """What the flags ask for; the cluster is only asked about what they leave open."""
+
+    def __init__(
+        self, flags: dict[str, Any], addresses: list[tuple[str, int]] | None, cluster: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.flags = flags
+        known: dict[str, Any] | None = None
+        registers = not flags["no_register"]
+        if addresses is None or (registers and not (flags["api"] and flags["api_key"])):
+            known = cluster()
+        self.addresses = addresses if addresses is not None else _addresses_of(known or {})
+        self.api, self.key = flags["api"], flags["api_key"]
+        if known is not None:
+            self.api = self.api or known["nodes"][0]["http"]
+            self.key = self.key or known["api_key"]
+        self.identities: Path = flags["identities"] or _state_dir() / "tentacles"
+
+    @property
+    def connections(self) -> int:
+        """How many descriptors this process needs, about."""
+        return int(self.flags["count"]) * len(self.addresses) + 2 * int(self.flags["listening"])
+
+
+class _Running:
+    """A fleet while it runs, and what is said of it."""
+
+    def __init__(self, wanted: _Wanted, as_json: bool) -> None:
+        self._wanted, self._flags, self._as_json = wanted, wanted.flags, as_json
+
+    async def run(self) -> "FleetReport":
+        """Register, connect, poll; the last report."""
+        from mocknode.tentacle.fleet import Fleet, ListeningFleet, members
+        from mocknode.tentacle.identity import IdentityError, identities
+
+        flags = self._flags
+        count, listening = flags["count"], flags["listening"]
+        try:
+            made = identities(
+                self._wanted.identities,
+                count + listening,
+                lambda n: self._say(f"{n} of {count + listening} certificates"),
+            )
+        except IdentityError as exc:
+            raise UsageError(f"--identities: {exc}") from exc
+        polling = members(made[:count], flags["prefix"])
+        listeners = members(made[count:], f"{flags['prefix']}-listening")
+        thumbprint = await self._register(polling)
+        listening_fleet = ListeningFleet(listeners, [thumbprint] if thumbprint else [])
+        await listening_fleet.start()
+        try:
+            if listening and not flags["no_register"]:
+                await self._enter(listening_fleet.registrations())
+            fleet = Fleet(polling, self._wanted.addresses, thumbprint, interval_s=flags["interval"], seed=flags["seed"])
+            return await self._watch(fleet)
+        finally:
+            await listening_fleet.stop()
+
+    async def _register(self, fleet: "list[Member]") -> str | None:
+        from mocknode.tentacle.fleet import registrations
+
+        pinned: str | None = self._flags["thumbprint"]
+        if self._flags["no_register"]:
+            return pinned
+        return pinned or await self._enter(registrations(fleet))
+
+    async def _enter(self, wanted: Any) -> str:
+        from mocknode.tentacle.registering import RegistrationError, register
+
+        try:
+            return await register(
+                self._wanted.api, self._wanted.key, wanted, lambda n: self._say(f"{n} of {len(wanted)} registered")
+            )
+        except RegistrationError as exc:
+            raise EnvironmentFailureError(f"--api: {exc}") from exc
+
+    async def _watch(self, fleet: "Fleet") -> "FleetReport":
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: None if ended.done() else ended.set_result(None))
+        fleet.start()
+        over_s = None if self._flags["duration"] is None else loop.time() + self._flags["duration"]
+        said_s, said = loop.time(), ""
+        report = fleet.report()
+        while not ended.done() and (over_s is None or loop.time() < over_s):
+            await asyncio.wait([ended], timeout=_LOOK_S)
+            report = fleet.report()
+            if self._flags["until_polled"] and all(row.polled == report.tentacles for row in report.rows):
+                break
+            line = _line(report)
+            if loop.time() - said_s >= _SAY_EVERY_S and line != said:
+                said_s, said = loop.time(), line
+                self._say(line)
+        report = fleet.report()
+        stopping = asyncio.ensure_future(fleet.stop())
+        await stopping
+        return report
+
+    def _say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+def _line(report: "FleetReport") -> str:
+    parts = [
+        f"{row.address} {row.connected}/{report.tentacles} connected, {row.polled} polled"
+        + (f", {row.reconnects} reconnects" if row.reconnects else "")
+        + (f" ({row.trouble})" if row.trouble else "")
+        for row in report.rows
+    ]
+    return f"{report.seconds:6.1f} s  " + "; ".join(parts)
+
+
+def fleet_table(report: "FleetReport") -> str:
+    """One line an address, and what a Tentacle costs."""
+    rows = [
+        [
+            row.address, f"{row.connected}/{report.tentacles}", str(row.polled), str(row.on_time), str(row.reconnects),
+            str(row.refused), str(row.rejected), str(row.broken), str(row.mismatches), f"{row.longest_silence_s:.1f} s",
+            f"{row.slowest_return_s:.1f} s",
+        ]
+        for row in report.rows
+    ]  # fmt: skip
+    each = report.document()["per_tentacle"]
+    rss = "unknown" if each["rss_bytes"] is None else f"{each['rss_bytes'] / 1024:.0f} KiB resident"
+    connected = (
+        "not all connected" if report.all_connected_s is None else f"all connected after {report.all_connected_s:.1f} s"
+    )
+    troubles = "".join(f"{row.address}: {row.trouble}\n" for row in report.rows if row.trouble)
+    return (
+        render(_COLUMNS, rows)
+        + troubles
+        + f"{report.tentacles} Tentacles in {report.seconds:.1f} s, {connected}; each in this process: {rss}, "
+        f"{each['descriptors']} descriptors, {each['wire_bytes']} bytes on the wire\n"
+    )
+
+
+def _refuse_too_many(wanted: _Wanted) -> None:
+    """Say before anything is started when descriptors or ports cannot be had; raise the soft limit where it may be."""
+    from mocknode.cli.capacity import lacking, raise_descriptors
+
+    raise_descriptors(wanted.connections)
+    lacks = lacking(wanted.connections, len(set(wanted.addresses)))
+    if lacks:
+        raise EnvironmentFailureError(f"--count {wanted.flags['count']}: {'; '.join(lacks)}")
+
+
+def _run(work: Any) -> Any:
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop
+
+    return uvloop.run(work)
+
+
+def _addresses_of(cluster: dict[str, Any]) -> list[tuple[str, int]]:
+    found = [(n["tentacle"]["host"], n["tentacle"]["port"]) for n in cluster["nodes"] if n["tentacle"] is not None]
+    if not found:
+        raise UsageError("--to: the cluster's nodes have no Tentacle port; allowed: HOST:PORT[,HOST:PORT...]")
+    return found
+
+
+def _address(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text.strip()}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or parts.path or parts.username:
+        raise UsageError(f"--to: got {text!r}, allowed: HOST:PORT, several separated by commas")
+    return host, port
+
+
+def _thumbprint(text: str) -> str:
+    from mocknode.tentacle.identity import IdentityError, parse_thumbprint
+
+    try:
+        return parse_thumbprint(text)
+    except IdentityError as exc:
+        raise UsageError(f"--{exc}") from exc
+
+
+def _state_dir() -> Path:
+    """The user's state directory (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mocknode"
+
+
+@click.group()
+def tentacle() -> None:
+    """List, register and call Tentacles."""
+
+
+@tentacle.command("list")
+@cluster_options
+def list_(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
+    """Registered Tentacles, and their open connections at each node."""
+    found = ask(control, control_token_file, ca, lambda client: client.tentacles())
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    nodes = list(found[0]["nodes"]) if found else []
+    rows = [
+        [
+            t["name"],
+            t["uri"],
+            t["thumbprint"],
+            *("-" if t["nodes"][node] is None else str(t["nodes"][node]) for node in nodes),
+        ]
+        for t in found
+    ]
+    click.echo(render(["Tentacle", "uri", "thumbprint", *nodes], rows), nl=False)
+
+
+@tentacle.command()
+@click.argument("name")
+@click.argument("thumbprint")
+@click.argument("uri")
+@cluster_options
+def register(
+    name: str, thumbprint: str, uri: str, control: str, control_token_file: Path | None, ca: Path | None, as_json: bool
+) -> None:
+    """Have every node trust a Tentacle: its THUMBPRINT, and URI poll://abc/ or https://host:10933/."""
+    found = ask(control, control_token_file, ca, lambda client: client.register_tentacle(name, thumbprint, uri))
+    click.echo(json.dumps(found) if as_json else f"{name} is trusted by every node")
+
+
+@tentacle.command()
+@click.argument("name")
+@cluster_options
+def unregister(name: str, control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
+    """Have no node trust it any more; its connections are reset."""
+    ask(control, control_token_file, ca, lambda client: client.unregister_tentacle(name))
+    click.echo(json.dumps({"unregistered": name}) if as_json else f"{name} is trusted by no node")
+
+
+@tentacle.command()
+@click.argument("name")
+@click.argument("what", default="health")
+@click.option("--node", "node", default="node-1", show_default=True, help="Through which node.")
+@click.option("--body", default="", help="Of the script, for `script`.")
+@click.option(
+    "--collect", type=Duration(), help="How long a polling Tentacle may take to collect it. Default: two minutes."
+)
+@cluster_options
+def call(
+    name: str, what: str, node: str, body: str, collect: float | None, control: str, control_token_file: Path | None,
+    ca: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Call a Tentacle over Halibut: WHAT is health (default), capabilities or script."""
+
+    async def conversation(client: "ControlClient") -> dict[str, Any]:
+        return await client.call_tentacle(node, name, what, body=body, collect_s=collect)
+
+    answer = ask(control, control_token_file, ca, conversation)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    with contextlib.suppress(KeyError):
+        click.echo(f"{name} is {'healthy' if answer['healthy'] else 'not healthy'}, version {answer['version']}")
+    for title in ("capabilities", "output"):
+        if answer.get(title):
+            click.echo(f"{title:13} {', '.join(answer[title])}")
+    if "exit_code" in answer:
+        click.echo(f"{'exit code':13} {answer['exit_code']}")

@@ -1,0 +1,245 @@
+"""What a TLS client sent first, read from the raw bytes: pure, incremental, of bounded size.
+
+The wire: RFC 8446 section 4.1.2 (ClientHello), RFC 6066 section 3 (server name), RFC 7301 (ALPN), RFC 8701 (GREASE values,
+which JA3 leaves out). The fingerprint is JA3: version, ciphers, extensions, groups and point formats in decimal, as MD5.
+It is equal on both sides of whatever passes TLS through, and differs when somebody else shook hands.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
+
+FIRST_BYTES_MAX: Final = 64
+"""Bytes shown of what was sent first: a PROXY header v1 is up to 107, but its kind shows in the first 12."""
+HELLO_MAX: Final = 16 * 1024 + 5
+"""Bytes that may come before a ClientHello is whole; real ones, post-quantum key shares included, stay below 2 KiB."""
+
+Opening = Literal["tls", "proxy-v1", "proxy-v2", "http", "plain"]
+"""What kind of thing the first bytes are."""
+
+_PROXY_V1: Final = b"PROXY "
+_PROXY_V2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
+_METHODS: Final = (
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"PUT ",
+    b"OPTIONS ",
+    b"CONNECT ",
+    b"DELETE ",
+    b"PATCH ",
+    b"PRI * HTTP/2",
+)
+_HANDSHAKE: Final = 22
+_CLIENT_HELLO: Final = 1
+_SNI, _GROUPS, _POINTS, _ALPN, _VERSIONS = 0, 10, 11, 16, 43
+_NAMES: Final = {0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+
+
+class HelloError(ValueError):
+    """The bytes are no ClientHello."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientHello:
+    """What a TLS client offered, as it was on the wire.
+
+    Attributes:
+        sni: Server name, in the case it was sent; None without one.
+        alpn: Protocols it offered, in its order.
+        versions: Names of the TLS versions it offered, such as `TLSv1.3`; GREASE left out.
+        ciphers: Numbers of the cipher suites, in its order, GREASE included.
+        extensions: Numbers of the extensions, in its order, GREASE included.
+        ja3: 32 lower-case hex digits.
+        size: Bytes of the whole ClientHello message, record headers not counted.
+        sha256: Of that message: equal only when every byte is. Contains the client's random, so it names one connection.
+    """
+
+    sni: str | None
+    alpn: tuple[str, ...]
+    versions: tuple[str, ...]
+    ciphers: tuple[int, ...]
+    extensions: tuple[int, ...]
+    ja3: str
+    size: int
+    sha256: str
+
+    def document(self) -> dict[str, Any]:
+        """As the journal has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What the first bytes are.
+
+    Attributes:
+        first_bytes: At most `FIRST_BYTES_MAX` of them.
+        hello: None unless `opening` is `tls` and the ClientHello could be read.
+    """
+
+    opening: Opening
+    first_bytes: bytes
+    hello: ClientHello | None
+
+
+class HelloReader:
+    """Takes the first bytes of a connection, in any pieces, until they tell what they are."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> Opened | None:
+        """What the bytes are, once they tell."""
+        self._data += data
+        return self._look(over=False)
+
+    def eof(self) -> Opened | None:
+        """What they were, now that no more come; None when there were none."""
+        return self._look(over=True) if self._data else None
+
+    def _look(self, *, over: bool) -> Opened | None:
+        data = bytes(self._data)
+        opening = opening_of(data, over=over)
+        if opening is None:
+            return None
+        hello = None
+        if opening == "tls":
+            try:
+                hello = client_hello(data)
+            except HelloError:
+                over = True
+            if hello is None and not over and len(data) < HELLO_MAX:
+                return None
+        return Opened(opening=opening, first_bytes=data[:FIRST_BYTES_MAX], hello=hello)
+
+
+def opening_of(data: bytes, *, over: bool) -> Opening | None:
+    """What kind of thing begins like this; None while that is open. `over`: nothing more comes."""
+    if not data:
+        return None
+    if data[0] == _HANDSHAKE:
+        return "tls"
+    kinds: list[tuple[bytes, Opening]] = [(_PROXY_V1, "proxy-v1"), (_PROXY_V2, "proxy-v2")]
+    kinds += [(method, "http") for method in _METHODS]
+    for start, kind in kinds:
+        if data.startswith(start):
+            return kind
+    if not over and any(start.startswith(data) for start, _ in kinds):
+        return None
+    return "plain"
+
+
+def client_hello(data: bytes) -> ClientHello | None:
+    """The ClientHello at the start of a TLS stream, None while it is not whole.
+
+    Raises:
+        HelloError: the bytes are none.
+    """
+    message = _first_message(data)
+    if message is None:
+        return None
+    reader = _Reader(message)
+    version = reader.number(2)
+    reader.take(32)
+    reader.take(reader.number(1))
+    ciphers = _numbers(reader.take(reader.number(2)), 2)
+    reader.take(reader.number(1))
+    extensions = _extensions(_Reader(reader.take(reader.number(2)))) if reader.left else {}
+    offered = _numbers(extensions.get(_VERSIONS, b"")[1:], 2) or (version,)
+    return ClientHello(
+        sni=_server_name(extensions.get(_SNI)),
+        alpn=_protocols(extensions.get(_ALPN)),
+        versions=tuple(_NAMES.get(number, f"0x{number:04x}") for number in offered if not _is_grease(number)),
+        ciphers=ciphers,
+        extensions=tuple(extensions),
+        ja3=_ja3(version, ciphers, extensions),
+        size=len(message) + 4,
+        sha256=hashlib.sha256(message).hexdigest(),
+    )
+
+
+def _first_message(data: bytes) -> bytes | None:
+    """Body of the first handshake message, its records joined."""
+    joined, at = bytearray(), 0
+    while at + 5 <= len(data):
+        if data[at] != _HANDSHAKE or data[at + 1] != 3:
+            raise HelloError(f"no TLS handshake record: {data[at : at + 5].hex()}")
+        length = int.from_bytes(data[at + 3 : at + 5], "big")
+        joined += data[at + 5 : at + 5 + length]
+        if joined and joined[0] != _CLIENT_HELLO:
+            raise HelloError(f"handshake message {joined[0]}, no ClientHello")
+        if len(joined) >= 4 and len(joined) - 4 >= (size := int.from_bytes(joined[1:4], "big")):
+            return bytes(joined[4 : 4 + size])
+        at += 5 + length
+    return None
+
+
+class _Reader:
+    """Reads fields one after another."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that were not read."""
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        """So many bytes.
+
+        Raises:
+            HelloError: there are fewer.
+        """
+        if count > self.left:
+            raise HelloError(f"a field of {count} bytes where {self.left} are left")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+    def number(self, width: int) -> int:
+        """A big-endian number."""
+        return int.from_bytes(self.take(width), "big")
+
+
+def _extensions(reader: _Reader) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while reader.left:
+        number = reader.number(2)
+        found[number] = reader.take(reader.number(2))
+    return found
+
+
+def _numbers(data: bytes, width: int) -> tuple[int, ...]:
+    return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
+
+
+def _server_name(data: bytes | None) -> str | None:
+    if data is None:
+        return None
+    reader = _Reader(data)
+    reader.take(3)  # Length of the list, and the one type of name that there is.
+    return reader.take(reader.number(2)).decode("latin-1")
+
+
+def _protocols(data: bytes | None) -> tuple[str, ...]:
+    if data is None:
+        return ()
+    reader = _Reader(data)
+    reader.take(2)
+    found = []
+    while reader.left:
+        found.append(reader.take(reader.number(1)).decode("latin-1"))
+    return tuple(found)
+
+
+def _is_grease(number: int) -> bool:
+    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
+
+
+def _ja3(version: int, ciphers: tuple[int, ...], extensions: dict[int, bytes]) -> str:
+    groups = _numbers(extensions.get(_GROUPS, b"")[2:], 2)
+    points = tuple(extensions.get(_POINTS, b"")[1:])
+    lists = (ciphers, tuple(extensions), groups, points)
+    fields = ("-".join(str(number) for number in numbers if not _is_grease(number)) for numbers in lists)
+    return hashlib.md5(",".join((str(version), *fields)).encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,166 @@
+"""What the checks of polling Tentacles share: the addresses of a lane on the record, sessions joined with what nodes saw, and
+why no session gets through. Pure but for `addresses`.
+
+A balancer that does not pass TLS through breaks every check at once; the first of them, TL-01, is the root.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from scenarios.check import Case
+from scenarios.history import History, Session, TentacleConnection
+from scenarios.verdict import Level, Variant
+
+if TYPE_CHECKING:
+    from scenarios.lab import Lab
+
+ID: Final = "passage"
+ROOT: Final = "TL-01"
+ADDRESSES: Final = "TL-02"
+# A node writes that a connection is over a moment after its peer saw the end.
+WINDOW_S: Final = 1.0
+
+NO_PASSAGE: Final = "no-passage"
+HURTS: Final = "every polling Tentacle: it cannot talk to this node, so no deployment reaches its machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where nodes are polled through the balancer, and by which thumbprint they are known.
+
+    Attributes:
+        own: Address of each node.
+        names: Server name of each node at the one address where names decide; empty without one.
+        thumbprints: Of each node.
+    """
+
+    own: Mapping[str, str]
+    names: Mapping[str, str]
+    thumbprints: Mapping[str, str]
+
+
+def note(lab: "Lab") -> None:
+    """Put the addresses of a lane on its record, once."""
+    if not lab.history.steps_of(ID, "addresses"):
+        lab.step(
+            ID, "addresses",
+            own={node: place.address for node, place in lab.tentacles.items()},
+            names={node: place.sni for node, place in lab.tentacles_by_name.items()},
+            thumbprints=dict(lab.thumbprints),
+        )  # fmt: skip
+
+
+def addresses(history: History) -> Addresses | None:
+    """The addresses of a lane; None where nobody noted any."""
+    step = next(iter(history.steps_of(ID, "addresses")), None)
+    return None if step is None else Addresses(**step.detail)
+
+
+def absent(case: Case) -> list[Variant]:
+    """What a check says where the balancer has no address for Tentacles; empty where it has."""
+    found = addresses(case.history)
+    if found is None or found.own:
+        return []
+    return [
+        case.breaks(
+            "passage", "core", "this balancer has no address at which Tentacles could poll a node", cause=NO_PASSAGE,
+            hurts=HURTS,
+        )
+    ]  # fmt: skip
+
+
+def at_nodes(history: History, session: Session) -> list[TentacleConnection]:
+    """What nodes saw of a session: the connection of its subscription, else those that came while it was opened.
+
+    The subscription is unique. A connection that never got so far has none, so it is known by its ClientHello, else by its
+    time: bare connects of a balancer that checks the port, which send nothing, are left out.
+    """
+    named = [c for c in history.tentacles if c.subscription == f"poll://{session.id}/"]
+    if named:
+        return named
+    if session.hello is not None:
+        same = [c for c in history.tentacles if c.hello is not None and c.hello["sha256"] == session.hello["sha256"]]
+        if same:
+            return same
+    until_ns = session.ended_ns + WINDOW_S * 1e9
+    return [
+        c
+        for c in history.tentacles
+        if c.subscription is None and c.opening is not None and session.started_ns <= c.opened_ns <= until_ns
+    ]
+
+
+def reached(history: History, sessions: Sequence[Session]) -> Counter[str]:
+    """How many of these sessions polled which node; those that polled none are left out."""
+    by_subscription = {c.subscription: c.node for c in history.tentacles if c.subscription is not None}
+    nodes = (by_subscription.get(f"poll://{s.id}/") for s in sessions if s.identified_ns is not None)
+    return Counter(node for node in nodes if node is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """Why sessions do not get through, as far as nodes and Tentacles can tell.
+
+    Attributes:
+        root: Check whose finding it is.
+    """
+
+    cause: str
+    text: str
+    root: str
+
+
+def broken(history: History, sessions: Sequence[Session]) -> Broken | None:
+    """The one reason why these sessions, none of which polled, did not get through; None where nothing was seen at a node
+    that tells it."""
+    found = addresses(history)
+    seen = [c for session in sessions for c in at_nodes(history, session)]
+    openings = Counter(c.opening for c in seen)
+    proxy = openings["proxy-v1"] + openings["proxy-v2"]
+    if proxy:
+        version = "v1" if openings["proxy-v1"] else "v2"
+        return _of_identity(
+            "proxy-header-added", f"the balancer puts a PROXY header {version} before the Tentacle's TLS"
+        )
+    expected = set(found.thumbprints.values()) if found is not None else set()
+    if any(s.server is not None and s.server not in expected for s in sessions):
+        return _of_identity("server-certificate-replaced", "the balancer presents a certificate of its own")
+    if openings["plain"] + openings["http"]:
+        return _of_identity("tls-terminated", "the balancer ends the Tentacle's TLS and sends plain text to the node")
+    causes = Counter(c.cause for c in seen)
+    if causes["no-certificate"]:
+        return _of_identity("client-certificate-missing", "the Tentacle's certificate does not reach the node")
+    if causes["untrusted-certificate"]:
+        return _of_identity("client-certificate-replaced", "the node sees another certificate than the Tentacle's")
+    return None
+
+
+def _of_identity(cause: str, text: str) -> Broken:
+    return Broken(cause=cause, text=text, root=ROOT)
+
+
+def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session], **evidence: Any) -> Variant:
+    """A variant whose sessions did not get through: another check's finding, whose cause it carries."""
+    why = broken(case.history, sessions) or Broken(
+        cause="address-not-forwarded", text="the address does not lead to its node", root=ADDRESSES
+    )
+    said = next((s.error for s in sessions if s.error is not None), None)
+    return case.breaks(
+        name, level, f"no Tentacle gets through: {why.text}", cause=why.cause,
+        caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
+        sessions=len(sessions), tentacle_says=said, **evidence,
+    )  # fmt: skip
+
+
+def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
+    """A variant whose sessions polled another node than the one that was to talk to them: that is TL-02's finding."""
+    for session in sessions:
+        other = next(iter(reached(case.history, [session])), session.node)
+        if other != session.node:
+            return case.breaks(
+                name, level, f"the address of {session.node} led to {other}, so the call of {session.node} found nobody",
+                cause="address-leads-elsewhere", caused_by=ADDRESSES, hurts=HURTS, address=session.address,
+            )  # fmt: skip
+    return None

@@ -1,0 +1,223 @@
+"""TL-02 per-node-address: an address leads to its node, always and only, whatever the ClientHello looks like."""
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from scenarios.catalogue import passage
+from scenarios.check import Case, Check
+from scenarios.history import Session, sessions_of
+from scenarios.traffic.polling import Place
+from scenarios.verdict import Variant
+
+if TYPE_CHECKING:
+    from scenarios.lab import Lab
+
+ID: Final = "TL-02"
+# A balancer that spreads connections fairly over two nodes sends ten of them all to one with a probability of 0.002, and
+# three addresses are asked; fifty leave no room for chance.
+SESSIONS: Final = {"quick": 10, "full": 50}
+# How often each odd ClientHello is tried at an address, and a node that is down.
+TRIES: Final = 3
+AT_ONCE: Final = 8
+PIECES: Final = 3
+UNKNOWN_NAME: Final = "nobody.mocknode.test"
+# 60 names of 32 characters: a ClientHello of some 2.2 KB, more than one segment of 1500 bytes.
+LONG_ALPN: Final = tuple(f"mocknode-{number:02d}-{'x' * 20}" for number in range(60))
+# Variants by what is expected of them: to reach the node whose name or address it is, or to reach no other.
+WHOLE: Final = ("split-hello", "long-hello", "upper-case-name", "by-name", "by-name-upper-case")
+NO_NAME, OTHER_NAME = "no-name", "unknown-name"
+NAMELESS: Final = (NO_NAME, OTHER_NAME, "by-name-none", "by-name-unknown")
+HURTS: Final = (
+    "deployments: the node whose address it is waits for Tentacles that poll another one, and its tasks time out"
+)
+
+
+async def run(lab: "Lab") -> None:
+    """Many sessions at each address, some with odd ClientHellos; then the first node is down and nobody else may answer."""
+    passage.note(lab)
+    for place in lab.tentacles.values():
+        await _all(lab, place, "dedicated", SESSIONS[lab.tier])
+        await _all(lab, place, NO_NAME, TRIES, sni=None)
+        await _all(lab, place, OTHER_NAME, TRIES, sni=UNKNOWN_NAME)
+        await _all(lab, place, "split-hello", TRIES, pieces=PIECES)
+        await _all(lab, place, "long-hello", TRIES, alpn=LONG_ALPN)
+        if place.sni:
+            await _all(lab, place, "upper-case-name", TRIES, sni=place.sni.upper())
+    for place in lab.tentacles_by_name.values():
+        await _all(lab, place, "by-name", TRIES)
+        await _all(lab, place, "by-name-upper-case", TRIES, sni=(place.sni or "").upper())
+    for place in list(lab.tentacles_by_name.values())[:1]:
+        await _all(lab, place, "by-name-none", TRIES, sni=None)
+        await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
+    if lab.tentacles:
+        node, place = next(iter(lab.tentacles.items()))
+        await lab.state(node, "offline", "refuse")
+        lab.step(ID, "down", node=node)
+        await _all(lab, place, "node-down", TRIES)
+        await lab.sync()
+
+
+async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: Any) -> None:
+    """So many sessions, a few at a time, each closed as soon as it stands."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one() -> None:
+        async with gate, lab.polling(place, ID, variant, **options):
+            pass
+
+    await asyncio.gather(*(one() for _ in range(count)))
+
+
+def judge(case: Case) -> list[Variant]:
+    """Every session that polls, polls the node whose address it was given."""
+    if found := passage.absent(case):
+        return found
+    addresses = passage.addresses(case.history)
+    dedicated = sessions_of(case.history, ID, "dedicated")
+    if addresses is None or not dedicated:
+        return []
+    variants = [_dedicated(case, dedicated)]
+    if variants[0].caused_by is not None:
+        return variants
+    tried = {name: sessions_of(case.history, ID, name) for name in (*WHOLE, *NAMELESS)}
+    variants += [_odd(case, name, tried[name]) for name in WHOLE if tried[name]]
+    variants += [_nameless(case, name, tried[name]) for name in NAMELESS if tried[name]]
+    if sessions := sessions_of(case.history, ID, "node-down"):
+        variants.append(_down(case, sessions))
+    return variants
+
+
+def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
+    """Node whose address it was, to the nodes that were reached through it."""
+    return {
+        node: passage.reached(case.history, [s for s in sessions if s.node == node])
+        for node in dict.fromkeys(s.node for s in sessions)
+    }
+
+
+def _strayed(case: Case, name: str, sessions: list[Session], evidence: dict[str, Any]) -> Variant | None:
+    """The finding that an address led elsewhere, if one did."""
+    stray = [
+        (node, other, n)
+        for node, where in _where(case, sessions).items()
+        for other, n in where.items()
+        if other != node
+    ]
+    if not stray:
+        return None
+    node, other, count = stray[0]
+    tried = sum(s.node == node for s in sessions)
+    return case.breaks(
+        name, "core", f"the address of {node} led to {other} in {count} of {tried} tries: it is no address of one node",
+        cause="address-leads-elsewhere", hurts=HURTS, **evidence,
+    )  # fmt: skip
+
+
+def _evidence(case: Case, sessions: list[Session]) -> dict[str, Any]:
+    return {
+        "sessions": len(sessions),
+        "reached": {node: dict(where) for node, where in _where(case, sessions).items()},
+        "refused": sum(s.identified_ns is None for s in sessions),
+    }
+
+
+def _dedicated(case: Case, sessions: list[Session]) -> Variant:
+    evidence = _evidence(case, sessions)
+    found = _strayed(case, "dedicated", sessions, evidence)
+    if found is not None:
+        return found
+    for node in dict.fromkeys(s.node for s in sessions):
+        lost = [s for s in sessions if s.node == node and s.identified_ns is None]
+        if not lost:
+            continue
+        why = passage.broken(case.history, lost)
+        if why is not None:
+            return passage.not_through(case, "dedicated", "core", lost, reached=evidence["reached"])
+        tried = sum(s.node == node for s in sessions)
+        summary = f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address})"
+        evidence |= {"tentacle_says": lost[0].error}
+        return case.breaks("dedicated", "core", summary, cause="address-not-forwarded", hurts=passage.HURTS, **evidence)
+    count = len(sessions) // len(evidence["reached"])
+    return case.holds("dedicated", "core", f"each address led to its node, {count} times of {count}", **evidence)
+
+
+def _odd(case: Case, name: str, sessions: list[Session]) -> Variant:
+    evidence = _evidence(case, sessions)
+    found = _strayed(case, name, sessions, evidence)
+    if found is not None:
+        return found
+    lost = [s for s in sessions if s.identified_ns is None]
+    if lost:
+        summary = f"a Tentacle does not get through with {_words(name)}: {lost[0].error}"
+        return case.breaks(name, "core", summary, cause="client-hello-refused", hurts=passage.HURTS, **evidence)
+    return case.holds(name, "core", f"each address leads to its node with {_words(name)}", **evidence)
+
+
+def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
+    """Refused, or always one node; the node of the address, if it has one of its own."""
+    evidence = _evidence(case, sessions)
+    nodes = Counter[str]()
+    for where in _where(case, sessions).values():
+        nodes += where
+    if name.startswith("by-name"):
+        if len(nodes) > 1:
+            return case.breaks(
+                name, "core", f"{_words(name)} leads to any of {', '.join(sorted(nodes))}", hurts=HURTS,
+                cause="address-leads-elsewhere", **evidence,
+            )  # fmt: skip
+        if nodes:
+            return case.observes(name, f"{_words(name)} leads to {next(iter(nodes))}, the default", **evidence)
+        return case.holds(name, "core", f"{_words(name)} is refused where names decide", **evidence)
+    found = _strayed(case, name, sessions, evidence)
+    if found is not None:
+        return found
+    what = "leads to its node as well" if nodes else "is refused"
+    return case.holds(name, "core", f"{_words(name)} {what}", **evidence)
+
+
+def _down(case: Case, sessions: list[Session]) -> Variant:
+    """Nobody takes a node's place: its tasks wait in its own queue."""
+    evidence = _evidence(case, sessions)
+    nodes = passage.reached(case.history, sessions)
+    down = next(iter(case.history.steps_of(ID, "down")))
+    if not nodes:
+        return case.holds("node-down", "core", f"with {down.detail['node']} down its address is refused", **evidence)
+    summary = f"with {down.detail['node']} down its address leads to {', '.join(sorted(nodes))}"
+    return case.breaks(
+        "node-down", "core", summary, cause="fails-over-to-another-node", **evidence,
+        hurts="deployments: Tentacles poll another node twice, and the balancer hides that this one is down",
+    )  # fmt: skip
+
+
+def _words(name: str) -> str:
+    return {
+        "split-hello": f"a ClientHello in {PIECES} segments",
+        "long-hello": "a ClientHello of more than 1500 bytes",
+        "upper-case-name": "its name in capitals",
+        "by-name": "its name",
+        "by-name-upper-case": "its name in capitals",
+        NO_NAME: "a ClientHello without a name",
+        OTHER_NAME: "a name that is no node's",
+        "by-name-none": "a ClientHello without a name",
+        "by-name-unknown": "a name that is no node's",
+    }[name]
+
+
+CHECK = Check(
+    id=ID,
+    name="per-node-address",
+    profile="polling",
+    claim="Each node has an address of its own at which Tentacles reach it, and never another node.",
+    offenders=(
+        "one address with a pool of all nodes behind it (round robin), as for the web",
+        "a backup server or a failover pool: Tentacles must not follow a node elsewhere",
+        "routing by TLS name alone, for Tentacles that were registered by an IP address",
+    ),
+    quick="10 sessions at each address, five kinds of ClientHello, and one node down",
+    full="50 sessions at each address, five kinds of ClientHello, and one node down",
+    lane="polling",
+    judge=judge,
+    run=run,
+    disturbs=True,
+)

@@ -1,0 +1,132 @@
+"""TL-04 idle-and-long-rpc: a polling connection survives silence, that of an idle poll and that of a long call.
+
+The silence is a call that takes as long: the node has sent its request, the Tentacle answers so much later, and between the
+two nothing is on the wire. An idle poll is silent for 30 s by itself, so whatever ends a connection at 35 s ends polling.
+"""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.cluster.client import ControlError, ControlUnreachableError
+from mocknode.tentacle.services import Services
+from scenarios.catalogue import passage
+from scenarios.check import Case, Check, seconds
+from scenarios.history import Session, sessions_of
+from scenarios.traffic.polling import Place
+from scenarios.verdict import Level, Variant
+
+if TYPE_CHECKING:
+    from scenarios.lab import Lab
+
+ID: Final = "TL-04"
+CORE_S: Final = (31, 35)
+QUICK_S: Final = (35,)
+# The longest stays below the 5 minutes after which a server gives a call up by itself.
+EXTENDED_S: Final = (65, 120, 290)
+# After the silence: until the answer has passed and the server has said PROCEED.
+MARGIN_S: Final = 15.0
+
+
+async def run(lab: "Lab") -> None:
+    """All silences side by side: those that are core at every address, the longer ones at one."""
+    passage.note(lab)
+    places = list(lab.tentacles.values())
+    # The first node is where other checks drain and restart.
+    places = places[1:] or places
+    core = QUICK_S if lab.quick else CORE_S
+    longer = () if lab.quick else tuple(s for s in EXTENDED_S if s <= lab.patience_s)
+    pairs = [(place, s) for place in places for s in core] + [(places[0], s) for s in longer if places]
+    await asyncio.gather(*(_silence(lab, place, s) for place, s in pairs))
+    await lab.sync()
+
+
+async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
+    async with lab.polling(place, ID, f"{silent_s}s", services=Services(takes_s=silent_s)) as session:
+        if not session.ready:
+            return
+        async with lab.registered(session) as name:
+            calling = asyncio.create_task(_call(lab, place.node, name))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(silent_s + MARGIN_S):
+                    while "proceeded" not in session.marks and await session.poll(silent_s + MARGIN_S):
+                        pass
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+
+
+async def _call(lab: "Lab", node: str, name: str) -> None:
+    """What becomes of the call is the Tentacle's to see; a control API that waited long enough may have gone on."""
+    with contextlib.suppress(ControlError, ControlUnreachableError):
+        await lab.control.call_tentacle(node, name, "capabilities")
+
+
+def judge(case: Case) -> list[Variant]:
+    """After each silence the answer gets through, and the connection goes on."""
+    if found := passage.absent(case):
+        return found
+    sessions = sessions_of(case.history, ID)
+    limits = [_silent_s(s) for s in sessions if s.cut and "message" in s.marks]
+    names = dict.fromkeys(s.variant for s in sessions)
+    return [_rung(case, name, [s for s in sessions if s.variant == name], limits) for name in names]
+
+
+def _silent_s(session: Session) -> float:
+    """How long it had been silent when it was cut."""
+    return (session.ended_ns - session.marks["message"]) / 1e9
+
+
+def _rung(case: Case, name: str, sessions: list[Session], limits: list[float]) -> Variant:
+    silent_s = int(name.removesuffix("s"))
+    level: Level = "extended" if silent_s in EXTENDED_S else "core"
+    evidence: dict[str, Any] = {
+        "silent_s": silent_s,
+        "sessions": len(sessions),
+        "addresses": [s.address for s in sessions],
+    }
+    if all(s.identified_ns is None for s in sessions):
+        return passage.not_through(case, name, level, sessions, silent_s=silent_s)
+    if (elsewhere := passage.strayed(case, name, level, sessions)) is not None:
+        return elsewhere
+    whole = [s for s in sessions if "proceeded" in s.marks]
+    if len(whole) == len(sessions):
+        longest = max(seconds(s.marks["answered"] - s.marks["message"]) or 0.0 for s in whole)
+        return case.holds(
+            name, level, f"a connection goes on after {silent_s} s of silence", longest_s=longest, **evidence
+        )
+    cut = [s for s in sessions if s.cut and "message" in s.marks and "proceeded" not in s.marks]
+    if not cut:
+        lost = next(s for s in sessions if "proceeded" not in s.marks)
+        return case.unknown(name, level, f"the call did not get as far: {lost.error or lost.how}", **evidence)
+    evidence |= {
+        "cut": len(cut),
+        "limit_s": round(min(limits), 1),
+        "spread_s": round(max(limits) - min(limits), 2),
+        "how": cut[0].how,
+    }
+    summary = f"the balancer ends a polling connection after {min(limits):.1f} s of silence"
+    if silent_s in EXTENDED_S:
+        hurts = "long deployments: a call that takes as long fails, although the Tentacle finishes its work"
+    else:
+        hurts = "every polling Tentacle: an idle poll is silent for 30 s, so it is cut and connects anew for ever"
+    return case.breaks(
+        name, level, summary, cause="polling-idle-limit", hurts=hurts, **evidence,
+        ruled_out=("not the drain of a node: these nodes were left alone",),
+    )  # fmt: skip
+
+
+CHECK = Check(
+    id=ID,
+    name="idle-and-long-rpc",
+    profile="polling",
+    claim="A polling connection that is silent for 35 s goes on: that is the least that polling survives on.",
+    offenders=(
+        "GCP's proxy NLB ends it after 30 s",
+        "longer calls: HAProxy with Debian's defaults (50 s), Azure LB (240 s), F5 (300 s), NLB (350 s), nginx (600 s)",
+    ),
+    quick="35 s at every address but the first",
+    full="31 and 35 s at every address but the first; 65, 120 and 290 s as far as the operator's patience goes",
+    lane="silence",
+    judge=judge,
+    run=run,
+)
