@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mocknode.cli.connection import ask, cluster_options
-from mocknode.cli.errors import Duration, EnvironmentFailureError, UsageError
+from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError
 from mocknode.cli.tables import node_table
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ online = _change("online", "online", "Bring a node online, whatever it was; a cr
 @click.option("--cancel-tasks", is_flag=True, help="Cancel what the node runs; without it, tasks are finished.")
 @click.option(
     "--wait",
-    type=Duration(),
+    type=DURATION,
     metavar="DURATION",
     help="Wait so long until the node runs no task; exit code 3 if it still does.",
 )
