@@ -42,16 +42,16 @@ async def run(lab: "Lab") -> None:
         lab.step(ID, "stand", node=node, wanted=FLEET[lab.tier], stand=sum(s.ready for s in fleet))
         if lab.quick or not any(s.ready for s in fleet):
             return
-        for session in fleet:
-            if session.ready:
-                session.keep_polling()
+        stood = [s for s in fleet if s.ready]
+        for session in stood:
+            session.keep_polling()
         await lab.state(node, "offline", "crash")
-        await asyncio.gather(*(_gone(s) for s in fleet if s.ready))
+        await asyncio.gather(*(_gone(s) for s in stood))
         await lab.state(node, "online")
         online = time.monotonic()
         lab.step(ID, "restarted", node=node)
         await asyncio.sleep(BACK_OFF_S)
-        waiting = FLEET[lab.tier]
+        wanted = waiting = len(stood)
         # A Tentacle that is refused tries again after five seconds, and so on.
         while waiting and time.monotonic() - online < BACK_S_MAX:
             again = await _connect(lab, node, "back", waiting, stack)
