@@ -58,9 +58,7 @@ async def run(lab: "Lab") -> None:
             waiting -= sum(s.ready for s in again)
             if waiting:
                 await asyncio.sleep(BACK_OFF_S)
-        lab.step(
-            ID, "back", node=node, wanted=FLEET[lab.tier], missing=waiting, after_s=round(time.monotonic() - online, 2)
-        )
+        lab.step(ID, "back", node=node, wanted=wanted, missing=waiting, after_s=round(time.monotonic() - online, 2))
     await lab.sync()
 
 
@@ -100,7 +98,9 @@ def judge(case: Case) -> list[Variant]:
     variants = [_fleet(case, wanted, up, [s for s in fleet if s.identified_ns is None], stand.t_ns)]
     back = next(iter(case.history.steps_of(ID, "back")), None)
     if back is not None:
-        variants.append(_back(case, wanted, int(back.detail["missing"]), float(back.detail["after_s"])))
+        variants.append(
+            _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
+        )
     return variants
 
 
