@@ -21,6 +21,8 @@ from mocknode.tentacle.tls import Peer, Tls, TlsError, server_context
 from mocknode.tentacle.turns import Turns
 
 PORT: Final = "tentacle"
+EARLY_MAX: Final = 64 * 1024
+"""Bytes that may wait for a turn; whoever sends more before TLS stands is not read until then."""
 CLOSING_S: Final = 5.0
 """How long what was written last may take to leave; after it the connection is reset."""
 HALF_CLOSED_S: Final = 60.0
@@ -168,6 +170,8 @@ class PortConnection(asyncio.Protocol):
         if not self._early:
             self._port.turns.take(self._shake_hands)
         self._early += data
+        if len(self._early) > EARLY_MAX:
+            self._transport.pause_reading()
 
     def _shake_hands(self) -> None:
         """Look at what came first, and go on with the handshake."""
@@ -175,6 +179,8 @@ class PortConnection(asyncio.Protocol):
             return
         data = bytes(self._early)
         self._early.clear()
+        if len(data) > EARLY_MAX:
+            self.release()
         first = self._hello is not None and self._hello.empty
         if self._hello is not None and (opened := self._hello.feed(data)) is not None:
             self._opened(opened)
