@@ -59,6 +59,7 @@ class Lab:
         thumbprints: By which Tentacles know each node.
         poller: Who polls; registered with the nodes.
         started_ns: When the balancer began to listen, or when the run met it.
+        clock_offset_ns: Added to the nodes' times, to map their clock onto ours.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Lab:
     started_ns: int = field(default_factory=time.monotonic_ns)
     serving: tuple[str, ...] = ()
     restarted: bool = False
+    clock_offset_ns: int = 0
     _cursor: str | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 

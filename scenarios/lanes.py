@@ -170,6 +170,7 @@ class OwnLanes:
                 serving=self.nodes,
                 api_key=cluster.api_key,
                 restart=restart,
+                clock_offset_ns=offset_ns,
                 tentacles={node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()},
                 tentacles_by_name={}
                 if front.tentacle_port is None
@@ -255,6 +256,7 @@ class GivenLanes:
     control_ca: str | None
     run_dir: Path
     demands: Demands
+    verb: str = "check"
     shared: bool = True
     nodes: tuple[str, ...] = ()
     url: str = ""
@@ -274,7 +276,7 @@ class GivenLanes:
             offset_ns = await _clock_offset_ns(control, self.control_url)
             # Held before it is looked at: whoever comes second must not see the first one's drains as somebody's mistake.
             await stack.enter_async_context(
-                control.hold(f"mocknode check --lb {self.front.url}, process {os.getpid()}")
+                control.hold(f"mocknode {self.verb} --lb {self.front.url}, process {os.getpid()}")
             )
             cluster = await control.cluster()
             _refuse_busy(cluster["nodes"])
@@ -291,6 +293,7 @@ class GivenLanes:
                 nodes=self.nodes,
                 serving=self.nodes,
                 api_key=cluster["api_key"],
+                clock_offset_ns=offset_ns,
                 tentacles={node: self.tentacles[node] for node in self.nodes if node in self.tentacles},
                 **_shared(self.demands),
             )

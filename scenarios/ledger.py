@@ -8,9 +8,9 @@ equal, and whether the node itself answered with an error. No class is computed 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol, get_args
 
-from scenarios.history import Attempt, History, Request, Told
+from scenarios.history import History, Request, Told
 
 Class = Literal[
     "delivered_once",
@@ -44,10 +44,48 @@ _NEVER: Final[Mapping[tuple[Told, bool], Class]] = {
 }
 
 # These say that something did not happen, so they hold only once every journal was read up to the end of the attempt.
-_ABSENT: Final[frozenset[Class]] = frozenset({"lost", "refused", "broken_off"})
+ABSENT: Final[frozenset[Class]] = frozenset({"lost", "refused", "broken_off"})
 
 
-def classify(attempt: Attempt, seen: Sequence[Request]) -> Class:
+class Sent(Protocol):
+    """What the ledger needs of an attempt."""
+
+    @property
+    def told(self) -> Told:
+        """What the client was told."""
+        ...
+
+    @property
+    def sha1(self) -> str | None:
+        """Digest of the content."""
+        ...
+
+
+class Seen(Protocol):
+    """What the ledger needs of a request at a node."""
+
+    @property
+    def complete(self) -> bool:
+        """The body arrived whole."""
+        ...
+
+    @property
+    def sha1(self) -> str | None:
+        """Digest of the content."""
+        ...
+
+    @property
+    def status(self) -> int | None:
+        """What the node answered."""
+        ...
+
+    @property
+    def ended_ns(self) -> int | None:
+        """None while the node has it."""
+        ...
+
+
+def classify(attempt: Sent, seen: Sequence[Seen]) -> Class:
     """The class of one upload, from every request of it that any node saw."""
     whole = [request for request in seen if request.complete]
     if any(request.sha1 is not None and request.sha1 != attempt.sha1 for request in whole):
@@ -90,6 +128,6 @@ def balance(histories: Iterable[History]) -> Ledger:
                 requests = seen.get(attempt.id, [])
                 found = classify(attempt, requests)
                 read = attempt.ended_ns <= history.synced_ns
-                counts["unresolved" if found in _ABSENT and not read else found] += 1
+                counts["unresolved" if found in ABSENT and not read else found] += 1
                 provoked += any(request.faults for request in requests)
     return Ledger(attempts=counts.total(), counts=counts, provoked=provoked)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 import mocknode
-from mocknode.cli.errors import Duration
+from mocknode.cli.errors import DURATION
 from mocknode.cli.progress import Progress
 from mocknode.units import parse_size
 
@@ -83,7 +83,7 @@ class Size(click.ParamType[Any]):
 @click.option("--core", is_flag=True, help="Report and exit on core claims only.")
 @click.option("--quick", is_flag=True, help="Judge the short form of each claim.")
 @click.option(
-    "--patience", type=Duration(), default="75s", show_default=True, help="Longest silence that must be survived."
+    "--patience", type=DURATION, default="75s", show_default=True, help="Longest silence that must be survived."
 )
 @click.option("--max-upload", type=Size(), help="Largest request body to send; declares no limit.")
 @click.option("--public-name", help="Name that users ask for; default: that of --lb.")
@@ -134,7 +134,7 @@ def _check(options: Mapping[str, Any]) -> int:
                 if os.environ.get(name):
                     progress.say(f"{name} is set and ignored: traffic goes straight to the balancer")
                     break
-            code, document = _loop(_run(options, progress))
+            code, document = run_loop(_run(options, progress))
         if document:
             _show(options, document)
         if code == EXIT_INTERRUPTED:
@@ -145,7 +145,7 @@ def _check(options: Mapping[str, Any]) -> int:
         return EXIT_ENVIRONMENT
 
 
-def _loop(work: Coroutine[Any, Any, T]) -> T:
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """On uvloop where there is one: a gigabyte upload then costs half the CPU."""
     try:
         import uvloop
@@ -176,12 +176,12 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     _refuse_unwritable(options)
     offered = _offered(options, declared)
     selected = _selected(options, offered)
-    run_dir = _run_dir(options["run_dir"])
+    run_dir = run_dir_of(options["run_dir"])
     progress.plan([item.id for item in selected])
-    demands = _demands(options, declared, progress.say)
+    demands = demands_of(options, declared, progress.say)
     polled = any(item.profile == POLLING for item in selected)
     try:
-        lanes, kind, versions, binary = _lanes(options, declared, run_dir, demands, polled=polled)
+        lanes, kind, versions, binary = lanes_of(options, declared, run_dir, demands, polled=polled)
     except (click.UsageError, LaneError):
         run_dir.rmdir()  # Nothing was started, so nothing is in it.
         raise
@@ -240,18 +240,20 @@ def _balancer_file(path: Path | None) -> "BalancerFile | None":
     try:
         return load(path, frozenset(CHECKS), balancers.kinds_with_fixes())
     except BalancerFileError as exc:
-        _usage(str(exc))
+        usage(str(exc))
 
 
-def _usage(message: str) -> NoReturn:
+def usage(message: str) -> NoReturn:
+    """Refuse the command line."""
     raise click.UsageError(message)
 
 
-def _run_dir(given: Path | None) -> Path:
+def run_dir_of(given: Path | None, verb: str = "check") -> Path:
+    """The directory of a run: a new one, or the user's if it is empty."""
     if given is None:
-        return Path(tempfile.mkdtemp(prefix="mocknode-check-"))
+        return Path(tempfile.mkdtemp(prefix=f"mocknode-{verb}-"))
     if given.exists() and any(given.iterdir()):
-        _usage(f"--run-dir {given} is not empty; give a new directory")
+        usage(f"--run-dir {given} is not empty; give a new directory")
     given.mkdir(parents=True, exist_ok=True)
     return given.absolute()
 
@@ -271,7 +273,7 @@ def _passing(options: Mapping[str, Any]) -> bool:
     try:
         return balancers.passes(options["with_"], options["mode"] or "recommended")
     except balancers.UnknownBalancerError as exc:
-        _usage(str(exc))
+        usage(str(exc))
 
 
 def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Check, ...]":
@@ -283,21 +285,21 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
     profiles = options["profiles"].split(",") if options["profiles"] else list(offered)
     for name in profiles:
         if name in LATER_PROFILES:
-            _usage(f"profile {name!r} is not built yet; profiles are {', '.join(PROFILES)}")
+            usage(f"profile {name!r} is not built yet; profiles are {', '.join(PROFILES)}")
         if name not in PROFILES:
-            _usage(f"unknown profile {name!r}; profiles are {', '.join(PROFILES)}")
+            usage(f"unknown profile {name!r}; profiles are {', '.join(PROFILES)}")
     ids = [name.strip().upper() for name in options["only"].split(",")] if options["only"] else list(CHECKS)
     for name in ids:
         if name not in CHECKS:
             close = difflib.get_close_matches(name, CHECKS, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            _usage(f"unknown check {name!r}{hint}; checks are {', '.join(CHECKS)}")
+            usage(f"unknown check {name!r}{hint}; checks are {', '.join(CHECKS)}")
     # A check that is asked for by name is wanted whatever the target offers by default.
     if options["only"] and not options["profiles"]:
         profiles = list(PROFILES)
     selected = tuple(item for item in CHECKS.values() if item.id in ids and item.profile in profiles)
     if not selected:
-        _usage(f"none of {', '.join(ids)} belongs to profile {', '.join(profiles)}")
+        usage(f"none of {', '.join(ids)} belongs to profile {', '.join(profiles)}")
     if POLLING not in offered and any(item.profile == POLLING for item in selected):
         _refuse_polling(options)
     return selected
@@ -308,15 +310,15 @@ def _refuse_polling(options: Mapping[str, Any]) -> None:
     from scenarios import balancers
 
     if not options["with_"]:
-        _usage("Tentacles have no address to be judged by; give --tentacle NODE=HOST:PORT for each node")
+        usage("Tentacles have no address to be judged by; give --tentacle NODE=HOST:PORT for each node")
     if options["config"]:
-        _usage(
+        usage(
             f"--config {options['config']} has no address for Tentacles; it names them ${{FRONT_TENTACLE_1}} and "
             "${NODE_1_TENTACLE} (or their _HOST and _PORT), and so on for each node"
         )
     able = [mode for mode in balancers.MODES(options["with_"]) if balancers.passes(options["with_"], mode)]
     if able:
-        _usage(f"mode {options['mode']} has no address for Tentacles; those that have: {', '.join(able)}")
+        usage(f"mode {options['mode']} has no address for Tentacles; those that have: {', '.join(able)}")
 
 
 def _tentacles(options: Mapping[str, Any], declared: "BalancerFile | None") -> "dict[str, Place]":
@@ -329,17 +331,18 @@ def _tentacles(options: Mapping[str, Any], declared: "BalancerFile | None") -> "
     for text in ",".join(options["tentacles"]).split(","):
         node, separator, address = text.strip().partition("=")
         if not separator or not node:
-            _usage(f"--tentacle: got {text!r}, allowed: NODE=HOST:PORT")
+            usage(f"--tentacle: got {text!r}, allowed: NODE=HOST:PORT")
         if node in found:
-            _usage(f"--tentacle: {node!r} is given twice")
+            usage(f"--tentacle: {node!r} is given twice")
         try:
             found[node] = place(node, address)
         except ValueError as exc:
-            _usage(f"--tentacle {node}: {exc}")
+            usage(f"--tentacle {node}: {exc}")
     return found
 
 
-def _demands(options: Mapping[str, Any], declared: "BalancerFile | None", say: Any) -> "Demands":
+def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say: Any) -> "Demands":
+    """What every lane is told, from the flags and the balancer file."""
     from scenarios.lanes import Demands
 
     limit = options["max_upload"] or (declared.upload_limit if declared else None) or NO_LIMIT
@@ -379,7 +382,7 @@ def _facts(options: Mapping[str, Any], declared: "BalancerFile | None", kind: st
     )
 
 
-def _lanes(
+def lanes_of(
     options: Mapping[str, Any], declared: "BalancerFile | None", run_dir: Path, demands: "Demands", *, polled: bool
 ) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
     """Where the lanes come from, the balancer's kind if known, versions, and its program."""
@@ -390,10 +393,10 @@ def _lanes(
         return _own_lanes(options, run_dir, demands, versions)
     for name in ("mode", "config", "binary", "shipped_interval"):
         if options[name]:
-            _usage(f"--{name.replace('_', '-')} goes with --with; the balancer at --lb is run by its owner")
+            usage(f"--{name.replace('_', '-')} goes with --with; the balancer at --lb is run by its owner")
     url = options["lb"] or (declared.url if declared else None)
     if url is None:
-        _usage("give --lb URL, or `url` in the balancer file")
+        usage("give --lb URL, or `url` in the balancer file")
     token_file = options["control_token_file"]
     lanes = GivenLanes(
         front=_front(url, options),
@@ -417,7 +420,7 @@ def _own_lanes(
         "lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca", "tentacles",
     ):  # fmt: skip
         if options[name]:
-            _usage(
+            usage(
                 f"--{name.replace('_', '-').removesuffix('s')} goes with --lb; with --with everything is started for you"
             )
     kind, mode = options["with_"], options["mode"] or "recommended"
@@ -428,7 +431,7 @@ def _own_lanes(
     versions[kind] = binary.version
     template = _read(options["config"]) if options["config"] else None
     if template is not None and "${FRONT" not in template:
-        _usage(
+        usage(
             f"--config {options['config']} does not listen on ${{FRONT}} (or ${{FRONT_HOST}}:${{FRONT_PORT}}), so nobody would "
             "find it; a finished configuration is run by its owner and checked with --lb URL"
         )
@@ -449,7 +452,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        _usage(f"{path} cannot be read: {exc}")
+        usage(f"{path} cannot be read: {exc}")
 
 
 def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
@@ -462,13 +465,13 @@ def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
             raise ValueError("a front door is scheme, host and port, without a path")
     except (KeyError, ValueError) as exc:
         reason = f"unknown scheme {exc}" if isinstance(exc, KeyError) else str(exc)
-        _usage(f"--lb {url!r}: {reason}; write http://HOST:PORT or https://HOST:PORT")
+        usage(f"--lb {url!r}: {reason}; write http://HOST:PORT or https://HOST:PORT")
     connect = None
     if options["resolve"]:
         host, _, rest = options["resolve"].partition(":")
         number, _, connect = rest.partition(":")
         if not connect or host != parts.hostname or number != str(port):
-            _usage(f"--resolve {options['resolve']!r}: write {parts.hostname}:{port}:ADDR, the host and port of --lb")
+            usage(f"--resolve {options['resolve']!r}: write {parts.hostname}:{port}:ADDR, the host and port of --lb")
     return FrontDoor(
         scheme="https" if parts.scheme == "https" else "http",
         host=parts.hostname,
@@ -492,7 +495,7 @@ def _refuse_unwritable(options: Mapping[str, Any]) -> None:
             with path.open("a"):
                 pass
         except OSError as exc:
-            _usage(
+            usage(
                 f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
             )
 

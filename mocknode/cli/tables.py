@@ -46,6 +46,21 @@ def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     return render(["node", "id", "fault", "options", "on", "when"], rows)
 
 
+def task_table(tasks: Iterable[Mapping[str, Any]]) -> str:
+    """One line a task."""
+    rows = [
+        [
+            task["id"],
+            task["state"],
+            task["node"] or "-",
+            f"{task['duration_s']:g} s",
+            task["reason"] or task["description"],
+        ]
+        for task in tasks
+    ]
+    return render(["id", "state", "node", "duration", "about"], rows)
+
+
 def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as text that ends with a line end."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

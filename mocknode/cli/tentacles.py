@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from mocknode.cli.connection import ask, cluster_options
-from mocknode.cli.errors import Duration, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError, Whole
 from mocknode.cli.tables import render
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ _COLUMNS: Final = (
 @click.option("--no-register", is_flag=True, help="They are registered already.")
 @click.option("--thumbprint", metavar="40 HEX", help="Of the server, instead of what the REST API says.")
 @click.option(
-    "--interval", type=Duration(), default="30s", show_default=True, help="How long the server lets a poll wait."
+    "--interval", type=DURATION, default="30s", show_default=True, help="How long the server lets a poll wait."
 )
-@click.option("--for", "duration", type=Duration(), help="End after so long. Default: when interrupted.")
+@click.option("--for", "duration", type=DURATION, help="End after so long. Default: when interrupted.")
 @click.option(
     "--until-polled",
     is_flag=True,
@@ -336,7 +336,7 @@ def unregister(name: str, control: str, control_token_file: Path | None, ca: Pat
 @click.option("--node", "node", default="node-1", show_default=True, help="Through which node.")
 @click.option("--body", default="", help="Of the script, for `script`.")
 @click.option(
-    "--collect", type=Duration(), help="How long a polling Tentacle may take to collect it. Default: two minutes."
+    "--collect", type=DURATION, help="How long a polling Tentacle may take to collect it. Default: two minutes."
 )
 @cluster_options
 def call(

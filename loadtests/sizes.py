@@ -1,0 +1,53 @@
+"""Package sizes from a stated distribution: `1GiB`, `64KiB..16MiB`, `64KiB..1MiB:70, 10MiB..100MiB:25, 1GiB:5`."""
+
+import math
+import random
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|KB|MB|GB)?")
+_UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+ALLOWED: Final = (
+    "SIZE, SIZE..SIZE (log-uniform), each with :WEIGHT where there are several, such as 64KiB..1MiB:70,1GiB:30"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Ranges with their weights; a range of one size is that size."""
+
+    ranges: tuple[tuple[int, int], ...]
+    weights: tuple[float, ...]
+
+    def draw(self, rng: random.Random) -> int:
+        """A size: the range by its weight, within it log-uniform, as there are as many packages of 1 as of 10 MB."""
+        low, high = rng.choices(self.ranges, self.weights)[0]
+        return low if low == high else round(math.exp(rng.uniform(math.log(low), math.log(high))))
+
+
+def parse_sizes(text: str) -> Sizes:
+    """The distribution that `text` states.
+
+    Raises:
+        ValueError: naming what was got and what is allowed.
+    """
+    ranges, weights = [], []
+    for item in text.split(","):
+        span, _, weight = item.strip().partition(":")
+        low, dots, high = span.partition("..")
+        try:
+            ranges.append((_bytes(low), _bytes(high) if dots else _bytes(low)))
+            weights.append(float(weight) if weight else 1.0)
+        except ValueError:
+            raise ValueError(f"sizes: got {item.strip()!r}, allowed: {ALLOWED}") from None
+        if not 0 < ranges[-1][0] <= ranges[-1][1] or not 0 < weights[-1] < math.inf:
+            raise ValueError(f"sizes: got {item.strip()!r}, allowed: sizes of 1 byte or more, rising, weights above 0")
+    return Sizes(ranges=tuple(ranges), weights=tuple(weights))
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return round(float(match[1]) * _UNITS[match[2] or "B"])

@@ -1,0 +1,334 @@
+"""`mocknode load`: read the flags, hand over to the load run, show what came of it."""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from mocknode.cli.check import (
+    DEFAULT_CONTROL,
+    EXIT_ENVIRONMENT,
+    EXIT_INTERRUPTED,
+    INTERRUPTED,
+    Size,
+    demands_of,
+    lanes_of,
+    run_dir_of,
+    run_loop,
+    usage,
+)
+from mocknode.cli.errors import DURATION, Whole
+from mocknode.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from scenarios.load.conditions import Condition
+    from scenarios.load.run import LoadRun
+    from scenarios.load.schedule import Event
+
+USERS_MAX: Final = 10_000
+"""More sockets than one process of most systems may open."""
+WORKERS_MAX: Final = 64
+RATE_MAX: Final = 100_000.0
+FORMS: Final = ("chunked", "length")
+FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
+# What `check` asks for and `load` does not: lanes are told, and nothing of it acts here.
+_NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
+
+
+@click.command(context_settings={"auto_envvar_prefix": "MOCKNODE_LOAD"})
+@click.option("--lb", metavar="URL", help="The balancer runs already: its front door.")
+@click.option("--control", metavar="URL", help=f"Control API of the nodes behind --lb (default {DEFAULT_CONTROL}).")
+@click.option(
+    "--control-token-file", type=click.Path(path_type=Path, dir_okay=False), help="Token of that control API."
+)
+@click.option("--control-ca", type=click.Path(path_type=Path, dir_okay=False), help="CA of that control API.")
+@click.option(
+    "--with", "with_", metavar="BALANCER", help="Start this balancer and a cluster, and stop them afterwards."
+)
+@click.option("--mode", help="Configuration of --with: recommended (default), stock, and for nginx vendor-doc.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Your own configuration for --with, with ${FRONT}, ${NODE_1_HTTP}, ...",
+)
+@click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
+@click.option("--tls", is_flag=True, help="Through the HTTPS front of --with, its certificate checked.")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA to trust at --lb.")
+@click.option("--insecure", is_flag=True, help="Accept any certificate at --lb.")
+@click.option("--host", help="Host header and TLS name for --lb.")
+@click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT.")
+@click.option("--users", type=Whole(1, USERS_MAX), default="20", show_default=True, help="Builds that push at once.")
+@click.option(
+    "--rate", metavar="N/s", help="Open loop: uploads a second, whoever is free; latency counts from when one was due."
+)
+@click.option("--browsers", type=Whole(0, USERS_MAX), default="0", help="People who read the portal beside them.")
+@click.option("--monitors", type=Whole(0, USERS_MAX), default="0", help="Monitors that ping through the balancer.")
+@click.option(
+    "--workers", type=Whole(1, WORKERS_MAX), default="1", show_default=True, help="Processes that generate the load."
+)
+@click.option("--duration", type=DURATION, default="60s", show_default=True, help="How long uploads are started.")
+@click.option(
+    "--sizes",
+    default="64KiB..16MiB",
+    show_default=True,
+    help="Package sizes: SIZE, LOW..HIGH (log-uniform), several as SIZES:WEIGHT by comma.",
+)
+@click.option(
+    "--forms", default="chunked,length", show_default=True, help="Framing as the Go CLI, the TypeScript client."
+)
+@click.option(
+    "--link",
+    type=Size(),
+    default="8MiB",
+    show_default=True,
+    help="Bytes a second of each build's uplink; 0 is no limit.",
+)
+@click.option(
+    "--schedule",
+    metavar="EVENTS",
+    help="What happens to nodes meanwhile: 'drain each', 'crash node-2 at 20s for 5s; drain node-1'.",
+)
+@click.option(
+    "--fail-if",
+    multiple=True,
+    metavar="CONDITION",
+    help="Also fail the run if, such as 'p99>2s' or 'error_rate>1%'; may be given several times.",
+)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the record is kept (default: a new directory).",
+)
+@click.option("--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JSON.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML file.")
+@click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write every attempt as a line of CSV.")
+def load(**options: Any) -> None:
+    """Uploads through a load balancer, every one of them accounted for.
+
+    Exit codes: 0 held, 1 an upload was lost, doubled, corrupted or failed (or a --fail-if held), 2 usage, 3 the environment, 4 not
+    everything could be told, 5 the generator's figures cannot be trusted, 130 interrupted.
+    """
+    sys.exit(_load(options))
+
+
+def _load(options: Mapping[str, Any]) -> int:
+    from scenarios.lanes import LaneError
+    from scenarios.load.generator import GeneratorError
+
+    if bool(options["lb"]) == bool(options["with_"]):
+        usage("give --lb URL for a balancer that runs already, or --with NAME to have one started")
+    if options["tls"] and options["lb"]:
+        usage("--tls goes with --with; for --lb write https://HOST:PORT")
+    try:
+        with Progress() as progress:
+            code = run_loop(_run(options, progress))
+    except (LaneError, GeneratorError) as exc:
+        click.echo(f"mocknode: {exc}", err=True)
+        return EXIT_ENVIRONMENT
+    if code == EXIT_INTERRUPTED:
+        click.echo(INTERRUPTED, err=True)
+    return code
+
+
+async def _run(options: Mapping[str, Any], progress: Progress) -> int:
+    """Run, report as far as the run came, and give the exit code."""
+    from scenarios.lanes import LaneError
+    from scenarios.load.document import build
+    from scenarios.load.generator import locustfile
+    from scenarios.load.run import LoadPlan, LoadRun
+
+    locustfile()
+    workload, conditions = _workload(options), _conditions(options["fail_if"])
+    _refuse_unknown_balancer(options)
+    _refuse_unwritable(options)
+    task = asyncio.current_task()
+    assert task is not None
+    # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    run_dir = run_dir_of(options["run_dir"], "load")
+    wanted = {
+        **_NOT_ASKED,
+        "balancer_file": None,
+        "public_name": None,
+        "shipped_interval": False,
+        "tentacles": (),
+        **options,
+    }
+    demands = demands_of(wanted, None, progress.say)
+    try:
+        lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
+        if lanes.nodes:
+            _events(options, lanes.nodes)  # Refused now, not when everything has started.
+    except (click.UsageError, LaneError):
+        run_dir.rmdir()  # Nothing was started, so nothing is in it.
+        raise
+    progress.say(f"record in {run_dir}")
+    plan = LoadPlan(
+        workload=workload,
+        events=lambda nodes: _events(options, nodes),
+        conditions=conditions,
+        secure=options["tls"],
+        run_dir=run_dir,
+        facts={
+            "versions": versions,
+            "balancer": {
+                "kind": kind,
+                "version": versions.get(kind) if kind else None,
+                "mode": None
+                if options["lb"]
+                else ("custom" if options["config"] else options["mode"] or "recommended"),
+                "binary": binary,
+                "url": options["lb"],
+            },
+            "reproduce": shlex.join(["mocknode", *sys.argv[1:]]),
+        },
+        say=progress.say,
+    )
+    run = LoadRun(plan, lanes)
+    try:
+        await run.run()
+    except asyncio.CancelledError:
+        if run.ledger is None:
+            return EXIT_INTERRUPTED
+    except Exception:
+        if not run.began_ns and options["run_dir"] is None:
+            shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was sent, so there is nothing to look at again.
+        raise
+    document = build(run)
+    document["balancer"]["url"] = lanes.url
+    _report(options, document, run)
+    return int(document["exit_code"])
+
+
+def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadRun") -> None:
+    """On the terminal first: a file that cannot be written must not take the verdict with it."""
+    from scenarios.load.files import write, write_attempts
+
+    failed = []
+    files = _files(options)
+    for name, path in files.items():
+        try:
+            if name == "csv":
+                assert run.book is not None
+                write_attempts(run.book.rows(), path)
+            else:
+                write(document, path, name)
+        except OSError as exc:
+            failed.append(f"--{name} {path}: {exc.strerror}")
+    _show(document, [str(path) for name, path in files.items() if not any(f.startswith(f"--{name} ") for f in failed)])
+    for text in failed:
+        click.echo(f"mocknode: {text}; the record in {document['run_dir']} holds everything", err=True)
+
+
+def _files(options: Mapping[str, Any]) -> dict[str, Path]:
+    return {name: options[key] for name, key in FILES.items() if options[key] is not None}
+
+
+def _refuse_unwritable(options: Mapping[str, Any]) -> None:
+    """Before minutes of work: a report that cannot be written is a mistake in the command line."""
+    for name, path in _files(options).items():
+        try:
+            with path.open("a"):
+                pass
+        except OSError as exc:
+            usage(
+                f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
+            )
+
+
+def _refuse_unknown_balancer(options: Mapping[str, Any]) -> None:
+    from scenarios import balancers
+
+    try:
+        modes = balancers.MODES(options["with_"]) if options["with_"] else ()
+    except balancers.UnknownBalancerError as exc:
+        usage(str(exc))
+    if options["with_"] and options["mode"] not in (None, *modes):
+        usage(f"{options['with_']} has no mode {options['mode']!r}; its modes are {', '.join(modes)}")
+
+
+def _conditions(texts: Sequence[str]) -> "list[Condition]":
+    from scenarios.load.conditions import contradictions, parse_condition
+
+    found = []
+    for text in texts:
+        try:
+            found.append(parse_condition(text))
+        except ValueError as exc:
+            usage(f"--fail-if: {exc}")
+    if clashes := contradictions(found):
+        usage(f"--fail-if: {clashes[0]}")
+    return found
+
+
+def _events(options: Mapping[str, Any], nodes: Sequence[str]) -> "list[Event]":
+    from scenarios.load.schedule import parse_schedule
+
+    if options["schedule"] is None:
+        return []
+    try:
+        return parse_schedule(options["schedule"], nodes, options["duration"])
+    except ValueError as exc:
+        usage(f"--schedule: {exc}")
+
+
+def _workload(options: Mapping[str, Any]) -> Any:
+    from loadtests.sizes import parse_sizes
+    from scenarios.load.generator import Workload
+
+    try:
+        parse_sizes(options["sizes"])
+    except ValueError as exc:
+        usage(f"--{exc}")
+    forms = options["forms"].split(",")
+    if unknown := [form for form in forms if form not in FORMS]:
+        usage(f"--forms: got {unknown[0]!r}, allowed: {', '.join(FORMS)}, or both by comma")
+    if options["duration"] < 1:
+        usage(f"--duration: got {options['duration']:g} s, allowed: 1s or more")
+    if options["workers"] > options["users"]:
+        usage(f"--workers: got {options['workers']}, allowed: up to {options['users']}, the number of --users")
+    return Workload(
+        users=options["users"],
+        duration_s=options["duration"],
+        sizes=options["sizes"],
+        forms=options["forms"],
+        link=options["link"],
+        seed=options["seed"],
+        browsers=options["browsers"],
+        monitors=options["monitors"],
+        rate=_rate(options["rate"]),
+        workers=options["workers"],
+    )
+
+
+def _rate(text: str | None) -> float:
+    """Arrivals a second; 0 is a closed loop."""
+    if text is None:
+        return 0.0
+    try:
+        rate = float(text.removesuffix("/s"))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= RATE_MAX:
+        usage(f"--rate: got {text!r}, allowed: a number above 0 and up to {RATE_MAX:g}, such as 40/s")
+    return rate
+
+
+def _show(document: Mapping[str, Any], files: Sequence[str]) -> None:
+    from scenarios.load import terminal
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    text = terminal.render(document, colour=colour, unicode=encoding.startswith("utf"), files=files)
+    click.echo(text, nl=False, color=colour)

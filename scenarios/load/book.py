@@ -1,0 +1,308 @@
+"""The book of a load run: attempts of the clients and requests at the nodes, joined on disk in bounded memory.
+
+Both sides arrive as lines while the load flows; SQLite keeps them beside each other, and `close_accounts` walks the join once,
+attempt by attempt, through the decision table of `scenarios.ledger`. The file stays in the run directory and answers any
+question in SQL.
+"""
+
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from scenarios.history import Told
+from scenarios.ledger import ABSENT, CLASSES, Class, Ledger, classify
+
+CACHE_KIB: Final = 16 * 1024
+"""Of SQLite's pages in memory, whatever the length of the run."""
+BATCH: Final = 2000
+"""Attempts between two writes of their classes."""
+
+_SCHEMA: Final = """
+CREATE TABLE attempts (
+    id TEXT PRIMARY KEY, kind TEXT, size INTEGER, form TEXT, due INTEGER, started INTEGER, ended INTEGER, sha1 TEXT,
+    told TEXT NOT NULL DEFAULT 'nothing', status INTEGER, node TEXT, sent INTEGER, ending TEXT, error TEXT, class TEXT,
+    disturbed INTEGER NOT NULL DEFAULT 0, at_nodes INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE requests (
+    node TEXT, boot INTEGER, req INTEGER, attempt TEXT, t INTEGER, complete INTEGER NOT NULL DEFAULT 0, sha1 TEXT,
+    status INTEGER, ended INTEGER, PRIMARY KEY (node, boot, req)
+) WITHOUT ROWID;
+CREATE INDEX of_attempt ON requests (attempt);
+"""
+_START: Final = """
+INSERT INTO attempts (id, kind, size, form, due, started) VALUES (:id, :kind, :size, :form, :due, :at)
+"""
+_END: Final = """
+UPDATE attempts SET ended = :at, sha1 = :sha1, told = :told, status = :status, node = :node, sent = :sent, ending = :end,
+    error = :error WHERE id = :id
+"""
+_REQUEST: Final = """
+INSERT INTO requests VALUES (:node, :boot, :req, :attempt, :t, :complete, :sha1, :status, :ended)
+"""
+_PHASE: Final = """
+UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, sha1), status = coalesce(:status, status),
+    ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req
+"""
+_JOIN: Final = """
+SELECT a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node, a.kind
+FROM attempts a LEFT JOIN requests r ON r.attempt = a.id ORDER BY a.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    told: Told
+    sha1: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    complete: bool
+    sha1: str | None
+    status: int | None
+    ended_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A node was taken away on purpose; times of the client's clock."""
+
+    node: str
+    since_ns: int
+    until_ns: int
+
+
+class Book:
+    """The book, in a new file.
+
+    Args:
+        path: Must not exist.
+        clock_offset_ns: Added to the nodes' times, to map their clock onto the generator's.
+
+    Attributes:
+        synced_ns: What the nodes had journalled by then is in the book.
+        dropped: Journal entries that nodes said they lost.
+        states: (time, node, state, how) as the nodes journalled them.
+    """
+
+    def __init__(self, path: Path, clock_offset_ns: int = 0) -> None:
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        # A book that a crash of this machine tears is written again by the next run.
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.executescript(_SCHEMA)
+        self._offset = clock_offset_ns
+        self._drops: dict[tuple[str, int], int] = {}
+        self.synced_ns = 0
+        self.states: list[tuple[int, str, str, str | None]] = []
+
+    @property
+    def dropped(self) -> int:
+        """Journal entries that are missing."""
+        return sum(self._drops.values())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def clients(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take `start` and `end` lines of the generator, in the order in which a process wrote them."""
+        with self._batch():
+            for line in lines:
+                self._db.execute(_START if line["t"] == "start" else _END, line)
+
+    def journal(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Take journal lines of the nodes."""
+        with self._batch():
+            for record in records:
+                match record["kind"]:
+                    case "request":
+                        self._request(record)
+                    case "boot":
+                        # A process that starts tells that the one before it is gone, and with it what it had open.
+                        self._db.execute(
+                            "UPDATE requests SET ended = ? WHERE node = ? AND boot < ? AND ended IS NULL",
+                            (record["t_ns"] + self._offset, record["node"], record["boot"]),
+                        )
+                    case "state":
+                        at = record["t_ns"] + self._offset
+                        self.states.append((at, record["node"], record["state"], record.get("how")))
+                    case "dropped":
+                        self._drops[record["node"], record["boot"]] = int(record["entries"])
+
+    def _batch(self) -> "_Transaction":
+        return _Transaction(self._db)
+
+    def _request(self, record: Mapping[str, Any]) -> None:
+        phase = record["phase"]
+        first, last = phase in ("head", "whole"), phase in ("end", "whole")
+        if first and record.get("attempt") is None:
+            return
+        ended = (record.get("ended_ns") or record["t_ns"]) + self._offset if last else None
+        # A later phase of a request whose head was none of ours finds no row, and changes nothing.
+        self._db.execute(
+            _REQUEST if first else _PHASE,
+            {
+                "node": record["node"],
+                "boot": record["boot"],
+                "req": record["req"],
+                "attempt": record.get("attempt"),
+                "t": record["t_ns"] + self._offset,
+                "complete": phase == "body" or bool(record.get("complete")),
+                "sha1": record.get("sha1"),
+                "status": record.get("status"),
+                "ended": ended,
+            },
+        )
+
+    def open_attempts(self) -> int:
+        """Attempts without an end: under way, or of a worker that died."""
+        return self._one("SELECT count(*) FROM attempts WHERE ended IS NULL")
+
+    def open_requests(self) -> int:
+        """Requests of ours that a node still has."""
+        return self._one("SELECT count(*) FROM requests WHERE ended IS NULL")
+
+    def close_accounts(self, outages: Iterable[Outage] = ()) -> Ledger:
+        """Give every upload its class; call it when nothing more arrives."""
+        spans = list(outages)
+        counts: Counter[Class] = Counter()
+        decided: list[tuple[Class | None, int, int, str]] = []
+        reading = self._db.cursor()
+        for id_, rows in itertools.groupby(reading.execute(_JOIN), key=lambda row: row[0]):
+            found, disturbed, at_nodes = self._decide(list(rows), spans)
+            if found is not None:
+                counts[found] += 1
+            decided.append((found, disturbed, at_nodes, id_))
+        for start in range(0, len(decided), BATCH):
+            with self._batch():
+                self._db.executemany(
+                    "UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?",
+                    decided[start : start + BATCH],
+                )
+        return Ledger(attempts=counts.total(), counts=counts, provoked=0)
+
+    def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class | None, int, int]:
+        """Class (None for what uploads nothing), whether a node was away meanwhile, and requests at nodes."""
+        _, started, ended, told, sha1 = rows[0][:5]
+        requests = [row for row in rows if row[9] is not None]
+        disturbed = any(o.since_ns <= (ended or self.synced_ns) and started <= o.until_ns for o in outages)
+        if rows[0][10] != "push":
+            return None, disturbed, len(requests)
+        seen = [_Seen(bool(r[5]), r[6], r[7], r[8]) for r in requests]
+        found = classify(_Sent(cast(Told, told), sha1), seen)
+        if found in ABSENT and (ended is None or ended > self.synced_ns):
+            found = "unresolved"
+        return found, disturbed, len(requests)
+
+    def numbers(self) -> dict[str, int]:
+        """Counts beside the ledger's classes."""
+        return {
+            "attempts": self._one("SELECT count(*) FROM attempts WHERE kind = 'push'"),
+            "recorded": self._one("SELECT count(*) FROM attempts"),
+            "failed": self._one("SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged'"),
+            "failed_undisturbed": self._one(
+                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND disturbed = 0"
+            ),
+            "reads": self._one("SELECT count(*) FROM attempts WHERE kind != 'push'"),
+            "reads_failed": self._one(
+                "SELECT count(*) FROM attempts WHERE kind != 'push' AND told != 'acknowledged' AND disturbed = 0 "
+                "AND ended IS NOT NULL"
+            ),
+            "repeated": self._one("SELECT count(*) FROM attempts WHERE at_nodes > 1"),
+            "unexplained": self._one(
+                "SELECT count(*) FROM requests WHERE attempt IS NOT NULL AND attempt NOT IN (SELECT id FROM attempts)"
+            ),
+            "unfinished": self.open_attempts(),
+            "sent": self._one("SELECT coalesce(sum(sent), 0) FROM attempts"),
+            "acknowledged_bytes": self._one(
+                "SELECT coalesce(sum(size), 0) FROM attempts WHERE told = 'acknowledged' AND size IS NOT NULL"
+            ),
+        }
+
+    def span_ns(self) -> tuple[int, int]:
+        """First start and last end; (0, 0) without attempts."""
+        row = self._db.execute("SELECT min(due), max(ended) FROM attempts").fetchone()
+        return int(row[0] or 0), int(row[1] or row[0] or 0)
+
+    def latencies(self, kind: str, column: str = "due") -> list[float]:
+        """Seconds of every acknowledged attempt of a kind, sorted: eight bytes each.
+
+        Args:
+            column: `due` counts from when it should have started, `started` from when it did.
+        """
+        assert column in ("due", "started")
+        rows = self._db.execute(
+            f"SELECT ended - {column} AS took FROM attempts WHERE kind = ? AND told = 'acknowledged' ORDER BY took",
+            (kind,),
+        )
+        return [row[0] / 1e9 for row in rows]
+
+    def kinds(self) -> list[str]:
+        """Kinds of attempts, pushes first."""
+        rows = self._db.execute("SELECT DISTINCT kind FROM attempts ORDER BY kind != 'push', kind")
+        return [row[0] for row in rows]
+
+    def by_size(self, bounds: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Uploads by size, each class of them counted, and what the failed ones were told."""
+        found = []
+        for low, high in bounds:
+            scope = "FROM attempts WHERE kind = 'push' AND size >= ? AND size < ?"
+            total = self._db.execute(f"SELECT count(*) {scope}", (low, high)).fetchone()[0]
+            if not total:
+                continue
+            classes = dict(self._db.execute(f"SELECT class, count(*) {scope} GROUP BY class", (low, high)).fetchall())
+            statuses = self._db.execute(
+                f"SELECT coalesce(CAST(status AS TEXT), ending), count(*) {scope} AND told != 'acknowledged' GROUP BY 1 "
+                "ORDER BY 2 DESC",
+                (low, high),
+            ).fetchall()
+            found.append(
+                {"from": low, "to": high, "attempts": total, "classes": {c: classes[c] for c in CLASSES if c in classes},
+                 "failures": dict(statuses)}
+            )  # fmt: skip
+        return found
+
+    def failures(self, limit: int) -> list[dict[str, Any]]:
+        """Attempts that are not `delivered_once`, worst classes first: the evidence to look at."""
+        rows = self._db.execute(
+            "SELECT id, class, size, form, started, ended, status, node, ending, error, at_nodes, disturbed FROM attempts "
+            "WHERE kind = 'push' AND class != 'delivered_once' ORDER BY "
+            "CASE class WHEN 'lost' THEN 0 WHEN 'corrupted' THEN 1 WHEN 'delivered_twice' THEN 2 ELSE 3 END, disturbed, started "
+            "LIMIT ?",
+            (limit,),
+        )
+        names = [column[0] for column in rows.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def ends(self) -> Iterator[tuple[int, int, int, str, int | None, str]]:
+        """(due, started, ended, told, size, kind) of every attempt that ended, in that order."""
+        yield from self._db.execute(
+            "SELECT due, started, ended, told, size, kind FROM attempts WHERE ended IS NOT NULL ORDER BY ended"
+        )
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Column names, then every attempt, for CSV."""
+        reading = self._db.execute("SELECT * FROM attempts ORDER BY started")
+        yield tuple(column[0] for column in reading.description)
+        yield from reading
+
+    def _one(self, query: str) -> int:
+        return int(self._db.execute(query).fetchone()[0])
+
+
+class _Transaction:
+    """A transaction around a batch: a hundred times the rate of one commit a line."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")

@@ -1,0 +1,200 @@
+"""The report of a load run, `mocknode-load/1`: what every other format is made from. Times are seconds since the first upload."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from scenarios.load.book import Book
+from scenarios.load.conditions import ALWAYS, Condition
+from scenarios.load.figures import histogram, latency, percentile
+from scenarios.load.run import LoadRun
+
+SCHEMA: Final = "mocknode-load/1"
+EXIT_CODES: Final[Mapping[str, int]] = {
+    "held": 0, "failed": 1, "unknown": 4, "untrusted": 5, "interrupted": 130,
+}  # fmt: skip
+SIZE_BOUNDS: Final = tuple((1 << low, 1 << (low + 2)) for low in range(0, 44, 2))
+"""Rows of the table by size: each four times as large as the one before."""
+EXAMPLES: Final = 20
+"""Attempts that are shown one by one; all are in the book."""
+COLUMNS: Final = 300
+"""Points of the chart over time at most."""
+
+
+def build(run: LoadRun) -> dict[str, Any]:
+    """The report.
+
+    Args:
+        run: With its accounts closed.
+    """
+    book, ledger = run.book, run.ledger
+    assert book is not None
+    assert ledger is not None
+    counts = {k: v for k, v in ledger.document().items() if k != "provoked"}
+    numbers = book.numbers()
+    first_ns, last_ns = book.span_ns()
+    pushes = book.latencies("push")
+    duration_s = (last_ns - first_ns) / 1e9
+    values = _values(counts, numbers, pushes, duration_s)
+    conditions = [_judged(c, values, always=True) for c in ALWAYS]
+    conditions += [_judged(c, values, always=False) for c in run.plan.conditions]
+    problems = _problems(run, book, numbers)
+    result = _result(run, counts, conditions, problems)
+    return {
+        "schema": SCHEMA,
+        "result": result,
+        "exit_code": EXIT_CODES[result],
+        "started": run.started.isoformat(),
+        "duration_s": duration_s,
+        **run.plan.facts,
+        "workload": {
+            "users": run.plan.workload.users,
+            "browsers": run.plan.workload.browsers,
+            "monitors": run.plan.workload.monitors,
+            "rate_per_s": run.plan.workload.rate or None,
+            "workers": run.plan.workload.workers,
+            "duration_s": run.plan.workload.duration_s,
+            "sizes": run.plan.workload.sizes,
+            "forms": run.plan.workload.forms,
+            "link_bytes_per_s": run.plan.workload.link or None,
+            "seed": run.plan.workload.seed,
+        },
+        "nodes": list(run.lanes.nodes),
+        "ledger": counts,
+        "numbers": numbers,
+        "throughput": {
+            "uploads_per_s": len(pushes) / duration_s if duration_s else None,
+            "bytes_per_s": numbers["acknowledged_bytes"] / duration_s if duration_s else None,
+        },
+        "latency": {kind: _latency(book, kind) for kind in book.kinds()},
+        "by_size": book.by_size(SIZE_BOUNDS),
+        "conditions": conditions,
+        "generator": {
+            "workers": run.health.document(),
+            "judge_stall_s": run.watch.longest_stall_s,
+            "problems": problems,
+        },
+        "schedule": run.steps,
+        "states": [
+            {"at_s": (at - first_ns) / 1e9, "node": node, "state": state, "how": how}
+            for at, node, state, how in book.states
+        ],
+        "over_time": _over_time(book, first_ns, duration_s),
+        "examples": _examples(book, first_ns),
+        "notes": run.notes,
+        "run_dir": str(run.plan.run_dir),
+    }
+
+
+def _values(
+    counts: Mapping[str, int], numbers: Mapping[str, int], pushes: Sequence[float], duration_s: float
+) -> dict[str, float | None]:
+    """What conditions can be about. Latencies are None where no upload was acknowledged."""
+    figures = latency(pushes)
+    attempts = counts["attempts"]
+    return {
+        **{name.removesuffix("_s"): value for name, value in figures.items() if name.endswith("_s")},
+        **counts,
+        "doubled": counts["delivered_twice"],
+        "failed": numbers["failed"],
+        "reads_failed": numbers["reads_failed"],
+        "failed_undisturbed": numbers["failed_undisturbed"],
+        "error_rate": numbers["failed"] / attempts if attempts else None,
+        "per_second": len(pushes) / duration_s if duration_s else None,
+    }
+
+
+def _judged(condition: Condition, values: Mapping[str, float | None], *, always: bool) -> dict[str, Any]:
+    return {
+        "fail_if": condition.text,
+        "always": always,
+        "value": values[condition.metric],
+        "holds": condition.holds(values),
+    }
+
+
+def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]:
+    found = [*run.health.problems(), *run.watch.notes(), *run.dead_workers]
+    if book.dropped:
+        found.append(f"the nodes' journals dropped {book.dropped} entries: the ledger lacks them")
+    if numbers["unexplained"]:
+        found.append(f"{numbers['unexplained']} requests at the nodes belong to no attempt that the generator recorded")
+    if not run.interrupted and run.health.sent != numbers["recorded"]:
+        found.append(f"the generator sent {run.health.sent} requests and recorded {numbers['recorded']}")
+    if numbers["unfinished"] and not run.interrupted:
+        found.append(f"{numbers['unfinished']} attempts have no end: a worker of the generator died")
+    return found
+
+
+def _result(
+    run: LoadRun, counts: Mapping[str, int], conditions: Sequence[Mapping[str, Any]], problems: Sequence[str]
+) -> str:
+    if run.interrupted:
+        return "interrupted"
+    if problems:
+        return "untrusted"
+    if any(c["holds"] for c in conditions):
+        return "failed"
+    if counts["unresolved"] or not counts["attempts"] or any(c["holds"] is None for c in conditions):
+        return "unknown"
+    return "held"
+
+
+def _latency(book: Book, kind: str) -> dict[str, Any]:
+    """Response time from when it was due, service time from when it was sent."""
+    response = book.latencies(kind)
+    return {
+        "response": latency(response),
+        "service": latency(book.latencies(kind, "started")),
+        "histogram_s": histogram(response),
+    }
+
+
+def _over_time(book: Book, first_ns: int, duration_s: float) -> list[dict[str, Any]]:
+    """Uploads by the moment of their end: how many, what they were told, how long they took."""
+    width_s = max(1.0, duration_s / COLUMNS)
+    points: list[dict[str, Any]] = []
+    column, took, told, size = 0, list[float](), Counter[str](), 0
+
+    def close() -> None:
+        took.sort()
+        points.append(
+            {"at_s": column * width_s, "width_s": width_s, "told": dict(told), "bytes": size,
+             "p50_s": percentile(took, 50), "p99_s": percentile(took, 99), "max_s": took[-1] if took else None}
+        )  # fmt: skip
+
+    for due, _, ended, what, length, kind in book.ends():
+        if kind != "push":
+            continue
+        at = int((ended - first_ns) / 1e9 / width_s)
+        if at != column:
+            if told:
+                close()
+            column, took, told, size = at, [], Counter(), 0
+        told[what] += 1
+        if what == "acknowledged":
+            took.append((ended - due) / 1e9)
+            size += length or 0
+    if told:
+        close()
+    return points
+
+
+def _examples(book: Book, first_ns: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": row["id"],
+            "class": row["class"],
+            "size": row["size"],
+            "form": row["form"],
+            "at_s": (row["started"] - first_ns) / 1e9,
+            "took_s": None if row["ended"] is None else (row["ended"] - row["started"]) / 1e9,
+            "status": row["status"],
+            "node": row["node"],
+            "end": row["ending"],
+            "error": row["error"],
+            "at_nodes": row["at_nodes"],
+            "disturbed": bool(row["disturbed"]),
+        }
+        for row in book.failures(EXAMPLES)
+    ]

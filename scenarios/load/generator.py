@@ -1,0 +1,160 @@
+"""The generator's process: locust, headless, with our locustfile, ended with us whatever ends us.
+
+Nothing of it is imported here: gevent patches the process that it runs in.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mocknode.cluster import ports
+from mocknode.processes import Process, spawn
+from scenarios.traffic import FrontDoor
+
+FINISH_S: Final = 600
+"""How long uploads under way may finish after the run's time; as long as a client waits for one."""
+HOST: Final = "127.0.0.1"
+LAST_WORD_S: Final = 5.0
+"""Workers stop within a second of their master's word."""
+TAIL: Final = 12
+"""Lines of the log that are shown when it fails."""
+
+
+class GeneratorError(Exception):
+    """The generator cannot run, or failed; the message says why, in its own words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What the generator is told.
+
+    Attributes:
+        sizes: Distribution as `loadtests.sizes` reads it.
+        forms: `chunked`, `length`, or both by comma.
+        link: Bytes a second of each pusher; 0 is no limit.
+        users: Pushers.
+        browsers, monitors: Other users beside them.
+        rate: Arrivals a second, open loop; 0 is a closed loop.
+        workers: Processes that generate; above 1 with locust's master beside them.
+        duration_s: For how long uploads are started.
+    """
+
+    users: int
+    duration_s: float
+    sizes: str
+    forms: str
+    link: float
+    seed: int
+    browsers: int = 0
+    monitors: int = 0
+    rate: float = 0.0
+    workers: int = 1
+
+    def arguments(self, front: FrontDoor, records: Path) -> list[str]:
+        """Options of locust."""
+        return [
+            "CiPusher", *(["PortalBrowser"] if self.browsers else []), *(["Monitor"] if self.monitors else []),
+            "--host", front.url, "--skip-log-setup", "--pushers", str(self.users), "--browsers", str(self.browsers),
+            "--monitors", str(self.monitors), "--rate", str(self.rate), "--records", str(records), "--sizes", self.sizes,
+            "--forms", self.forms, "--link", str(self.link), "--seed", str(self.seed),
+            *(["--ca", front.ca] if front.ca else []),
+            *(["--accept-any-certificate"] if front.insecure else []),
+            *(["--connect-to", front.connect_host] if front.connect_host else []),
+            *(["--ask-for", front.host_header] if front.host_header else []),
+        ]  # fmt: skip
+
+
+def locustfile() -> Path:
+    """The installed locustfile.
+
+    Raises:
+        GeneratorError: locust or the file is not installed.
+    """
+    found = importlib.util.find_spec("loadtests")
+    if found is None or found.origin is None:
+        raise GeneratorError("the package loadtests is not installed beside mocknode; install mocknode again")
+    if importlib.util.find_spec("locust") is None:
+        raise GeneratorError("load tests need locust: pip install 'mocknode[load]'")
+    return Path(found.origin).with_name("locustfile.py")
+
+
+class Generator:
+    """A running generator: one process, or locust's master with its workers."""
+
+    def __init__(self, processes: Sequence[Process], log: Path) -> None:
+        self._processes = list(processes)
+        self._log = log
+
+    @classmethod
+    def start(
+        cls, workload: Workload, front: FrontDoor, records: Path, log: Path, environment: Mapping[str, str]
+    ) -> "Generator":
+        """Start locust; secrets go through `environment`, where other users of the machine do not see them."""
+        argv = [sys.executable, "-m", "locust", "-f", str(locustfile()), *workload.arguments(front, records)]
+        # LOCUST_... of the caller's shell, and a locust.conf in its directory, would silently change the load.
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "MOCKNODE_LOAD_"))} | dict(
+            environment
+        )
+        total = workload.users + workload.browsers + workload.monitors
+        lead = ["--headless", "--only-summary", "--exit-code-on-error", "0", "--stop-timeout", str(FINISH_S)]
+        lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", f"{workload.duration_s:.0f}s"]
+        if workload.workers == 1:
+            return cls([spawn([*argv, *lead], name="locust", log=log, env=env, cwd=log.parent)], log)
+        held = ports.hold([ports.Wanted(flag="--workers", use="port of locust's master", host=HOST, port=0)])[0]
+        held.release()
+        expect, port = ["--expect-workers", str(workload.workers)], str(held.port)
+        lead += [*expect, "--master", "--master-bind-host", HOST, "--master-bind-port", port]
+        follow = [*expect, "--worker", "--master-host", HOST, "--master-port", port]
+        processes = [spawn([*argv, *lead], name="locust master", log=log, env=env, cwd=log.parent)]
+        for number in range(1, workload.workers + 1):
+            own_log = log.with_name(f"locust-{number}.log")
+            processes.append(
+                spawn([*argv, *follow], name=f"locust worker {number}", log=own_log, env=env, cwd=log.parent)
+            )
+        return cls(processes, log)
+
+    @property
+    def pids(self) -> list[int]:
+        """Of its processes, the master's first."""
+        return [process.pid for process in self._processes]
+
+    async def ended(self, timeout_s: float) -> bool:
+        """Wait for its end, at most so long; workers get a moment more, to write their last sample."""
+        leader, *workers = self._processes
+        try:
+            await asyncio.wait_for(leader.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        for worker in workers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(worker.wait(), LAST_WORD_S)
+        return True
+
+    def dead_workers(self) -> list[str]:
+        """Workers that ended in another way than by being told to."""
+        return [f"{p.name} ended with code {p.returncode}" for p in self._processes[1:] if p.returncode]
+
+    def check(self) -> None:
+        """Refuse an end that was none.
+
+        Raises:
+            GeneratorError: with the tail of its log.
+        """
+        if code := self._processes[0].returncode:
+            raise GeneratorError(f"the load generator ended with code {code}:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The end of its log."""
+        with self._log.open(encoding="utf-8", errors="replace") as file:
+            return "".join(deque(file, maxlen=TAIL)).rstrip()
+
+    async def stop(self) -> None:
+        """End it now, with what it had under way."""
+        await asyncio.gather(*(process.end(grace_s=2.0) for process in self._processes))

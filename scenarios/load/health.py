@@ -1,0 +1,101 @@
+"""Was it the balancer, or the generator? From the samples that the generator wrote about itself. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+CPU_MAX: Final = 0.9
+"""Share of one core, over a sample of a second: above it requests queue inside the generator, and latencies are its own."""
+BUSY_SHARE_MAX: Final = 0.1
+"""Share of samples that may be busy: a start, or one moment, is no starvation."""
+LATE_S_MAX: Final = 1.0
+"""A wake-up that comes later than this has added as much to some latency."""
+FD_SHARE_MAX: Final = 0.9
+MISSED_SHARE_MAX: Final = 0.01
+"""Of the arrivals of an open loop; what was never sent has no latency, so more of it would flatter the balancer."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    samples: int = 0
+    busy: int = 0
+    cpu_max: float = 0.0
+    cpu_sum: float = 0.0
+    late_max: float = 0.0
+    fds: int = 0
+    fd_limit: int = 0
+    connects: int = 0
+    sent: int = 0
+    errors: int = 0
+    missed: int = 0
+
+
+@dataclass(slots=True)
+class Health:
+    """The audit of the generator, worker by worker."""
+
+    workers: dict[int, _Worker] = field(default_factory=dict)
+
+    def take(self, sample: Mapping[str, Any]) -> None:
+        """Take one `audit` line."""
+        worker = self.workers.setdefault(sample["pid"], _Worker())
+        worker.connects, worker.sent = sample["connects"], sample["sent"]
+        worker.errors, worker.missed = sample["errors"], sample["missed"]
+        worker.fds, worker.fd_limit = max(worker.fds, sample["fds"] or 0), sample["fd_limit"]
+        if "cpu" in sample:
+            worker.samples += 1
+            worker.busy += sample["cpu"] > CPU_MAX
+            worker.cpu_sum += sample["cpu"]
+            worker.cpu_max = max(worker.cpu_max, sample["cpu"])
+            worker.late_max = max(worker.late_max, sample["late"])
+
+    def problems(self) -> list[str]:
+        """Why the figures cannot be trusted; none if they can."""
+        found = [] if self.workers else ["the generator wrote no sample of its own health"]
+        for pid, worker in self.workers.items():
+            who = f"the generator (process {pid})"
+            if worker.samples and worker.busy / worker.samples > BUSY_SHARE_MAX:
+                found.append(
+                    f"{who} used more than {CPU_MAX:.0%} of its core in {worker.busy} of {worker.samples} seconds: the "
+                    "latencies are its own; use --workers, --link or fewer users"
+                )
+            if worker.late_max > LATE_S_MAX:
+                found.append(
+                    f"{who} woke up {worker.late_max:.2f} s late (allowed: {LATE_S_MAX:.2f} s): too little CPU for it"
+                )
+            if worker.connects > worker.sent:
+                found.append(
+                    f"{who} opened {worker.connects} connections for {worker.sent} requests: something in it repeats requests"
+                )
+            if worker.errors:
+                found.append(f"{who} raised {worker.errors} errors of its own; its log, locust.log, has them")
+            if worker.missed > MISSED_SHARE_MAX * (worker.sent + worker.missed):
+                found.append(
+                    f"{who} had nobody free for {worker.missed} uploads that were due: the rate asked for was not offered; "
+                    "give more --users"
+                )
+            if worker.fd_limit and worker.fds > FD_SHARE_MAX * worker.fd_limit:
+                found.append(f"{who} had {worker.fds} of {worker.fd_limit} file descriptors open; raise `ulimit -n`")
+        return found
+
+    @property
+    def sent(self) -> int:
+        """Requests that the workers meant to send, all together."""
+        return sum(worker.sent for worker in self.workers.values())
+
+    def document(self) -> list[dict[str, Any]]:
+        """One entry a worker."""
+        return [
+            {
+                "pid": pid,
+                "cpu_mean": w.cpu_sum / w.samples if w.samples else None,
+                "cpu_max": w.cpu_max,
+                "late_max_s": w.late_max,
+                "missed": w.missed,
+                "connections": w.connects,
+                "requests": w.sent,
+                "fds_max": w.fds,
+                "fd_limit": w.fd_limit,
+            }
+            for pid, w in self.workers.items()
+        ]

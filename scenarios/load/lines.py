@@ -1,0 +1,38 @@
+"""Reads files of JSON lines while others append to them: every whole line once, a torn last one left for later."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+STEP: Final = 1 << 20
+"""Bytes of one file taken in one step: a few milliseconds."""
+
+
+class Tail:
+    """The `*.jsonl` files of a directory; new ones are noticed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._offsets: dict[Path, int] = {}
+
+    def read(self) -> tuple[list[dict[str, Any]], bool]:
+        """What is new, and whether there is more already.
+
+        Raises:
+            ValueError: a whole line that is not JSON, with its file.
+        """
+        found: list[dict[str, Any]] = []
+        more = False
+        for path in sorted(self._directory.glob("*.jsonl")):
+            offset = self._offsets.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(offset)
+                chunk = file.read(STEP)
+            whole = chunk[: chunk.rfind(b"\n") + 1]
+            self._offsets[path] = offset + len(whole)
+            more = more or len(chunk) == STEP
+            try:
+                found += [json.loads(line) for line in whole.splitlines()]
+            except ValueError as exc:
+                raise ValueError(f"{path} holds a line that no generator of ours wrote: {exc}") from exc
+        return found, more

@@ -1,0 +1,70 @@
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `mocknode load` printed, how it ended, and its report."""
+
+    code: int
+    out: str
+    err: str
+    document: dict[str, Any]
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start `mocknode load` with its record in `tmp_path/run` and its report in `tmp_path/report.json`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*words: str) -> "subprocess.Popen[str]":
+            command = [sys.executable, "-m", "mocknode", "load", "--run-dir", str(tmp_path / "run"), *words]
+            command += ["--json", str(tmp_path / "report.json")]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stack.callback(process.communicate)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Callable[..., Loaded]:
+    """Wait for a `mocknode load`."""
+
+    def finish(process: "subprocess.Popen[str]") -> Loaded:
+        out, err = process.communicate(timeout=90)
+        assert "Traceback" not in err
+        text = (tmp_path / "report.json").read_text()
+        return Loaded(process.returncode, out, err, json.loads(text or "{}"))
+
+    return finish
+
+
+@pytest.fixture
+def load(started: Callable[..., Any], finished: Callable[..., Loaded]) -> Callable[..., Loaded]:
+    """Run `mocknode load` to its end."""
+    return lambda *words: finished(started(*words))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A running cluster of one node, as `mocknode up --json` describes it."""
+    directory: Path = tmp_path_factory.mktemp("cluster")
+    command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "1", "--http-port", "0"]
+    command += ["--control-port", "0", "--run-dir", str(directory / "run"), "--identity-dir", str(directory / "id")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.communicate(timeout=15)

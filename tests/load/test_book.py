@@ -1,0 +1,112 @@
+"""The book on disk decides as the ledger's table does in memory, in whatever order both sides come in."""
+
+import itertools
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.ledger import CLASSES, classify
+from scenarios.load.book import Book, Outage
+from tests.judge.histories import attempt, request
+
+SYNCED_NS = 1_000
+_numbers = itertools.count()
+
+deliveries = st.fixed_dictionaries(
+    {
+        "complete": st.booleans(),
+        "sha1": st.sampled_from([None, "a" * 40, "b" * 40]),
+        "status": st.sampled_from([None, 201, 409, 503]),
+        "ended": st.booleans(),
+    }
+)
+uploads = st.tuples(st.sampled_from(["acknowledged", "error", "nothing"]), st.lists(deliveries, max_size=3))
+
+
+def client_lines(id_: str, told: str, ended_ns: int = 500) -> list[dict[str, Any]]:
+    start = {"t": "start", "id": id_, "kind": "push", "size": 10, "form": "length", "due": 1, "at": 2}
+    end = {"t": "end", "id": id_, "at": ended_ns, "sha1": "a" * 40, "told": told, "status": 201, "node": "node-1"}
+    return [start, {**end, "sent": 12, "end": "complete", "error": None}]
+
+
+def node_lines(id_: str, req: int, seen: dict[str, Any], node: str = "node-1", boot: int = 1) -> list[dict[str, Any]]:
+    key = {"kind": "request", "node": node, "boot": boot, "req": req, "t_ns": 3}
+    lines = [{**key, "phase": "head", "attempt": id_}]
+    if seen["complete"]:
+        lines.append({**key, "phase": "body", "sha1": seen["sha1"]})
+    if seen["ended"]:
+        end = {"phase": "end", "status": seen["status"], "sha1": seen["sha1"], "complete": seen["complete"]}
+        lines.append({**key, **end, "ended_ns": 9})
+    return lines
+
+
+@given(runs=st.lists(uploads, max_size=12), seed=st.integers(0, 99))
+def test_as_in_memory(tmp_path_factory: pytest.TempPathFactory, runs: list[Any], seed: int) -> None:
+    book = Book(tmp_path_factory.getbasetemp() / f"book-{next(_numbers)}.sqlite")
+    expected: Counter[str] = Counter()
+    journals: list[list[dict[str, Any]]] = []
+    for number, (told, seen) in enumerate(runs):
+        id_ = f"{number:032x}"
+        book.clients(client_lines(id_, told))
+        journals += [node_lines(id_, number * 10 + i, s) for i, s in enumerate(seen)]
+        requests = [
+            request(
+                complete=s["complete"],
+                sha1=s["sha1"] if s["complete"] or s["ended"] else None,
+                status=s["status"] if s["ended"] else None,
+                ended_ns=9 if s["ended"] else None,
+            )
+            for s in seen
+        ]
+        expected[classify(attempt(told=told), requests)] += 1
+    # Requests come in any order; the phases of one keep theirs.
+    random.Random(seed).shuffle(journals)
+    book.journal(itertools.chain.from_iterable(journals))
+    book.synced_ns = SYNCED_NS
+    ledger = book.close_accounts()
+    assert {k: v for k, v in ledger.counts.items() if v} == dict(expected)
+    assert ledger.attempts == len(runs) == sum(ledger.document()[name] for name in CLASSES)
+    book.close()
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    book = Book(tmp_path / "book.sqlite")
+    book.synced_ns = SYNCED_NS
+    return book
+
+
+def test_what_nodes_were_not_asked_about_is_not_lost(book: Book) -> None:
+    book.clients(client_lines("1" * 32, "acknowledged", ended_ns=SYNCED_NS + 1))
+    assert dict(book.close_accounts().counts) == {"unresolved": 1}
+
+
+def test_a_worker_that_died_leaves_its_attempt_unresolved(book: Book) -> None:
+    book.clients(client_lines("1" * 32, "acknowledged")[:1])
+    assert dict(book.close_accounts().counts) == {"unresolved": 1}
+    assert book.numbers()["unfinished"] == 1
+
+
+def test_a_node_that_starts_again_has_let_go_of_what_it_had(book: Book) -> None:
+    book.clients(client_lines("1" * 32, "nothing"))
+    book.journal(node_lines("1" * 32, 1, {"complete": False, "ended": False}))
+    assert dict(book.close_accounts().counts) == {"unresolved": 1}
+    book.journal([{"kind": "boot", "node": "node-1", "boot": 2, "t_ns": 600}])
+    assert dict(book.close_accounts().counts) == {"broken_off": 1}
+    assert book.open_requests() == 0
+
+
+def test_a_failure_is_excused_only_while_a_node_is_away(book: Book) -> None:
+    book.clients([*client_lines("1" * 32, "error", ended_ns=100), *client_lines("2" * 32, "error", ended_ns=500)])
+    book.close_accounts([Outage(node="node-1", since_ns=300, until_ns=400)])
+    assert (book.numbers()["failed"], book.numbers()["failed_undisturbed"]) == (2, 1)
+
+
+def test_requests_that_no_attempt_explains_are_counted(book: Book) -> None:
+    book.journal(node_lines("9" * 32, 1, {"complete": True, "ended": True, "sha1": None, "status": 201}))
+    assert book.numbers()["unexplained"] == 1

@@ -1,0 +1,107 @@
+"""What is computed from numbers: percentiles, histograms, arrivals, schedules, conditions, the audit."""
+
+import math
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.arrivals import Arrivals
+from loadtests.sizes import parse_sizes
+from scenarios.load.conditions import METRICS, parse_condition
+from scenarios.load.figures import bucket, histogram, percentile
+from scenarios.load.health import Health
+from scenarios.load.schedule import parse_schedule
+
+seconds = st.floats(1e-4, 1e4)
+NODES = ("node-1", "node-2", "node-3")
+SAMPLE = {
+    "pid": 7,
+    "connects": 10,
+    "sent": 10,
+    "fds": 9,
+    "fd_limit": 100,
+    "errors": 0,
+    "missed": 0,
+    "cpu": 0.3,
+    "late": 0.1,
+}
+
+
+@given(st.lists(seconds, min_size=1), st.floats(0.1, 100))
+def test_a_percentile_is_a_value_that_covers_its_share(values: list[float], q: float) -> None:
+    values.sort()
+    found = percentile(values, q)
+    assert found in values
+    assert sum(v <= found for v in values) >= q / 100 * len(values) - 1e-9
+    assert sum(v < found for v in values) < q / 100 * len(values) + 1e-9
+
+
+@given(seconds)
+def test_a_bucket_keeps_three_digits(value: float) -> None:
+    assert math.isclose(bucket(value), value, rel_tol=0.005 + 1e-9)
+    assert bucket(14.5) == 14.5  # what two digits would call 14 or 15
+
+
+@given(st.lists(seconds), st.lists(seconds))
+def test_histograms_of_two_workers_add_up(one: list[float], other: list[float]) -> None:
+    assert Counter(histogram(one)) + Counter(histogram(other)) == Counter(histogram([*one, *other]))
+
+
+@given(rate=st.floats(0.5, 500), seed=st.integers(), until_s=st.integers(1, 30))
+def test_every_arrival_is_taken_or_counted_as_missed(rate: float, seed: int, until_s: int) -> None:
+    taken, missing = (Arrivals(rate, random.Random(seed)) for _ in range(2))
+    end_ns = until_s * 10**9
+    due = []
+    while not due or due[-1] <= end_ns:
+        due.append(taken.take(0))
+    assert due == sorted(due)
+    missing.take(0)
+    assert missing.overdue(end_ns) == len(due) - 2
+    assert missing.overdue(end_ns) == 0
+
+
+@given(seed=st.integers())
+def test_sizes_lie_in_their_ranges(seed: int) -> None:
+    size = parse_sizes("64KiB..1MiB:3,1GiB").draw(random.Random(seed))
+    assert size == 1 << 30 or 64 << 10 <= size <= 1 << 20
+
+
+def test_each_gets_an_equal_part_with_health_before_and_after() -> None:
+    events = parse_schedule("drain each", NODES, 60)
+    assert [(e.node, e.at_s, e.for_s) for e in events] == [("node-1", 5, 10), ("node-2", 25, 10), ("node-3", 45, 10)]
+    assert [e.outage for e in parse_schedule("drain node-1; crash node-2 at 1s for 2s", NODES, 60)] == [True, False]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_condition_on_what_was_not_measured_is_undecided(metric: str) -> None:
+    bound = "1s" if metric.startswith(("p5", "p9", "m")) else "1"
+    condition = parse_condition(f"{metric}>{bound}")
+    assert condition.holds(dict.fromkeys(METRICS)) is None
+    assert condition.holds(dict.fromkeys(METRICS, 2.0)) is True
+    assert condition.holds(dict.fromkeys(METRICS, 1.0)) is False
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"cpu": 0.95}, "more than 90%"),
+        ({"late": 1.2}, "woke up 1.20 s late"),
+        ({"connects": 11}, "repeats requests"),
+        ({"fds": 95}, "file descriptors"),
+        ({"errors": 1}, "errors of its own"),
+        ({"missed": 1}, "nobody free"),
+    ],
+)
+def test_what_the_audit_calls_a_problem(change: dict[str, float], said: str | None) -> None:
+    health = Health()
+    health.take(SAMPLE | change)
+    assert len(health.problems()) == (said is not None)
+    assert said is None or said in health.problems()[0]
+
+
+def test_no_sample_is_no_health() -> None:
+    assert Health().problems() == ["the generator wrote no sample of its own health"]
