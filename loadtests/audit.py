@@ -3,7 +3,7 @@
 Every sample says over the time since the last one: `cpu` (share of one core), `late` (seconds by which the longest wake-up came
 late); and in all: `connects` (TCP connections opened by anything in this process, as Python's audit hook sees them), `sent`
 (requests that we meant to send), `errors` (tasks that raised: mistakes in a locustfile), `missed` (pushes
-that were due and that nobody was free to start), `fds` and `fd_limit`.
+that were due and that nobody was free to start), `rss` (most bytes ever resident), `fds` and `fd_limit`.
 """
 
 import os
@@ -59,7 +59,7 @@ class Audit:
         """Write one sample now."""
         self._records.add(
             "audit", at=time.monotonic_ns(), pid=os.getpid(), connects=self._connects, sent=self.sent, errors=self.errors, missed=self.missed,
-            fds=_open_files(), fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], **facts,
+            rss=_most_memory(), fds=_open_files(), fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], **facts,
         )  # fmt: skip
 
 
@@ -68,3 +68,8 @@ def _open_files() -> int | None:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a hundred times a run; names are not needed
     except OSError:
         return None
+
+
+def _most_memory() -> int:
+    # Linux counts KiB, macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -22,6 +22,7 @@ class _Worker:
     cpu_max: float = 0.0
     cpu_sum: float = 0.0
     late_max: float = 0.0
+    rss: int = 0
     fds: int = 0
     fd_limit: int = 0
     connects: int = 0
@@ -40,6 +41,7 @@ class Health:
         """Take one `audit` line."""
         worker = self.workers.setdefault(sample["pid"], _Worker())
         worker.connects, worker.sent = sample["connects"], sample["sent"]
+        worker.rss = sample["rss"]
         worker.errors, worker.missed = sample["errors"], sample["missed"]
         worker.fds, worker.fd_limit = max(worker.fds, sample["fds"] or 0), sample["fd_limit"]
         if "cpu" in sample:
@@ -94,6 +96,7 @@ class Health:
                 "missed": w.missed,
                 "connections": w.connects,
                 "requests": w.sent,
+                "rss_max_bytes": w.rss,
                 "fds_max": w.fds,
                 "fd_limit": w.fd_limit,
             }

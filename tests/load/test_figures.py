@@ -25,6 +25,7 @@ SAMPLE = {
     "fd_limit": 100,
     "errors": 0,
     "missed": 0,
+    "rss": 1,
     "cpu": 0.3,
     "late": 0.1,
 }
