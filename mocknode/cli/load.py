@@ -212,7 +212,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
 
 
 def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadRun") -> None:
-    """On the terminal first: a file that cannot be written must not take the verdict with it."""
+    """Files, then the terminal, which names those that were written; one that cannot be does not take the verdict with it."""
     from scenarios.load.files import write, write_attempts
 
     failed = []

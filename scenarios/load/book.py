@@ -201,9 +201,12 @@ class Book:
         return {
             "attempts": self._one("SELECT count(*) FROM attempts WHERE kind = 'push'"),
             "recorded": self._one("SELECT count(*) FROM attempts"),
-            "failed": self._one("SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged'"),
+            "failed": self._one(
+                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND ended IS NOT NULL"
+            ),
             "failed_undisturbed": self._one(
-                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND disturbed = 0"
+                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND disturbed = 0 "
+                "AND ended IS NOT NULL"
             ),
             "reads": self._one("SELECT count(*) FROM attempts WHERE kind != 'push'"),
             "reads_failed": self._one(
@@ -254,7 +257,7 @@ class Book:
                 continue
             classes = dict(self._db.execute(f"SELECT class, count(*) {scope} GROUP BY class", (low, high)).fetchall())
             statuses = self._db.execute(
-                f"SELECT coalesce(CAST(status AS TEXT), ending), count(*) {scope} AND told != 'acknowledged' GROUP BY 1 "
+                f"SELECT coalesce(CAST(status AS TEXT), ending, 'no end'), count(*) {scope} AND told != 'acknowledged' GROUP BY 1 "
                 "ORDER BY 2 DESC",
                 (low, high),
             ).fetchall()

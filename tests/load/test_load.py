@@ -122,7 +122,7 @@ def test_a_worker_that_dies_leaves_the_rest_and_an_untrusted_run(
     cluster: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    process = started(*at(cluster), *SMALL, "--duration", "4s", "--workers", "2")
+    process = started(*at(cluster), *SMALL, "--duration", "4s", "--workers", "2", "--csv", "/dev/full")
     both = until(lambda: len(found := records(tmp_path / "run")) == 2 and found)
     os.kill(int(both[0].stem), signal.SIGKILL)
     run = finished(process)
@@ -130,6 +130,9 @@ def test_a_worker_that_dies_leaves_the_rest_and_an_untrusted_run(
     assert any("ended with code -9" in problem for problem in run.document["generator"]["problems"])
     assert run.document["ledger"]["delivered_once"] > 0
     assert sums_up(run.document)
+    # A report that finds no room takes neither the verdict nor the other reports with it.
+    assert "--csv /dev/full: No space left on device" in run.err
+    assert "UNTRUSTED" in run.out
 
 
 def test_ctrl_c_keeps_what_was_measured(
