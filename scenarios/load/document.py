@@ -68,6 +68,7 @@ def build(run: LoadRun) -> dict[str, Any]:
         },
         "latency": {kind: _latency(book, kind) for kind in book.kinds()},
         "by_size": book.by_size(SIZE_BOUNDS),
+        "values": values,
         "conditions": conditions,
         "generator": {
             "workers": run.health.document(),
