@@ -7,7 +7,11 @@ from typing import Any, Final
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
 # As Halibut sets them on both ends (`HalibutTimeoutsAndLimits.cs`): probes after 15 s of idling, every 5 s, ten of them.
-_KEEPALIVE: Final = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 10))
+_KEEPALIVE: Final = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 10))
+    if hasattr(socket, name)
+)
 
 
 def reset_on_close(sock: Any) -> None:
@@ -19,9 +23,8 @@ def keep_alive(sock: Any) -> None:
     """Have the kernel notice a peer that vanished while nothing was in flight, after 65 s."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEPALIVE:
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        for option, value in _KEEPALIVE:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def tcp_state(sock: Any) -> int | None:

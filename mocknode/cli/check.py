@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 import mocknode
-from mocknode.cli.errors import Duration
+from mocknode.cli.errors import DURATION
 from mocknode.cli.progress import Progress
 from mocknode.units import parse_size
 
@@ -83,7 +83,7 @@ class Size(click.ParamType[Any]):
 @click.option("--core", is_flag=True, help="Report and exit on core claims only.")
 @click.option("--quick", is_flag=True, help="Judge the short form of each claim.")
 @click.option(
-    "--patience", type=Duration(), default="75s", show_default=True, help="Longest silence that must be survived."
+    "--patience", type=DURATION, default="75s", show_default=True, help="Longest silence that must be survived."
 )
 @click.option("--max-upload", type=Size(), help="Largest request body to send; declares no limit.")
 @click.option("--public-name", help="Name that users ask for; default: that of --lb.")

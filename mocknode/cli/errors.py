@@ -1,5 +1,6 @@
 """How commands fail: one clear line on standard error, and an exit code that says whose fault it is."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -45,14 +46,20 @@ class Whole(click.IntRange):
         return ""
 
 
-class Duration(click.ParamType[Any]):
-    """`500ms`, `30s`, `5m`."""
+class Parsed(click.ParamType[Any]):
+    """A text with a parser of ours, whose errors say what is allowed."""
 
-    name = "duration"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._parse = name, parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value."""
+        if not isinstance(value, str):
+            return value
         try:
-            return value if isinstance(value, float) else parse_duration(value)
+            return self._parse(value)
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
+
+
+DURATION: Final = Parsed("duration", parse_duration)

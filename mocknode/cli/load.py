@@ -26,7 +26,7 @@ from mocknode.cli.check import (
     run_loop,
     usage,
 )
-from mocknode.cli.errors import Duration, Whole
+from mocknode.cli.errors import DURATION, Whole
 from mocknode.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ _NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
 @click.option(
     "--workers", type=Whole(1, WORKERS_MAX), default="1", show_default=True, help="Processes that generate the load."
 )
-@click.option("--duration", type=Duration(), default="60s", show_default=True, help="How long uploads are started.")
+@click.option("--duration", type=DURATION, default="60s", show_default=True, help="How long uploads are started.")
 @click.option(
     "--sizes",
     default="64KiB..16MiB",

@@ -1,19 +1,22 @@
 """`status`, `drain`, `resume`, `offline`, `online`, `reset`."""
 
+import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mocknode.cli.connection import ask, cluster_options
-from mocknode.cli.errors import UsageError
+from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError
 from mocknode.cli.tables import node_table
 
 if TYPE_CHECKING:
     from mocknode.cluster.client import ControlClient
 
+_LOOK_S: Final = 0.1
 _AFTER = click.option(
     "--after", metavar="WHEN", help="When: a time `5s`, probes `3 pings`, or a share `30% of an upload`. Default: now."
 )
@@ -30,7 +33,7 @@ def status(control: str, control_token_file: Path | None, ca: Path | None, as_js
 @click.command()
 @cluster_options
 def reset(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """Bring every node online and remove all faults and triggers."""
+    """Bring every node online and remove all faults, triggers and tasks."""
     nodes = ask(control, control_token_file, ca, lambda client: client.reset())
     click.echo(json.dumps(nodes) if as_json else f"{len(nodes)} nodes online, no faults")
 
@@ -57,9 +60,53 @@ def _change(name: str, state: str, summary: str) -> Callable[..., Any]:
     return command
 
 
-drain = _change("drain", "draining", "Drain a node: 418 on ping, everything else is served.")
 resume = _change("resume", "online", "End a node's drain: it is online again.")
 online = _change("online", "online", "Bring a node online, whatever it was; a crashed one is started again.")
+
+
+@click.command()
+@click.argument("node")
+@_AFTER
+@click.option("--cancel-tasks", is_flag=True, help="Cancel what the node runs; without it, tasks are finished.")
+@click.option(
+    "--wait",
+    type=DURATION,
+    metavar="DURATION",
+    help="Wait so long until the node runs no task; exit code 3 if it still does.",
+)
+@cluster_options
+def drain(
+    node: str,
+    after: str | None,
+    cancel_tasks: bool,
+    wait: float | None,
+    control: str,
+    control_token_file: Path | None,
+    ca: Path | None,
+    as_json: bool,
+) -> None:
+    """Drain a node: 418 on ping, no new tasks, everything else is served."""
+
+    async def conversation(client: "ControlClient") -> tuple[dict[str, Any], dict[str, Any], int]:
+        before = await client.node(node)
+        document = await client.set_state(node, "draining", None, after, cancel_tasks=cancel_tasks)
+        return before, document, 0 if wait is None else await _tasks_left(client, node, wait)
+
+    before, document, left = ask(control, control_token_file, ca, conversation)
+    _say(document, after, as_json, "" if before["alive"] else "; it was dead and was started again")
+    if left:
+        raise EnvironmentFailureError(f"{node} still runs {left} tasks; --cancel-tasks ends them")
+
+
+async def _tasks_left(client: "ControlClient", node: str, wait_s: float) -> int:
+    """How many tasks a node still runs when it has had so long."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        tasks = await client.tasks()
+        left = len([task for task in tasks if task["node"] == node and task["state"] == "Executing"])
+        if not left or time.monotonic() >= deadline:
+            return left
+        await asyncio.sleep(_LOOK_S)
 
 
 @click.command()

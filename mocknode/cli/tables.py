@@ -26,7 +26,7 @@ def node_table(nodes: Iterable[Mapping[str, Any]]) -> str:
         ]
         for node in nodes
     ]
-    return render(["node", "state", "address", "faults", "pings", "requests", "uploading"], rows)
+    return render(["node", "state", "address", "faults", "pings", "requests", "uploading", "Tentacles"], rows)
 
 
 def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
@@ -44,6 +44,21 @@ def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
         for node, fault in faults
     ]
     return render(["node", "id", "fault", "options", "on", "when"], rows)
+
+
+def task_table(tasks: Iterable[Mapping[str, Any]]) -> str:
+    """One line a task."""
+    rows = [
+        [
+            task["id"],
+            task["state"],
+            task["node"] or "-",
+            f"{task['duration_s']:g} s",
+            task["reason"] or task["description"],
+        ]
+        for task in tasks
+    ]
+    return render(["id", "state", "node", "duration", "about"], rows)
 
 
 def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -66,5 +81,7 @@ def _condition(document: Mapping[str, Any]) -> str:
 
 def _counts(counters: Mapping[str, Any] | None) -> list[str]:
     if counters is None:
-        return ["-", "-", "-"]
-    return [str(counters[name]) for name in ("pings", "requests", "uploads_in_flight")]
+        return ["-"] * 4
+    tentacles = counters["tentacles"]
+    polling = "-" if tentacles is None else str(tentacles["connections"])
+    return [*(str(counters[name]) for name in ("pings", "requests", "uploads_in_flight")), polling]

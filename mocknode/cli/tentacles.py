@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from mocknode.cli.connection import ask, cluster_options
-from mocknode.cli.errors import Duration, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError, Whole
 from mocknode.cli.tables import render
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ _COLUMNS: Final = (
 @click.option("--no-register", is_flag=True, help="They are registered already.")
 @click.option("--thumbprint", metavar="40 HEX", help="Of the server, instead of what the REST API says.")
 @click.option(
-    "--interval", type=Duration(), default="30s", show_default=True, help="How long the server lets a poll wait."
+    "--interval", type=DURATION, default="30s", show_default=True, help="How long the server lets a poll wait."
 )
-@click.option("--for", "duration", type=Duration(), help="End after so long. Default: when interrupted.")
+@click.option("--for", "duration", type=DURATION, help="End after so long. Default: when interrupted.")
 @click.option(
     "--until-polled",
     is_flag=True,
@@ -76,7 +77,7 @@ def tentacles(control: str, control_token_file: Path | None, ca: Path | None, as
     wanted = _Wanted(flags, addresses, cluster)
     _refuse_too_many(wanted)
     try:
-        report = _run(_Running(wanted, as_json).run())
+        report = _run(_Running(wanted).run())
     except OSError as exc:
         raise EnvironmentFailureError(
             f"tentacles: {exc}; `mocknode doctor --tentacles {flags['count']}` says what binds"
@@ -113,8 +114,9 @@ class _Wanted:
 class _Running:
     """A fleet while it runs, and what is said of it."""
 
-    def __init__(self, wanted: _Wanted, as_json: bool) -> None:
-        self._wanted, self._flags, self._as_json = wanted, wanted.flags, as_json
+    def __init__(self, wanted: _Wanted) -> None:
+        self._wanted, self._flags = wanted, wanted.flags
+        self._counted_s = time.monotonic()
 
     async def run(self) -> "FleetReport":
         """Register, connect, poll; the last report."""
@@ -127,7 +129,7 @@ class _Running:
             made = identities(
                 self._wanted.identities,
                 count + listening,
-                lambda n: self._say(f"{n} of {count + listening} certificates"),
+                lambda n: self._count(n, count + listening, "certificates"),
             )
         except IdentityError as exc:
             raise UsageError(f"--identities: {exc}") from exc
@@ -157,7 +159,7 @@ class _Running:
 
         try:
             return await register(
-                self._wanted.api, self._wanted.key, wanted, lambda n: self._say(f"{n} of {len(wanted)} registered")
+                self._wanted.api, self._wanted.key, wanted, lambda n: self._count(n, len(wanted), "registered")
             )
         except RegistrationError as exc:
             raise EnvironmentFailureError(f"--api: {exc}") from exc
@@ -170,20 +172,27 @@ class _Running:
         fleet.start()
         over_s = None if self._flags["duration"] is None else loop.time() + self._flags["duration"]
         said_s, said = loop.time(), ""
-        report = fleet.report()
         while not ended.done() and (over_s is None or loop.time() < over_s):
             await asyncio.wait([ended], timeout=_LOOK_S)
-            report = fleet.report()
-            if self._flags["until_polled"] and all(row.polled == report.tentacles for row in report.rows):
+            fleet.look()
+            if self._flags["until_polled"] and fleet.polled:
                 break
-            line = _line(report)
-            if loop.time() - said_s >= _SAY_EVERY_S and line != said:
-                said_s, said = loop.time(), line
-                self._say(line)
+            if loop.time() - said_s >= _SAY_EVERY_S:
+                said_s, report = loop.time(), fleet.report()
+                # Nothing is said twice: an idle fleet is a quiet one.
+                if (line := _line(report)) != said:
+                    said = line
+                    self._say(f"{report.seconds:6.1f} s  {line}")
         report = fleet.report()
-        stopping = asyncio.ensure_future(fleet.stop())
-        await stopping
+        await fleet.stop()
         return report
+
+    def _count(self, done: int, all_: int, what: str) -> None:
+        """Say how far it is, now and then; a fleet of a few is done before anybody could read that."""
+        now_s = time.monotonic()
+        if done == all_ or now_s - self._counted_s >= _SAY_EVERY_S:
+            self._counted_s = now_s
+            self._say(f"{done} of {all_} {what}")
 
     def _say(self, text: str) -> None:
         click.echo(text, err=True)
@@ -196,7 +205,7 @@ def _line(report: "FleetReport") -> str:
         + (f" ({row.trouble})" if row.trouble else "")
         for row in report.rows
     ]
-    return f"{report.seconds:6.1f} s  " + "; ".join(parts)
+    return "; ".join(parts)
 
 
 def fleet_table(report: "FleetReport") -> str:
@@ -327,7 +336,7 @@ def unregister(name: str, control: str, control_token_file: Path | None, ca: Pat
 @click.option("--node", "node", default="node-1", show_default=True, help="Through which node.")
 @click.option("--body", default="", help="Of the script, for `script`.")
 @click.option(
-    "--collect", type=Duration(), help="How long a polling Tentacle may take to collect it. Default: two minutes."
+    "--collect", type=DURATION, help="How long a polling Tentacle may take to collect it. Default: two minutes."
 )
 @cluster_options
 def call(

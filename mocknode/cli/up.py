@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import click
 
-from mocknode.cli.errors import INTERRUPTED, Duration, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.errors import DURATION, INTERRUPTED, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.node_options import node_options, time_settings, versions_of, web_settings
 from mocknode.cluster.certificates import CertificateError
 from mocknode.cluster.controller import StartError
 from mocknode.cluster.ports import PortCollisionError, PortError
@@ -27,6 +28,7 @@ from mocknode.cluster.settings import (
     parse_node,
     read_token,
 )
+from mocknode.node.web import WebSettingError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -88,7 +90,7 @@ _LATER: Final = {
 )
 @click.option(
     "--null-message",
-    type=Duration(),
+    type=DURATION,
     default="30s",
     show_default=True,
     metavar="DURATION",
@@ -100,6 +102,7 @@ _LATER: Final = {
 @click.option("--insecure-control", is_flag=True, help="Serve the control API without TLS beyond loopback.")
 @click.option("--with-parent", is_flag=True, help="End when the process that started this one ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready, nothing else.")
+@node_options
 @click.option("--balancer", hidden=True, callback=_later, expose_value=False)
 @click.pass_context
 def up(ctx: click.Context, /, with_parent: bool, as_json: bool, **flags: Any) -> None:
@@ -109,7 +112,7 @@ def up(ctx: click.Context, /, with_parent: bool, as_json: bool, **flags: Any) ->
     try:
         settings = _settings(ctx, flags)
         ctx.exit(asyncio.run(_run(settings, parent, as_json)))
-    except (SettingsError, CertificateError, PortCollisionError) as exc:
+    except (SettingsError, WebSettingError, CertificateError, PortCollisionError) as exc:
         raise UsageError(str(exc)) from exc
     except (PortError, RunDirectoryError, StartError) as exc:
         raise EnvironmentFailureError(str(exc)) from exc
@@ -117,8 +120,12 @@ def up(ctx: click.Context, /, with_parent: bool, as_json: bool, **flags: Any) ->
 
 def _settings(ctx: click.Context, flags: dict[str, Any]) -> ClusterSettings:
     host, token_file = flags["host"], flags["control_token_file"]
+    nodes = _nodes(ctx, flags)
     return ClusterSettings(
-        nodes=_nodes(ctx, flags),
+        nodes=nodes,
+        versions=versions_of(flags, [node.name for node in nodes]),
+        web=web_settings(flags),
+        times=time_settings(flags),
         host=host,
         control_port=flags["control_port"],
         run_dir=(flags["run_dir"] or Path(tempfile.gettempdir()) / f"mocknode-{secrets.token_hex(4)}").resolve(),

@@ -230,6 +230,14 @@ class Agent:
             node.process.signal(signal.SIGSTOP)
             if node.told.get("how") != "freeze":
                 self._record(node, "freeze", "command", time.monotonic_ns())
+            # On a busy machine the signal waits until the process gets a core.
+            await self._stops(node)
+
+    async def _stops(self, node: _Node) -> None:
+        for _ in range(round(FREEZE_LIMIT_S / _STOPPED_POLL_S)):
+            if node.stopped:
+                return
+            await asyncio.sleep(_STOPPED_POLL_S)
 
     def _record(self, node: _Node, how: str, cause: str, t_ns: int) -> None:
         record_state(node.run_dir, node.name, node.boot, t_ns, state="offline", how=how, cause=cause)

@@ -122,7 +122,7 @@ class ControlClient:
         return await self._json("GET", f"/nodes/{_part(name)}")
 
     async def set_state(
-        self, name: str, state: str, how: str | None = None, after: str | None = None
+        self, name: str, state: str, how: str | None = None, after: str | None = None, *, cancel_tasks: bool = False
     ) -> dict[str, Any]:
         """Change a node's state; the node after that.
 
@@ -130,8 +130,23 @@ class ControlClient:
             state: `online`, `draining`, `starting` or `offline`.
             how: For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage.
             after: `5s`, `3 pings`, `30% of an upload`; None is now.
+            cancel_tasks: With `draining`: cancel what the node runs.
         """
-        return await self._json("PATCH", f"/nodes/{_part(name)}", json={"state": state, "how": how, "after": after})
+        body = {"state": state, "how": how, "after": after, **({"cancel_tasks": True} if cancel_tasks else {})}
+        return await self._json("PATCH", f"/nodes/{_part(name)}", json=body)
+
+    async def add_tasks(self, duration: str, count: int = 1, description: str = "A task") -> list[dict[str, Any]]:
+        """Queue tasks of this duration, such as `30s`; the new ones."""
+        body = {"duration": duration, "count": count, "description": description}
+        return list((await self._json("POST", "/tasks", json=body))["tasks"])
+
+    async def tasks(self) -> list[dict[str, Any]]:
+        """Every task, oldest first."""
+        return list((await self._json("GET", "/tasks"))["tasks"])
+
+    async def cancel_task(self, id_: str) -> None:
+        """Cancel a task that waits or runs."""
+        await self._send("DELETE", f"/tasks/{_part(id_)}")
 
     async def add_fault(
         self,

@@ -30,6 +30,7 @@ from mocknode.cluster.node_ledger import NodeLedger
 from mocknode.cluster.openapi import Operation, Query, openapi
 from mocknode.cluster.problems import HANDLERS
 from mocknode.cluster.queries import count_of
+from mocknode.cluster.task_desk import TaskDesk
 
 CONTROL_API: Final = 1
 """Version of this API; a client of another one is told so by `/healthz`."""
@@ -49,6 +50,7 @@ class ControlApi:
         self._ca_pem = ca_pem
         self._lease = lease
         self._run_id = str(uuid.uuid4())
+        self._tasks = TaskDesk(controller.shared.store)
         self._ledger = NodeLedger(controller.shared.run_dir, controller.names)
 
     async def healthz(self, _: Request) -> Response:
@@ -112,7 +114,7 @@ class ControlApi:
         name = request.path_params["name"]
         self._controller.member(name)
         wanted = models.StateRequest.model_validate_json(await _body(request))
-        await self._controller.set_state(name, wanted.state, wanted.how, wanted.after)
+        await self._controller.set_state(name, wanted.state, wanted.how, wanted.after, cancel_tasks=wanted.cancel_tasks)
         return JSONResponse(await self._controller.node(name))
 
     async def add_fault(self, request: Request) -> Response:
@@ -142,6 +144,23 @@ class ControlApi:
         await self._controller.clear_faults(request.path_params["name"])
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    async def tasks(self, _: Request) -> Response:
+        """Every task, oldest first."""
+        return JSONResponse({"tasks": await self._tasks.all()})
+
+    async def add_tasks(self, request: Request) -> Response:
+        """Queue tasks; nodes with room pick them up when they look next."""
+        self._admit(request)
+        wanted = models.TasksRequest.model_validate_json(await _body(request))
+        tasks = await self._tasks.add(wanted.description, wanted.duration, wanted.count)
+        return JSONResponse({"tasks": tasks}, HTTPStatus.CREATED)
+
+    async def cancel_task(self, request: Request) -> Response:
+        """Cancel a task that waits or runs."""
+        self._admit(request)
+        await self._tasks.cancel(request.path_params["id"])
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
     async def journal(self, request: Request) -> Response:
         """What the nodes saw, page by page; with `wait_for`, as soon as so many records are there."""
         return JSONResponse(await journal_page(self._controller, request))
@@ -160,8 +179,10 @@ class ControlApi:
         return StreamingResponse(stream(self._controller.events), media_type="text/event-stream")
 
     async def reset(self, request: Request) -> Response:
-        """Every node online, without faults and triggers; dead and frozen ones are brought back first."""
+        """Every node online, without faults, triggers and tasks; dead and frozen ones are brought back first."""
         self._admit(request)
+        # First, so that no node takes one on its way to being reset.
+        await self._tasks.clear()
         await self._controller.reset()
         return JSONResponse({"nodes": await self._controller.nodes()})
 
@@ -225,6 +246,12 @@ class ControlApi:
             ),
             Operation("DELETE", "/nodes/{name}/faults", self.clear_faults, None, status=204, errors=(404, 423)),
             Operation("DELETE", "/nodes/{name}/faults/{id}", self.remove_fault, None, status=204, errors=(404, 423)),
+            Operation("GET", "/tasks", self.tasks, models.TasksDocument, errors=(503,)),
+            Operation(
+                "POST", "/tasks", self.add_tasks, models.TasksDocument,
+                status=201, body=models.TasksRequest, errors=(422, 423, 503),
+            ),
+            Operation("DELETE", "/tasks/{id}", self.cancel_task, None, status=204, errors=(404, 423, 503)),
             Operation("GET", "/tentacles", self.tentacles, models.TentaclesDocument),
             Operation(
                 "POST", "/tentacles", self.register_tentacle, models.TentacleDocument,

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 STATE_WORDS = "`online`, `draining`, `starting` or `offline`"
 TRIGGER_WORDS = "Duration `5s`, count `3 pings`, share `30% of an upload` or bytes `64KiB`; null is now."
 
+TASKS_MAX = 1000
+"""Tasks of one request; a cluster of eight nodes runs forty at once."""
+
 
 class _Body(BaseModel):
     """A request body: unknown keys are refused, nothing is coerced."""
@@ -22,6 +25,15 @@ class StateRequest(_Body):
         None, description="For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage."
     )
     after: str | None = Field(None, description=TRIGGER_WORDS)
+    cancel_tasks: bool = Field(False, description="With `draining`, at once: cancel what the node runs.")
+
+
+class TasksRequest(_Body):
+    """Tasks to queue."""
+
+    duration: str = Field(description="How long each runs, such as `30s`.")
+    count: int = Field(1, ge=1, le=TASKS_MAX, description="So many equal ones.")
+    description: str = Field("A task", max_length=200)
 
 
 class FaultRequest(_Body):
@@ -96,6 +108,26 @@ class LeaseRequest(_Body):
     """Somebody who wants the cluster to itself."""
 
     holder: str = Field(max_length=200, description="Who, in words for those who are refused meanwhile.")
+
+
+class TaskDocument(BaseModel):
+    """A task; times are seconds since the epoch."""
+
+    id: str
+    description: str
+    duration_s: float
+    state: Literal["Queued", "Executing", "Success", "Canceled"]
+    queued: float
+    node: str | None = Field(description="Who runs or ran it.")
+    started: float | None
+    completed: float | None
+    reason: str | None = Field(description="Why it was cancelled.")
+
+
+class TasksDocument(BaseModel):
+    """Tasks, oldest first."""
+
+    tasks: list[TaskDocument]
 
 
 class LeaseDocument(BaseModel):

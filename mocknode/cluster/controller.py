@@ -20,7 +20,7 @@ from mocknode.cluster.members import Member, Place
 from mocknode.cluster.shared_config import SharedConfig
 from mocknode.cluster.tentacles import Tentacles
 from mocknode.node.faults import parse_fault
-from mocknode.node.lifecycle import ONLINE, Condition, Form, parse_condition, step
+from mocknode.node.lifecycle import ONLINE, Condition, Form, State, parse_condition, step
 from mocknode.node.refusals import RefusedError
 from mocknode.node.triggers import parse_trigger
 from mocknode.words import did_you_mean
@@ -126,9 +126,19 @@ class Controller:
         return member.document(status)
 
     async def set_state(
-        self, name: str, state: str, how: str | None = None, after: str | None = None, *, cause: str = "command"
+        self,
+        name: str,
+        state: str,
+        how: str | None = None,
+        after: str | None = None,
+        *,
+        cause: str = "command",
+        cancel_tasks: bool = False,
     ) -> None:
         """Change a node's state, now or when a trigger is met.
+
+        Args:
+            cancel_tasks: With a drain: cancel what the node runs.
 
         Raises:
             UnknownNodeError, RefusedError: nothing was changed.
@@ -137,6 +147,12 @@ class Controller:
         wanted = parse_condition(state, how)
         if after is not None:
             parse_trigger(after)
+        if cancel_tasks and (wanted.state is not State.DRAINING or after is not None):
+            raise RefusedError(
+                "cancel_tasks: got true, allowed: with the state draining and without after",
+                got=True,
+                allowed=["false"],
+            )
         async with member.lock:
             step(member.condition, wanted)
             if after is not None:
@@ -144,7 +160,7 @@ class Controller:
             elif not member.alive:
                 await self._revive(member, wanted, cause)
             else:
-                await self._change(member, wanted, cause)
+                await self._change(member, wanted, cause, cancel_tasks=cancel_tasks)
 
     async def _arm(self, member: Member, wanted: Condition, after: str) -> None:
         if not member.hears:
@@ -159,7 +175,7 @@ class Controller:
         if wanted.form is not Form.CRASH:
             await self._boot(member, wanted, cause)
 
-    async def _change(self, member: Member, wanted: Condition, cause: str) -> None:
+    async def _change(self, member: Member, wanted: Condition, cause: str, *, cancel_tasks: bool) -> None:
         if wanted.form is Form.CRASH:
             await self._ask({"do": "kill", "node": member.name, "cause": cause}, TELL_LIMIT_S)
             member.died(cause)
@@ -171,6 +187,7 @@ class Controller:
         else:
             # The node announces its new state before it answers; noting the answer would undo what came after it.
             line = {"do": "state", **wanted.document(), "after": None, "cause": cause}
+            line["cancel_tasks"] = cancel_tasks
             await self._tell(member, *member.owed, line, wake=True)
             member.owed.clear()
 

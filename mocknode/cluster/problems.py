@@ -11,11 +11,13 @@ from starlette.responses import JSONResponse, Response
 from mocknode.cluster.channel import ChannelClosedError, UnreachableNodeError
 from mocknode.cluster.controller import UnknownFaultError, UnknownNodeError
 from mocknode.cluster.lease import HeldError
+from mocknode.cluster.task_desk import UnknownTaskError
 from mocknode.cluster.tentacles import UnknownTentacleError
 from mocknode.node.faults import FaultError
 from mocknode.node.lifecycle import StateError
 from mocknode.node.refusals import RefusedError
 from mocknode.node.triggers import TriggerError
+from mocknode.store import StoreError
 from mocknode.words import did_you_mean
 
 _SHOWN = 200
@@ -24,6 +26,7 @@ _SHOWN = 200
 _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
     (UnknownNodeError, "unknown-node", HTTPStatus.NOT_FOUND),
     (UnknownFaultError, "unknown-fault", HTTPStatus.NOT_FOUND),
+    (UnknownTaskError, "unknown-task", HTTPStatus.NOT_FOUND),
     (UnknownTentacleError, "unknown-tentacle", HTTPStatus.NOT_FOUND),
     (HeldError, "cluster-held", HTTPStatus.LOCKED),
     (UnreachableNodeError, "node-unreachable", HTTPStatus.SERVICE_UNAVAILABLE),
@@ -75,6 +78,11 @@ async def unreachable(_: Request, exc: Exception) -> Response:
     return problem("agent-unreachable", HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
 
+async def store_failed(_: Request, exc: Exception) -> Response:
+    """For a shared store that cannot be used."""
+    return problem("store-unusable", HTTPStatus.SERVICE_UNAVAILABLE, str(exc))
+
+
 async def http_error(request: Request, exc: Exception) -> Response:
     """For paths and methods that do not exist."""
     assert isinstance(exc, HTTPException)
@@ -106,6 +114,7 @@ HANDLERS = {
     RefusedError: refused,
     ValidationError: malformed,
     HTTPException: http_error,
+    StoreError: store_failed,
     ChannelClosedError: unreachable,
     TimeoutError: unreachable,
 }

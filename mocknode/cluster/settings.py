@@ -6,11 +6,13 @@ Every error names the flag it is about, what was got and what is allowed.
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mocknode.cluster.ports import Wanted
+from mocknode.node.web import DEFAULT_WEB, WebSettings
 from mocknode.words import did_you_mean
 
 NODES_LIMIT: Final = 32
@@ -69,6 +71,9 @@ class ClusterSettings:
         certificate, key: The user's PEM files for every HTTPS listener; None uses the cluster's own authority.
         token: Bearer token that the control API demands; None demands none.
         control_tls: Serve the control API over TLS.
+        web: Of every node's REST API.
+        times: `heartbeat_s` and `task_*` of the nodes' configuration, where they are not the default.
+        versions: Of Octopus Server, of nodes that say something else than `OCTOPUS_VERSION`.
         tentacle_certificate_each: Each node has a certificate of its own at its Tentacle port; real ones share one.
         null_message_s: After so long without work a polling Tentacle is told that there is none.
     """
@@ -86,6 +91,9 @@ class ClusterSettings:
     control_tls: bool = False
     keep_packages: bool = False
     seed: int = 1
+    web: WebSettings = DEFAULT_WEB
+    times: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
     tentacle_certificate_each: bool = False
     null_message_s: float = NULL_MESSAGE_S
 
@@ -103,6 +111,11 @@ class ClusterSettings:
             raise SettingsError(f"--api-key: got {self.api_key!r}, allowed: API- and capital letters or digits")
         if (self.certificate is None) != (self.key is None):
             raise SettingsError("--certificate and --key go together: give both, or neither to use the cluster's own")
+        no_https = [node.name for node in self.nodes if node.https_port is None]
+        if self.web.force_ssl is not None and self.web.external_url is None and no_https:
+            raise SettingsError(
+                f"--force-ssl: {no_https[0]} has no HTTPS to send clients to; give --https-port or --external-url"
+            )
         if not is_loopback(self.host) and self.token is None:
             raise SettingsError(
                 f"--host {self.host} lets others reach the control API: it needs --control-token-file "

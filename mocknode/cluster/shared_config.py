@@ -1,11 +1,13 @@
 """A node's configuration: what all nodes of the cluster have in common, and what is this node's own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mocknode.cluster.members import Member
 from mocknode.node.lifecycle import Condition
+from mocknode.node.web import WebSettings
 
 OCTOPUS_VERSION: Final = "2026.2.1"
 """Version of Octopus Server that the nodes say they are."""
@@ -25,6 +27,9 @@ class SharedConfig:
     keep_packages: bool
     certificate: Path | None
     key: Path | None
+    web: WebSettings
+    times: Mapping[str, Any]
+    versions: Mapping[str, str]
     null_message_s: float
 
     def config(self, member: Member, condition: Condition, names: list[str]) -> dict[str, Any]:
@@ -39,7 +44,7 @@ class SharedConfig:
         return {
             "name": place.name,
             "boot": member.boot,
-            "version": OCTOPUS_VERSION,
+            "version": self.versions.get(place.name, OCTOPUS_VERSION),
             "seed": self.seed,
             "host": place.host,
             "http_port": place.http_port,
@@ -59,6 +64,8 @@ class SharedConfig:
             "head_ping": True,
             "installation_id": self.installation_id,
             "nodes": names,
+            "web": self.web.document(),
+            **self.times,
             "state": condition.document(),
             "faults": list(member.faults.values()),
         }

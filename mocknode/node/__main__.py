@@ -20,6 +20,7 @@ from mocknode.node.node import Node
 from mocknode.node.refusals import RefusedError
 from mocknode.node.server import Server
 from mocknode.store import Store, StoreError
+from mocknode.tasks import Tasks
 
 # Answers in flight at a stop may take so long; what hangs on purpose is reset then.
 STOP_GRACE_S: Final = 1.0
@@ -41,12 +42,13 @@ async def _live(channel: ControlChannel) -> int:
             return 0
         config = parse_config(first.get("config") or {})
         directory = await asyncio.to_thread(lambda: Directory(Store(config.store)))
+        tasks = await asyncio.to_thread(Tasks, directory.store)
         journal = Journal(config.run_dir, config.name, config.boot)
 
         async def ask_drain(name: str, draining: bool) -> dict[str, Any]:
             return await channel.ask("drain-request", node=name, draining=draining)
 
-        node = Node(config, journal, directory, channel.send, ask_drain)
+        node = Node(config, journal, directory, channel.send, ask_drain, tasks)
         server = node.server = Server(node, NodeApp(node))
         await node.start()
     except RefusedError as exc:

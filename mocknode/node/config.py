@@ -12,6 +12,11 @@ from mocknode.node.web import DEFAULT_WEB, WebSettings, parse_web
 
 # Kestrel's keep-alive; uvicorn's 5 s loses about one POST in 180 through HAProxy, Envoy and nginx.
 KEEP_ALIVE_S: Final = 130
+HEARTBEAT_S: Final = 60.0
+TASK_POLL_S: Final = 20.0
+TASK_CANCEL_AFTER_S: Final = 3600.0
+TASK_CAP: Final = 5
+"""All as the vendor's pages on high availability have them."""
 
 
 class ConfigError(RefusedError):
@@ -31,6 +36,10 @@ class NodeConfig:
         null_message_s: After so long without work a polling Tentacle is told that there is none.
         nodes: Names of all nodes of the cluster.
         web: Of the REST API.
+        heartbeat_s: Seconds between two of its entries in the table of nodes.
+        task_poll_s: Seconds between two looks at the queue of tasks.
+        task_cancel_after_s: Seconds after which the tasks of a node that is not seen any more are cancelled by others.
+        task_cap: Tasks at once, until a PUT changes it.
     """
 
     name: str
@@ -56,6 +65,10 @@ class NodeConfig:
     installation_id: str = "00000000-0000-0000-0000-000000000000"
     nodes: tuple[str, ...] = ()
     web: WebSettings = DEFAULT_WEB
+    heartbeat_s: float = HEARTBEAT_S
+    task_poll_s: float = TASK_POLL_S
+    task_cancel_after_s: float = TASK_CANCEL_AFTER_S
+    task_cap: int = TASK_CAP
     state: Condition = ONLINE
     faults: tuple[FaultSpec, ...] = ()
 

@@ -16,6 +16,7 @@ from mocknode.node.faults.spec import parse_fault
 from mocknode.node.lifecycle import parse_condition, step
 from mocknode.node.node import Node
 from mocknode.node.refusals import RefusedError
+from mocknode.node.task_runner import DRAINED
 from mocknode.node.triggers import parse_trigger
 
 # A configuration with many faults stays far below; a peer that never ends its line is stopped.
@@ -141,6 +142,8 @@ class Commands:
         after = request.get("after")
         if after is None:
             await self._node.become(wanted, str(request.get("cause") or "command"))
+            if request.get("cancel_tasks"):
+                await self._node.tasks.abandon(DRAINED)
         else:
             step(self._node.condition, wanted)
             self._node.schedule(wanted, parse_trigger(str(after)))

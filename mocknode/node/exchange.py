@@ -190,6 +190,11 @@ class Exchange:
         chunks, self._chunks, self._buffered = self._chunks, [], 0
         return chunks
 
+    async def drop_body(self) -> None:
+        """Read what is left of the body, for nothing."""
+        while await self.read():
+            pass
+
     def give_back(self, chunks: list[bytes | bytearray]) -> None:
         """The app reads these no more; large ones are used again."""
         for chunk in chunks:
@@ -232,8 +237,7 @@ class Exchange:
     async def _before_answer(self) -> None:
         """An app that answers early must not outrun what faults do at the end of the body."""
         if self._interference.waits_for(Place.BODY_END):
-            while await self.read():
-                pass
+            await self.drop_body()
             await self.body_end()
         await self._interference.reach(Place.ANSWER)
 

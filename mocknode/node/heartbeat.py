@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger(__name__)
 
-# Source: best-practices page of the vendor on high availability.
-INTERVAL_S: Final = 60.0
-# "No longer active" in the vendor's own scripts: LastSeen older than five minutes.
-OFFLINE_AFTER_S: Final = 300.0
-
 
 class Heartbeat:
     """Checks one node in. `last_seen_s` is what its ping says; seconds since the epoch."""
@@ -25,7 +20,7 @@ class Heartbeat:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.last_seen_s = time.time()
-        self.task_cap = 5
+        self.task_cap = node.config.task_cap
 
     def row(self, *, offline: bool = False) -> NodeRow:
         """The row as it is now."""
@@ -67,5 +62,5 @@ class Heartbeat:
     async def run(self) -> None:
         """Check in for ever."""
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(self._node.config.heartbeat_s)
             self.beat()

@@ -31,10 +31,12 @@ from mocknode.node.ping import ping_document
 from mocknode.node.quick_ping import QuickPings
 from mocknode.node.silence import PeerWatch
 from mocknode.node.spaces import Spaces
+from mocknode.node.task_runner import LOST, TaskRunner
 from mocknode.node.tokens import Tokens
 from mocknode.node.triggers import Measure, Trigger
 from mocknode.node.web import networks
 from mocknode.store import StoreError
+from mocknode.tasks import Tasks
 
 if TYPE_CHECKING:
     from mocknode.node.exchange import Exchange
@@ -76,6 +78,7 @@ class Node:
         directory: Directory,
         emit: Callable[[dict[str, Any]], None],
         ask_drain: AskDrain,
+        tasks: Tasks,
     ) -> None:
         self.config, self.journal, self.emit, self.ask_drain = config, journal, emit, ask_drain
         self.directory, self.store = directory, directory.store
@@ -90,13 +93,14 @@ class Node:
         self.cataloguing = Cataloguing(self.store, self.store_thread)
         self.batches = Batches()
         self.heartbeat = Heartbeat(self)
+        self.tasks = TaskRunner(self, tasks)
         self._watch = PeerWatch(self.spawn)
         self.tentacles = self._tentacles()
         self.pings = self.requests = 0
         self._connections = self._requests_seen = 0
         self._in_flight: dict[int, Exchange] = {}
         self._pending: list[PendingState] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._works: set[asyncio.Task[None]] = set()
         self.watches_uploads = False
 
     def _tentacles(self) -> "Tentacles | None":
@@ -139,6 +143,10 @@ class Node:
             return
         await self.server.follow(before, wanted)
         self.heartbeat.beat()
+        if wanted.form is Form.REFUSE:
+            self.tasks.stopped()
+        elif before.form is Form.REFUSE:
+            await self.tasks.abandon(LOST)
 
     def _freeze(self) -> None:
         """Stop this process while no transaction of it is open."""
@@ -263,6 +271,7 @@ class Node:
         await self.heartbeat.first()
         await self.server.start(self.condition)
         self.spawn(self.heartbeat.run())
+        self.spawn(self.tasks.run())
         if self.tentacles is not None:
             self.spawn(self.tentacles.watch())
 
@@ -273,15 +282,15 @@ class Node:
         row = self.heartbeat.row(offline=True)
         with contextlib.suppress(StoreError):
             await asyncio.get_running_loop().run_in_executor(self.store_thread, self.store.heartbeat, row)
-        for task in list(self._tasks):
+        for task in list(self._works):
             task.cancel()
         self.journal.close()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside the requests, owned by the node."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
 
     def watch(self, protocol: "NodeProtocol") -> None:
         """Notice when the peer of a connection that is not read gives up."""
@@ -295,6 +304,7 @@ class Node:
         """Online, no faults, no triggers, nothing held."""
         self._pending.clear()
         self.clear_faults()
+        self.tasks.stopped()
         if self.condition != ONLINE:
             await self.become(ONLINE, "reset")
 
@@ -309,6 +319,7 @@ class Node:
             "connections": self.server.connection_count,
             "tentacles": None if self.tentacles is None else self.tentacles.status(),
             "journal": {"entries": self.journal.entries, "dropped": self.journal.dropped},
+            "tasks_running": self.tasks.count,
             "rss_bytes": rss_bytes(),
             "pending": [{**p.wanted.document(), "after": p.trigger.text} for p in self._pending],
         }

@@ -4,6 +4,7 @@ from typing import Final
 
 from mocknode.node.resources import (
     api_keys,
+    deltas,
     feeds,
     machines,
     maintenance,
@@ -14,6 +15,7 @@ from mocknode.node.resources import (
     server_status,
     sessions,
     spaces,
+    swagger,
     uploads,
     users,
 )
@@ -21,6 +23,7 @@ from mocknode.node.routing import Operation
 
 OPERATIONS: Final[list[Operation]] = [
     *root.operations,
+    *swagger.operations,
     *spaces.operations,
     *sessions.operations,
     *users.operations,
@@ -33,4 +36,5 @@ OPERATIONS: Final[list[Operation]] = [
     *machines.operations,
     *packages.operations,
     *uploads.operations,
+    *deltas.operations,
 ]

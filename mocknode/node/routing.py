@@ -25,12 +25,14 @@ class Query:
     Attributes:
         type: Of JSON Schema.
         allowed: The only values, if there is such a list.
+        required: A request without it is refused.
     """
 
     name: str
     description: str
     type: str = "string"
     allowed: tuple[str, ...] = ()
+    required: bool = False
 
 
 PAGING: Final = (
@@ -54,6 +56,7 @@ class Operation:
         answer: Type of the successful answer's document; None is an empty body, bytes an octet stream.
         statuses: Successful ones.
         errors: Statuses with an error document, beyond 401, 404 and 500.
+        refusal: Type of the document of its 400, where that is not the server's error document.
         body: Media type of the body and the type of its document; None has no body.
     """
 
@@ -66,6 +69,7 @@ class Operation:
     answer: Any = None
     statuses: tuple[int, ...] = (200,)
     errors: tuple[int, ...] = ()
+    refusal: Any = None
     query: tuple[Query, ...] = ()
     body: tuple[str, Any] | None = None
 

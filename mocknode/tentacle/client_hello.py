@@ -6,7 +6,8 @@ It is equal on both sides of whatever passes TLS through, and differs when someb
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
+import struct
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 FIRST_BYTES_MAX: Final = 64
@@ -66,7 +67,11 @@ class ClientHello:
 
     def document(self) -> dict[str, Any]:
         """As the journal has it."""
-        return asdict(self)
+        # Not `asdict`, which copies every number of every list: this is done for each of thousands of connections.
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS: Final = tuple(ClientHello.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,11 @@ class HelloReader:
 
     def __init__(self) -> None:
         self._data = bytearray()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing came yet."""
+        return not self._data
 
     def feed(self, data: bytes) -> Opened | None:
         """What the bytes are, once they tell."""
@@ -143,10 +153,10 @@ def client_hello(data: bytes) -> ClientHello | None:
     version = reader.number(2)
     reader.take(32)
     reader.take(reader.number(1))
-    ciphers = _numbers(reader.take(reader.number(2)), 2)
+    ciphers = _numbers(reader.take(reader.number(2)))
     reader.take(reader.number(1))
-    extensions = _extensions(_Reader(reader.take(reader.number(2)))) if reader.left else {}
-    offered = _numbers(extensions.get(_VERSIONS, b"")[1:], 2) or (version,)
+    extensions = _extensions(_Reader(reader.take(reader.number(2)))) if reader.more else {}
+    offered = _numbers(extensions.get(_VERSIONS, b"")[1:]) or (version,)
     return ClientHello(
         sni=_server_name(extensions.get(_SNI)),
         alpn=_protocols(extensions.get(_ALPN)),
@@ -179,12 +189,12 @@ class _Reader:
     """Reads fields one after another."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+        self._data, self._at, self._end = data, 0, len(data)
 
     @property
-    def left(self) -> int:
-        """Bytes that were not read."""
-        return len(self._data) - self._at
+    def more(self) -> bool:
+        """Whether something was not read."""
+        return self._at < self._end
 
     def take(self, count: int) -> bytes:
         """So many bytes.
@@ -192,10 +202,11 @@ class _Reader:
         Raises:
             HelloError: there are fewer.
         """
-        if count > self.left:
-            raise HelloError(f"a field of {count} bytes where {self.left} are left")
-        self._at += count
-        return self._data[self._at - count : self._at]
+        end = self._at + count
+        if end > self._end:
+            raise HelloError(f"a field of {count} bytes where {self._end - self._at} are left")
+        data, self._at = self._data[self._at : end], end
+        return data
 
     def number(self, width: int) -> int:
         """A big-endian number."""
@@ -204,14 +215,15 @@ class _Reader:
 
 def _extensions(reader: _Reader) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    while reader.left:
+    while reader.more:
         number = reader.number(2)
         found[number] = reader.take(reader.number(2))
     return found
 
 
-def _numbers(data: bytes, width: int) -> tuple[int, ...]:
-    return tuple(int.from_bytes(data[at : at + width], "big") for at in range(0, len(data), width))
+def _numbers(data: bytes) -> tuple[int, ...]:
+    """Big-endian numbers of two bytes each."""
+    return struct.unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2])
 
 
 def _server_name(data: bytes | None) -> str | None:
@@ -228,7 +240,7 @@ def _protocols(data: bytes | None) -> tuple[str, ...]:
     reader = _Reader(data)
     reader.take(2)
     found = []
-    while reader.left:
+    while reader.more:
         found.append(reader.take(reader.number(1)).decode("latin-1"))
     return tuple(found)
 
@@ -238,7 +250,7 @@ def _is_grease(number: int) -> bool:
 
 
 def _ja3(version: int, ciphers: tuple[int, ...], extensions: dict[int, bytes]) -> str:
-    groups = _numbers(extensions.get(_GROUPS, b"")[2:], 2)
+    groups = _numbers(extensions.get(_GROUPS, b"")[2:])
     points = tuple(extensions.get(_POINTS, b"")[1:])
     lists = (ciphers, tuple(extensions), groups, points)
     fields = ("-".join(str(number) for number in numbers if not _is_grease(number)) for numbers in lists)

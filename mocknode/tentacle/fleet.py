@@ -22,6 +22,7 @@ from mocknode.tentacle.polling import PollingTentacle
 from mocknode.tentacle.registering import Registration
 from mocknode.tentacle.services import Services
 from mocknode.tentacle.tls import Credential, client_context
+from mocknode.tentacle.turns import Turns
 
 STARTING_AT_ONCE: Final = 200
 """Handshakes under way while a fleet starts: as many as a listener's queue takes without dropping any."""
@@ -68,7 +69,7 @@ class Fleet:
         services: Services | None = None,
     ) -> None:  # fmt: skip
         rng = random.Random(seed)
-        context, starting = client_context(), asyncio.Semaphore(STARTING_AT_ONCE)
+        context, starting, turns = client_context(), asyncio.Semaphore(STARTING_AT_ONCE), Turns()
         self.size, self.addresses, self.interval_s = len(fleet), addresses, interval_s
         self.loops: dict[Address, list[PollingLoop]] = {address: [] for address in addresses}
         self._keys: dict[bytes, Any] = {}
@@ -79,9 +80,9 @@ class Fleet:
             for host, port in addresses:
                 make = partial(
                     PollingTentacle, credential, member.subscription, host, port,
-                    pinned=pinned, context=context, services=services or Services(),
+                    pinned=pinned, context=context, services=services or Services(), turns=turns,
                 )  # fmt: skip
-                loop = PollingLoop(make=make, backoff=Backoff(rng.random()), starting=starting)
+                loop = PollingLoop(make=make, backoff=Backoff(rng.random()), starting=starting, turns=turns)
                 self.loops[host, port].append(loop)
         self._tasks: list[asyncio.Task[None]] = []
         self.all_connected_s: float | None = None
@@ -110,11 +111,20 @@ class Fleet:
         """Connections that stand."""
         return sum(loop.state.connected_s is not None for row in self.loops.values() for loop in row)
 
+    @property
+    def polled(self) -> bool:
+        """Whether every Tentacle got a message at every address."""
+        return all(loop.state.polls for row in self.loops.values() for loop in row)
+
+    def look(self) -> None:
+        """Note when all of it is connected; much cheaper than a report."""
+        if self.all_connected_s is None and self.connected == self.size * len(self.addresses):
+            self.all_connected_s = time.monotonic() - self._began_s
+
     def report(self) -> "FleetReport":
         """How it stands now."""
+        self.look()
         now_s = time.monotonic()
-        if self.all_connected_s is None and self.connected == self.size * len(self.addresses):
-            self.all_connected_s = now_s - self._began_s
         rows = [self._row(address, loops, now_s) for address, loops in self.loops.items()]
         wire = sum(loop.wire_bytes for row in self.loops.values() for loop in row)
         rss = None if self._rss_before is None else (resident_bytes() or 0) - self._rss_before

@@ -20,6 +20,7 @@ from mocknode.tcp import keep_alive, reset_on_close
 from mocknode.tentacle.client_hello import ClientHello, client_hello
 from mocknode.tentacle.identity import Identity
 from mocknode.tentacle.tls import Credential, Tls, TlsError, client_context
+from mocknode.tentacle.turns import Turns
 
 CONNECT_LIMIT_S: Final = 60.0
 """`TcpClientConnectTimeout`, and for the handshake `TcpClientTimeout` as Octopus recommends it."""
@@ -103,6 +104,7 @@ class Initiator(asyncio.Protocol):
         alpn: Real ones offer none.
         hello_pieces: TCP segments that the ClientHello is cut into.
         context: A `client_context`, shared by many connections of one process.
+        turns: Of the handshakes of many connections; None takes none.
 
     Attributes:
         stage: How far it has come.
@@ -116,7 +118,7 @@ class Initiator(asyncio.Protocol):
     def __init__(
         self, identity: Identity | Credential | None, halibut: Connection, host: str, port: int, *,
         pinned: str | None = None, sni: str | None = "", alpn: Sequence[str] = (), hello_pieces: int = 1,
-        context: SSL.Context | None = None,
+        context: SSL.Context | None = None, turns: Turns | None = None,
     ) -> None:  # fmt: skip
         self.host, self.port = host, port
         self.stage: Stage = "new"
@@ -131,6 +133,8 @@ class Initiator(asyncio.Protocol):
         name = (None if _is_address(host) else host) if sni == "" else sni
         self._tls = Tls.connect(context or client_context(), credential, name, alpn)
         self._halibut = halibut
+        self._turns = turns
+        self._early = bytearray()
         self._transport: asyncio.Transport | None = None
         self._events: deque[events.Event] = deque()
         self._tls_error: TlsError | None = None
@@ -226,6 +230,20 @@ class Initiator(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Decrypt, and keep what it says for whoever waits."""
         self.bytes_in += len(data)
+        if self._turns is None or (self._tls.handshaken and not self._early):
+            self._decrypt(data)
+            return
+        if not self._early:
+            self._turns.take(self._go_on)
+        self._early += data
+
+    def _go_on(self) -> None:
+        data = bytes(self._early)
+        self._early.clear()
+        if data and not self.ended.done():
+            self._decrypt(data)
+
+    def _decrypt(self, data: bytes) -> None:
         try:
             plain = self._tls.receive(data)
         except TlsError as exc:
@@ -238,6 +256,7 @@ class Initiator(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer sends no more: the connection is over for a Tentacle."""
+        self._go_on()
         self._end("peer", "fin")
         return False
 

@@ -18,6 +18,7 @@ from mocknode.tentacle.identity import Identity
 from mocknode.tentacle.queues import Queues
 from mocknode.tentacle.serving import Limits, Serving
 from mocknode.tentacle.tls import Peer, Tls, TlsError, server_context
+from mocknode.tentacle.turns import Turns
 
 PORT: Final = "tentacle"
 CLOSING_S: Final = 5.0
@@ -59,6 +60,7 @@ class TentaclePort:
         self.connections: set[PortConnection] = set()
         self.exchanges = 0
         self.context = server_context(identity)
+        self.turns = Turns()
 
     def protocol(self) -> "PortConnection":
         """The protocol of a new connection."""
@@ -118,7 +120,7 @@ class PortConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bytes_in", "_deaf", "_ended", "_ending", "_eof", "_hello", "_port", "_timer", "_tls", "_transport",
+        "_bytes_in", "_deaf", "_early", "_ended", "_ending", "_eof", "_hello", "_port", "_timer", "_tls", "_transport",
         "admitted", "client", "conn", "gone", "lost", "peer", "serving",
     )  # fmt: skip
 
@@ -133,6 +135,8 @@ class PortConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._tls: Tls | None = None
         self._hello: HelloReader | None = HelloReader()
+        # What came before TLS stood and waits for its turn.
+        self._early = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._bytes_in = 0
         self._deaf = self._eof = False
@@ -154,14 +158,28 @@ class PortConnection(asyncio.Protocol):
         self._port.site.met(self)
 
     def data_received(self, data: bytes) -> None:
-        """Look at what came first, then decrypt."""
+        """Decrypt; until TLS stands, wait for a turn."""
         self._bytes_in += len(data)
         if self._deaf or self._transport.is_closing():
             return
+        if self._tls is not None and self._tls.handshaken and not self._early:
+            self._decrypt(self._tls, data)
+            return
+        if not self._early:
+            self._port.turns.take(self._shake_hands)
+        self._early += data
+
+    def _shake_hands(self) -> None:
+        """Look at what came first, and go on with the handshake."""
+        if not self._early or self._deaf or self.gone or self._ending is not None:
+            return
+        data = bytes(self._early)
+        self._early.clear()
+        first = self._hello is not None and self._hello.empty
         if self._hello is not None and (opened := self._hello.feed(data)) is not None:
             self._opened(opened)
         if self._tls is None:
-            if data[0] != 0x16 or self._bytes_in != len(data):
+            if data[0] != 0x16 or not first:
                 return
             self._tls = Tls.accept(self._port.context)
             self.serving = Serving(self, self._port.queues, self._port.limits)
@@ -184,11 +202,14 @@ class PortConnection(asyncio.Protocol):
             self._left()
 
     def _opened(self, opened: Opened) -> None:
+        self._note_hello(opened)
+        if opened.opening != "tls":
+            self.end(endings.not_tls(opened.opening, self.peer))
+
+    def _note_hello(self, opened: Opened) -> None:
         self._hello = None
         hello = opened.hello.document() if opened.hello else None
         self._note("hello", opening=opened.opening, first_bytes=opened.first_bytes.hex(), hello=hello)
-        if opened.opening != "tls":
-            self.end(endings.not_tls(opened.opening, self.peer))
 
     def eof_received(self) -> bool:
         """The peer sends no more."""
@@ -199,6 +220,7 @@ class PortConnection(asyncio.Protocol):
 
     def _left(self) -> bool:
         """Whether the connection goes on without the peer."""
+        self._shake_hands()
         if self._hello is not None and (opened := self._hello.eof()) is not None:
             self._opened(opened)
         if self._ending is not None:
@@ -210,6 +232,8 @@ class PortConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note how it ended."""
+        if self._hello is not None and self._early and (opened := self._hello.feed(bytes(self._early))) is not None:
+            self._note_hello(opened)
         self.gone = True
         self._disarm()
         self._port.connections.discard(self)

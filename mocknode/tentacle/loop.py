@@ -13,6 +13,7 @@ from mocknode.tentacle.polling import (
     UnexpectedCertificateError,
     UnreachableError,
 )
+from mocknode.tentacle.turns import Turns
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,11 +80,13 @@ class PollingLoop:
     Attributes:
         make: Makes the next connection.
         starting: Bounds how many connect at once when a fleet starts; coming back is not bounded, as nobody bounds it.
+        turns: When the next connection is made.
     """
 
     make: Callable[[], PollingTentacle]
     backoff: Backoff
     starting: asyncio.Semaphore
+    turns: Turns
     state: LoopState = field(default_factory=LoopState)
     current: PollingTentacle | None = None
 
@@ -112,6 +115,7 @@ class PollingLoop:
         attempt = 0
         while True:
             attempt += 1
+            await self.turns.turn()
             tentacle = self.current = self.make()
             try:
                 await tentacle.connect()

@@ -41,6 +41,7 @@ from mocknode.tentacle.initiating import (
 )
 from mocknode.tentacle.services import Services
 from mocknode.tentacle.tls import Credential
+from mocknode.tentacle.turns import Turns
 
 __all__ = [
     "CONNECT_LIMIT_S", "End", "EndedError", "Polled", "PollingTentacle", "Stage", "TentacleError",
@@ -78,10 +79,12 @@ class PollingTentacle(Initiator):
         self, identity: Identity | Credential | None, subscription: str, host: str, port: int, *,
         pinned: str | None = None, sni: str | None = "", alpn: Sequence[str] = (), hello_pieces: int = 1,
         newline: Newline = "\n", services: Services = _SERVICES, context: SSL.Context | None = None,
+        turns: Turns | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             identity, Connection.poll(subscription, newline), host, port,
             pinned=pinned, sni=sni, alpn=alpn, hello_pieces=hello_pieces, context=context,
+            turns=turns,
         )  # fmt: skip
         self.subscription = subscription
         self._services = services

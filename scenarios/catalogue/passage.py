@@ -58,15 +58,15 @@ def addresses(history: History) -> Addresses | None:
     return None if step is None else Addresses(**step.detail)
 
 
-def absent(case: Case) -> list[Variant]:
-    """What a check says where the balancer has no address for Tentacles; empty where it has."""
+def absent(case: Case, check: str) -> list[Variant]:
+    """What this check says where the balancer has no address for Tentacles; empty where it has."""
     found = addresses(case.history)
     if found is None or found.own:
         return []
     return [
         case.breaks(
             "passage", "core", "this balancer has no address at which Tentacles could poll a node", cause=NO_PASSAGE,
-            hurts=HURTS,
+            caused_by=None if check == ROOT else ROOT, hurts=HURTS,
         )
     ]  # fmt: skip
 

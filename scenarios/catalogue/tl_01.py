@@ -28,7 +28,7 @@ async def run(lab: "Lab") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """Each side sees the other's thumbprint, and what came first at the node is what the Tentacle sent first."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     addresses = passage.addresses(case.history)
     sessions = sessions_of(case.history, ID)

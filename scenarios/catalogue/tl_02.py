@@ -71,7 +71,7 @@ async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: An
 
 def judge(case: Case) -> list[Variant]:
     """Every session that polls, polls the node whose address it was given."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     addresses = passage.addresses(case.history)
     dedicated = sessions_of(case.history, ID, "dedicated")

@@ -71,7 +71,7 @@ async def _new(lab: "Lab", node: str, variant: str) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """What was live stays, what is new is let in."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     drained = next(iter(case.history.steps_of(ID, "drained")), None)
     watched = next(iter(case.history.steps_of(ID, "watched")), None)

@@ -9,11 +9,10 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.cluster.client import ControlError, ControlUnreachableError
-from mocknode.tentacle.services import Services
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
 from scenarios.history import Session, sessions_of
-from scenarios.traffic.polling import Place
+from scenarios.traffic.polling import NotedServices, Place
 from scenarios.verdict import Level, Variant
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
-    async with lab.polling(place, ID, f"{silent_s}s", services=Services(takes_s=silent_s)) as session:
+    async with lab.polling(place, ID, f"{silent_s}s", services=NotedServices(takes_s=silent_s)) as session:
         if not session.ready:
             return
         async with lab.registered(session) as name:
@@ -63,7 +62,7 @@ async def _call(lab: "Lab", node: str, name: str) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """After each silence the answer gets through, and the connection goes on."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     sessions = sessions_of(case.history, ID)
     limits = [_silent_s(s) for s in sessions if s.cut and "message" in s.marks]

@@ -12,7 +12,7 @@ from mocknode.cluster.client import ControlError, ControlUnreachableError
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
 from scenarios.history import sessions_of
-from scenarios.traffic.polling import Unanswering
+from scenarios.traffic.polling import NotedServices
 from scenarios.verdict import Variant
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ ID: Final = "TL-05"
 REST_AFTER_S: Final = 3.0
 REST_S_MAX: Final = 5.0
 TRIES: Final = 2
+# The call itself is never answered: its Tentacle has nothing more to send.
+UNANSWERED_S: Final = 3600.0
 VANISHED: Final = "a peer that vanishes without a word needs packets to be dropped (capability packet-drop), which nodes do not do yet"
 
 
@@ -37,7 +39,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _half_close(lab: "Lab", node: str) -> None:
-    services = Unanswering()
+    services = NotedServices(takes_s=UNANSWERED_S)
     async with lab.polling(lab.tentacles[node], ID, "half-close", services=services) as session:
         if not session.ready:
             return
@@ -61,7 +63,7 @@ async def _call(lab: "Lab", node: str, name: str) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """The rest comes."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     sessions = sessions_of(case.history, ID, "half-close")
     if not sessions:

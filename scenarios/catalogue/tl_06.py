@@ -87,7 +87,7 @@ async def _gone(session: "PollingSession") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """As many stand as were asked for, less one in a hundred."""
-    if found := passage.absent(case):
+    if found := passage.absent(case, ID):
         return found
     stand = next(iter(case.history.steps_of(ID, "stand")), None)
     fleet = sessions_of(case.history, ID, "fleet")

@@ -13,6 +13,9 @@ from scenarios.report.wording import plain, seconds
 
 _PHASES: Final = {"head": "▒", "body": "▓", "wait": "┄", "answer": "▓"}
 _STATES: Final = {"online": "━", "draining": "▒", "starting": "╌", "offline": "×"}
+# Polling connections: as many as there were at most, or fewer.
+_LIVE: Final = "≈"
+_FEWER: Final = "┄"
 # Numbers on an axis need this many columns not to touch.
 _AXIS_COLUMNS: Final = 8
 _TRAILING: Final = re.compile(r"\s+$")
@@ -143,11 +146,11 @@ def _lane(lane: Mapping[str, Any], axis: Axis) -> Iterator[Row]:
         yield " fault", faults.text(), f"{first}, and {len(more)} more" if more else first
     if polling := lane.get("polling"):
         live = _Picture(axis)
-        for span in polling:
-            live.span(span["from_s"], span["to_s"], "≈")
-        counts = [span["label"].partition(" ")[0] for span in polling]
-        few, many = min(counts, key=int), max(counts, key=int)
-        yield " polling", live.text(), f"{many} live" if few == many else f"{many} live, {few} at the fewest"
+        counts = [int(span["label"].partition(" ")[0]) for span in polling]
+        for span, count in zip(polling, counts, strict=True):
+            live.span(span["from_s"], span["to_s"], _LIVE if count == max(counts) else _FEWER)
+        fewer = f", {_FEWER} fewer" if min(counts) < max(counts) else ""
+        yield " polling", live.text(), f"{max(counts)} live{fewer}"
     for key, name in (("polls", " new polls"), ("probes", " probes"), ("arrivals", " requests")):
         if lane.get(key):
             ticks = _Picture(axis)

@@ -110,12 +110,12 @@ def catalogue_id(file: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def staged(directory: Path, kinds: Sequence[str]) -> AsyncIterator[Stage]:
-    """Three nodes, and a balancer of each of these kinds in mode recommended in front of them."""
+async def staged(directory: Path, kinds: Sequence[str], **settings_of: Any) -> AsyncIterator[Stage]:
+    """Three nodes, and a balancer of each of these kinds in mode recommended in front of them; `settings_of` the cluster."""
     (directory / "run").mkdir(parents=True)
     settings = ClusterSettings(
         nodes=numbered_nodes(3, host=HOST, http_port=0, https_port=None), run_dir=directory / "run",
-        identity_dir=directory / "identity",
+        identity_dir=directory / "identity", **settings_of,
     )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(Cluster(settings))

@@ -129,6 +129,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
 
 
 @pytest.fixture(scope="session")
+def cluster_of() -> type[Up]:
+    """A cluster with flags of its own; whoever starts it ends it."""
+    return Up
+
+
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One cluster for all tests that only change its nodes; use `up`, which resets it."""
     up = Up(tmp_path_factory.mktemp("cluster"))

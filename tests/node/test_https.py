@@ -89,3 +89,17 @@ def test_refuse_closes_both_listeners(secure, client):
     with connect(secure, client) as sock:
         sock.sendall(GET)
         assert read_answer(sock).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("hsts", [None, 31556926])
+def test_hsts_is_sent_over_https_when_it_is_configured(start_node, authority, client, tmp_path, hsts):
+    leaf = authority.issue_cert("localhost")
+    leaf.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    (tmp_path / "cert.pem").write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
+    files = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    node = start_node(https_port=0, **files, web={"hsts_s": hsts})
+    with connect(node, client) as sock:
+        sock.sendall(GET)
+        head = read_answer(sock).partition(b"\r\n\r\n")[0].lower()
+    assert (b"strict-transport-security: max-age=31556926" in head) is (hsts is not None)
+    assert "strict-transport-security" not in node.request("GET", "/api")[1]

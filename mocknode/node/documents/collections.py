@@ -1,8 +1,10 @@
 """The envelope of a list. Source: `pkg/resources/paged_results.go` of go-octopusdeploy; page numbers start at 0."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypedDict, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import urlencode
+
+from typing_extensions import TypedDict
 
 from mocknode.node.requests import INT32_MAX, Call, Page
 

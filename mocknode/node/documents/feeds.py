@@ -1,7 +1,7 @@
 """Documents of feeds and of the versions in them. Sources: FeedResource and PackageVersionResource of the swagger, and what
 `octopus package versions` reads (`versions_test.go` of OctopusDeploy/cli)."""
 
-from typing import TypedDict
+from typing_extensions import TypedDict
 
 from mocknode.directory import Feed
 from mocknode.store import Package

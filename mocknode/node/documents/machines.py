@@ -1,7 +1,9 @@
 """Documents of machines and of the server's certificate. Sources: MachineResource, CertificateConfigurationResource and
 `RegisterMachineOperation.cs` of OctopusClients."""
 
-from typing import Any, Final, TypedDict
+from typing import Any, Final
+
+from typing_extensions import TypedDict
 
 from mocknode.machines import Machine
 

@@ -1,8 +1,11 @@
 """Documents of the cluster's nodes. Source: swagger and generated reference; `Rank` left the server in 2020.3."""
 
-from typing import Final, TypedDict
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from mocknode.store import NodeRow, timestamp
+from mocknode.tasks import Task
 
 BASE: Final = "/api/octopusservernodes"
 PREFIX: Final = "OctopusServerNodes-"
@@ -36,12 +39,39 @@ class ClusterSummary(TypedDict):
     Links: dict[str, str]
 
 
+class TaskDocument(TypedDict):
+    """A task that runs."""
+
+    Id: str
+    Name: str
+    Description: str
+    State: str
+    QueueTime: str
+    StartTime: str | None
+    ServerNode: str | None
+    Links: dict[str, str]
+
+
 class NodeDetails(TypedDict):
     """What a node is doing."""
 
     Id: str
-    RunningTasks: list[dict[str, object]]
+    RunningTasks: list[TaskDocument]
     Links: dict[str, str]
+
+
+def running_task(task: Task) -> TaskDocument:
+    """A task as the details of its node show it."""
+    return {
+        "Id": task.id,
+        "Name": "Deploy",
+        "Description": task.description,
+        "State": task.state,
+        "QueueTime": timestamp(task.queued),
+        "StartTime": None if task.started is None else timestamp(task.started),
+        "ServerNode": None if task.node is None else PREFIX + task.node,
+        "Links": {},
+    }
 
 
 def node_document(row: NodeRow) -> NodeDocument:
@@ -63,7 +93,7 @@ def is_offline(row: NodeRow, *, now_s: float, after_s: float) -> bool:
     return row.offline or now_s - row.last_seen > after_s
 
 
-def summary_document(row: NodeRow, *, now_s: float, offline_after_s: float) -> NodeSummary:
+def summary_document(row: NodeRow, *, now_s: float, offline_after_s: float, running_tasks: int) -> NodeSummary:
     """One node as the summary shows it."""
     document = node_document(row)
     document["Links"]["Node"] = document["Links"]["Self"]
@@ -71,6 +101,6 @@ def summary_document(row: NodeRow, *, now_s: float, offline_after_s: float) -> N
         **document,
         "LastSeen": timestamp(row.last_seen),
         "IsOffline": is_offline(row, now_s=now_s, after_s=offline_after_s),
-        "RunningTaskCount": 0,
+        "RunningTaskCount": running_tasks,
         "Version": row.version,
     }

@@ -4,7 +4,9 @@ Sources: PackageFromBuiltInFeedResource in the server's swagger and the generate
 Go client decodes that name as a time and fails on anything else.
 """
 
-from typing import TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from mocknode.store import Package
 
@@ -62,6 +64,18 @@ class DeltaSignature(TypedDict):
 
     Signature: str
     BaseVersion: str
+
+
+class Validation(TypedDict):
+    """What keeps a package from being stored; null is nothing."""
+
+    Issue: (
+        Literal[
+            "CorruptedNugetPackage", "CouldNotValidate", "EmptyFile", "FileNameTooLong", "InvalidCharactersInFileName",
+            "InvalidPackageId", "PackageAlreadyExists", "UnsupportedFileExtension",
+        ]
+        | None
+    )  # fmt: skip
 
 
 def package_document(package: Package, feed: str) -> PackageDocument:

@@ -5,7 +5,7 @@ stay for older ones (OctopusDeploy/Issues 5838). Sources: RootResource of the sw
 go-octopusdeploy and a canned answer of a 2019.7 server in OctopusClients.
 """
 
-from typing import TypedDict
+from typing_extensions import TypedDict
 
 
 class Root(TypedDict):

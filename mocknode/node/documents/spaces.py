@@ -1,6 +1,6 @@
 """Documents of spaces. Source: SpaceResource of the swagger."""
 
-from typing import TypedDict
+from typing_extensions import TypedDict
 
 from mocknode.directory import Space
 

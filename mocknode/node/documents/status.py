@@ -1,7 +1,9 @@
 """Documents of the server's status. Sources: swagger, generated reference and `message-contracts.ts` of the server."""
 
 from collections.abc import Sequence
-from typing import Final, TypedDict
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from mocknode.node.documents.nodes import is_offline
 from mocknode.store import NodeRow

@@ -1,6 +1,8 @@
 """Documents of users and their API keys. Sources: UserResource of the swagger, the generated reference of API keys."""
 
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import ApiKey, User
 from mocknode.store import timestamp

@@ -6,7 +6,7 @@ of OctopusDeploy/OctopusClients and `package_service.go` of go-octopusdeploy, wi
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 EXTENSIONS: Final = (
     ".tar.gz", ".tar.bz2", ".tar.bz", ".tar.Z",
@@ -22,10 +22,18 @@ _ID: Final = re.compile(r"\w+(?:[.-]\w+)*")
 _VERSION: Final = re.compile(
     r"\d+(\.\d+){0,3}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?", re.ASCII
 )
+# What ids and versions are made of.
+_LETTERS: Final = re.compile(r"[\w.+-]*")
+
+Issue = Literal["FileNameTooLong", "UnsupportedFileExtension", "InvalidCharactersInFileName", "InvalidPackageId"]
 
 
 class FileNameError(ValueError):
-    """A file name that is no package's; the message is the server's."""
+    """A file name that is no package's; the message is the server's, and so is its word for the `issue`."""
+
+    def __init__(self, issue: Issue, message: str) -> None:
+        super().__init__(message)
+        self.issue = issue
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,11 @@ def bare_name(file_name: str) -> str:
     return re.split(r"[/\\]", file_name)[-1]
 
 
+def is_version(text: str) -> bool:
+    """Whether a package can have this version."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def parse_file_name(file_name: str) -> PackageName:
     """The parts of a bare file name.
 
@@ -49,18 +62,23 @@ def parse_file_name(file_name: str) -> PackageName:
         FileNameError: naming what was got and what is allowed.
     """
     if len(file_name) > FILE_NAME_CHARS_MAX:
-        raise FileNameError(f"Package Name is too long: {len(file_name)} characters, allowed: {FILE_NAME_CHARS_MAX}")
+        raise FileNameError(
+            "FileNameTooLong",
+            f"Package Name is too long: {len(file_name)} characters, allowed: {FILE_NAME_CHARS_MAX}",
+        )
     lower = file_name.lower()
     extension = next((ext for ext in EXTENSIONS if lower.endswith(ext.lower())), None)
     if extension is None:
         raise FileNameError(
-            f"The uploaded file isn't in a supported package format: got {file_name!r}, allowed: {', '.join(EXTENSIONS)}"
+            "UnsupportedFileExtension",
+            f"The uploaded file isn't in a supported package format: got {file_name!r}, allowed: {', '.join(EXTENSIONS)}",
         )
     stem, written = file_name[: -len(extension)], file_name[-len(extension) :]
     for at, char in enumerate(stem):
         if char == "." and _VERSION.fullmatch(stem, at + 1) and _ID.fullmatch(stem, 0, at):
             return PackageName(stem[:at], stem[at + 1 :], written)
     raise FileNameError(
+        "InvalidPackageId" if _LETTERS.fullmatch(stem) else "InvalidCharactersInFileName",
         f"The uploaded file isn't in a supported package format: {file_name!r} has no package id and version, "
-        "such as Acme.Web.1.0.0.zip"
+        "such as Acme.Web.1.0.0.zip",
     )

@@ -20,6 +20,11 @@ from mocknode.node.packages.multipart import FilePart
 # Digested in less time than it takes to wake a thread and be woken by it (about 0.1 ms).
 INLINE_BYTES_MAX: Final = 128 * 1024
 
+START_BYTES: Final = 4
+"""As many as say what an archive is."""
+END_BYTES: Final = 22 + 0xFFFF
+"""As many as the end of a ZIP archive has, its comment included."""
+
 _Found = TypeVar("_Found")
 
 
@@ -28,10 +33,15 @@ class FileSink:
 
     Args:
         keep: Where to write the file, None to throw it away.
+
+    Attributes:
+        start: First bytes of the file, at most `START_BYTES`.
+        end: Last bytes of a NuGet package, at most `END_BYTES`; of others nothing is looked at.
     """
 
     def __init__(self, boundary: bytes, keep: Path | None) -> None:
         self.part = FilePart(boundary)
+        self.start = self.end = b""
         self._digest = hashlib.sha1(usedforsecurity=False)
         self._path = keep
         self._fd: int | None = None
@@ -40,6 +50,11 @@ class FileSink:
     def keeps(self) -> bool:
         """Whether bytes are written down, which may block."""
         return self._path is not None
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether the end of the file will be looked at."""
+        return (self.part.file_name or "").lower().endswith(".nupkg")
 
     def find(self, chunks: Sequence[bytes | bytearray]) -> list[memoryview]:
         """What of these bytes belongs to the file.
@@ -57,6 +72,10 @@ class FileSink:
         """
         for view in views:
             self._digest.update(view)
+            if len(self.start) < START_BYTES:
+                self.start += bytes(view[: START_BYTES - len(self.start)])
+            if self.keeps_end:
+                self.end = (self.end + bytes(view[-END_BYTES:]))[-END_BYTES:]
             if self._path is not None:
                 self._write(self._path, view)
 
@@ -66,6 +85,14 @@ class FileSink:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         while view:
             view = view[os.write(self._fd, view) :]
+
+    def finish(self) -> None:
+        """The body is over.
+
+        Raises:
+            MultipartError: it held no whole file.
+        """
+        self.part.finish()
 
     def close(self) -> None:
         """Give the descriptor back; the file stays."""
@@ -96,12 +123,12 @@ async def receive_file(exchange: Exchange, sink: FileSink, thread: Executor) -> 
 
     Raises:
         OverError: the upload was torn; the exchange has the bytes of the file that came.
-        MultipartError, OSError: see `FileSink.feed`.
+        MultipartError, DeltaError, OSError: see the sink.
     """
     try:
         inline_max = 0 if sink.keeps else INLINE_BYTES_MAX
         await digest_body(exchange, sink.find, sink.take, thread, inline_max=inline_max)
-        sink.part.finish()
+        sink.finish()
         sink.close()
         exchange.sha1 = sink.sha1
     finally:

@@ -8,7 +8,8 @@ from mocknode.directory import MANAGE_PACKAGES, PUSH
 from mocknode.node.documents.packages import package_document
 from mocknode.node.packages.kept import forget, place, whole_path
 from mocknode.node.packages.multipart import MultipartError, boundary_of
-from mocknode.node.packages.names import FileNameError, bare_name, parse_file_name
+from mocknode.node.packages.names import FileNameError, PackageName, bare_name, parse_file_name
+from mocknode.node.packages.octodiff.delta import DeltaError
 from mocknode.node.packages.receiver import FileSink, receive_file
 from mocknode.node.problems import FORBIDDEN, ProblemError, invalid
 from mocknode.node.requests import Call
@@ -23,6 +24,9 @@ EXISTS: Final = (
     "A package with the same ID and version already exists. To proceed anyway, specify an overwriteMode of "
     "OverwriteExisting or IgnoreIfExists. (A package with the same name and version already exists.)"
 )
+# What ends an archive, and what begins one with files and an empty one (APPNOTE.TXT of PKWARE, 4.3).
+_ZIP_END: Final = b"PK\x05\x06"
+_ZIP_STARTS: Final = (b"PK\x03\x04", _ZIP_END)
 # What may stand in a path as it is (RFC 3986, pchar and the slash).
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
 
@@ -65,8 +69,13 @@ async def upload(call: Call) -> None:
     await take(call, sink, existing, kept_as)
 
 
-async def take(call: Call, sink: FileSink, existing: Existing, kept_as: str | None) -> None:
+async def take(
+    call: Call, sink: FileSink, existing: Existing, kept_as: str | None, *, of: Package | None = None
+) -> None:
     """Read a package through `sink`, store it and answer; when that fails nothing of it stays.
+
+    Args:
+        of: What it must be another version of.
 
     Raises:
         ProblemError: 400, 403, 409. OverError: the upload was torn, or a fault answered it.
@@ -74,6 +83,8 @@ async def take(call: Call, sink: FileSink, existing: Existing, kept_as: str | No
     stored = False
     try:
         package = await _receive(call, sink, kept_as)
+        if of is not None and of.package_id.lower() != package.package_id.lower():
+            raise invalid(f"file name: got {package.file_name!r}, allowed: a version of {of.package_id}")
         stored = await _store(call, package, existing)
     finally:
         if not stored:
@@ -86,26 +97,37 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
     problem: ProblemError | None = None
     try:
         await receive_file(exchange, sink, call.node.digest_thread)
-    except MultipartError as exc:
+    except (MultipartError, DeltaError) as exc:
         problem = invalid(str(exc))
-        while await exchange.read():
-            pass
+        await exchange.drop_body()
     await exchange.body_end()
     if problem is not None:
         raise problem
     file_name = bare_name(sink.part.file_name or "")
     if not file_name:
         raise invalid("A package file must be provided")
-    if sink.part.file_bytes == 0:
+    if sink.size == 0:
         raise invalid(f"uploaded package file had length equal to 0: {file_name}")
     try:
         name = parse_file_name(file_name)
     except FileNameError as exc:
         raise invalid(str(exc)) from exc
+    if corrupted(name, sink):
+        raise invalid(f"{file_name} is no NuGet package: it is no whole ZIP archive")
     return Package(
         space=call.space, package_id=name.package_id, version=name.version, extension=name.extension, file_name=file_name,
         size=sink.size, sha1=sink.sha1, published=timestamp(time.time()), node=config.name, kept_as=kept_as,
     )  # fmt: skip
+
+
+def corrupted(name: PackageName, sink: FileSink) -> bool:
+    """Whether a NuGet package is no whole archive; of other formats the feed reads nothing."""
+    if name.extension.lower() != ".nupkg":
+        return False
+    at = sink.end.rfind(_ZIP_END)
+    comment = sink.end[at + len(_ZIP_END) + 16 :]
+    whole = at >= 0 and len(comment) >= 2 and int.from_bytes(comment[:2], "little") == len(comment) - 2
+    return not whole or sink.start not in _ZIP_STARTS
 
 
 async def _store(call: Call, package: Package, existing: Existing) -> bool:

@@ -2,7 +2,9 @@
 
 import time
 from datetime import datetime
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import make_api_key
 from mocknode.node.documents.collections import Collection, paged
@@ -16,6 +18,7 @@ from mocknode.node.problems import invalid, not_found
 from mocknode.node.requests import Call, text_of
 from mocknode.node.resources.users import find_own
 from mocknode.node.routing import PAGING, Operation, Query
+from mocknode.store import timestamp
 
 _DAY_S: Final = 24 * 3600
 # The server's default when nothing is said about it.
@@ -60,7 +63,8 @@ def _expires(document: dict[str, Any], now_s: float) -> float | None:
         return None
     try:
         expires = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as exc:
+        timestamp(expires.timestamp())  # Beyond the year 9999 it cannot be shown again.
+    except (TypeError, ValueError, OverflowError) as exc:
         raise invalid(f"Expires: got {text!r}, allowed: a date and time with offset, or null") from exc
     if expires.tzinfo is None or expires.timestamp() <= now_s:
         raise invalid(f"Expires: got {text!r}, allowed: a later date and time with offset, or null")

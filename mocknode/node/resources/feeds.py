@@ -57,7 +57,7 @@ async def _find(call: Call) -> Feed:
 _TYPE: Final = Query(name="feedType", description="Only those of this type, such as BuiltIn.")
 _VERSIONS: Final = (
     *PAGING,
-    Query(name="packageId", description="The package; must be given."),
+    Query(name="packageId", description="The package.", required=True),
     Query(name="filter", description="Only versions with this in them."),
 )
 

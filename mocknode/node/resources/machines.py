@@ -6,7 +6,9 @@ in the shared store: every node trusts its thumbprint from then on.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import ADMINISTER
 from mocknode.machines import Machine, Machines, NameTakenError
@@ -28,6 +30,8 @@ from mocknode.node.requests import Call, text_of
 from mocknode.node.routing import IDS, PAGING, PARTIAL_NAME, Operation, Query
 
 STYLES: Final = ("TentacleActive", "TentaclePassive")
+# Fewer than a 64-bit column holds.
+_DIGITS_MAX: Final = 18
 
 
 class MachineChange(TypedDict):
@@ -45,8 +49,9 @@ class MachineChange(TypedDict):
 
 
 async def certificates(call: Call) -> None:
-    """The server's certificate, as a page of one."""
-    await call.answer(200, paged(call, "CertificateConfiguration", [_thumbprint(call)], certificate_document))
+    """The server's certificate, as a page of one; of none at a node without a Tentacle port."""
+    found = [] if call.node.tentacles is None else [_thumbprint(call)]
+    await call.answer(200, paged(call, "CertificateConfiguration", found, certificate_document))
 
 
 async def certificate(call: Call) -> None:
@@ -100,7 +105,8 @@ async def change_machine(call: Call) -> None:
     """Change a machine, as a Tentacle does that registers anew."""
     document = await call.document()
     call.require(ADMINISTER)
-    machine = replace(_parsed(document, call.space), number=(await _find(call)).number)
+    number = (await _find(call)).number
+    machine = replace(_parsed(document, call.space), number=number)
     await _stored(call, machine, _machines(call).change)
     await call.answer(200, machine_document(machine))
 
@@ -130,7 +136,8 @@ def _machines(call: Call) -> Machines:
 async def _find(call: Call) -> Machine:
     id_ = call.params["machineId"]
     number = id_.lower().removeprefix(PREFIX.lower())
-    machine = await call.stored(_machines(call).numbered, int(number), call.space) if number.isdecimal() else None
+    written = number.isascii() and number.isdecimal() and len(number) <= _DIGITS_MAX
+    machine = await call.stored(_machines(call).numbered, int(number), call.space) if written else None
     if machine is None:
         raise not_found(id_)
     return machine

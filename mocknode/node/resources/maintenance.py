@@ -3,7 +3,9 @@
 Administrators keep working; everybody else can read and change nothing. Source: the vendor's page on maintenance mode.
 """
 
-from typing import Final, TypedDict
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import ADMINISTER
 from mocknode.node.documents.status import MaintenanceConfiguration, maintenance_document

@@ -10,7 +10,9 @@ import asyncio
 import re
 import time
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import User
 from mocknode.node.problems import ProblemError
@@ -50,6 +52,13 @@ class Exchange(TypedDict):
     audience: str
     subject_token: str
     subject_token_type: str
+
+
+class OAuthError(TypedDict):
+    """Why a token was not exchanged (RFC 6749, 5.2)."""
+
+    error: str
+    error_description: str
 
 
 class AccessToken(TypedDict):
@@ -125,7 +134,7 @@ async def exchange(call: Call) -> None:
 
 
 async def _refuse(call: Call, refusal: Refusal) -> None:
-    await call.answer(400, {"error": refusal.error, "error_description": str(refusal)})
+    await call.answer(400, OAuthError(error=refusal.error, error_description=str(refusal)))
 
 
 async def _account(call: Call, document: dict[str, Any]) -> User:
@@ -161,7 +170,8 @@ operations: Final = [
     ),
     Operation(method="GET", path="/.well-known/jwks", handler=key_set, anonymous=True, answer=KeySet),
     Operation(
-        method="POST", path="/api/token/v1", handler=exchange, anonymous=True, answer=AccessToken, errors=(413,),
+        method="POST", path="/api/token/v1", handler=exchange, anonymous=True, answer=AccessToken, refusal=OAuthError,
+        errors=(400, 413),
         body=("application/json", Exchange),
     ),
 ]  # fmt: skip

@@ -1,10 +1,12 @@
 """`/api/{space}/packages`: what the built-in feed holds; list, get, notes, delete, and download where nodes keep bytes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 from urllib.parse import quote
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import DOWNLOAD, MANAGE_PACKAGES
 from mocknode.node.documents.collections import Collection, paged
@@ -129,25 +131,17 @@ async def download(call: Call) -> None:
         )
     if not path.is_file():
         raise invalid(f"{package.file_name} is in the index but missing on disk")
-    await _send_file(call, path, package)
-
-
-async def _send_file(call: Call, path: Path, package: Package) -> None:
     headers = [
         (b"content-type", b"application/octet-stream"),
-        (b"content-length", str(package.size).encode()),
         (b"content-disposition", f"attachment; filename*=UTF-8''{quote(package.file_name, safe='')}".encode()),
     ]
-    await call.exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-    loop = asyncio.get_running_loop()
-    with await loop.run_in_executor(None, path.open, "rb") as file:
-        left = package.size if call.method == "GET" else 0
-        while left:
-            data = await loop.run_in_executor(None, file.read, min(left, _READ_BYTES))
-            left -= len(data)
-            await call.exchange.send({"type": "http.response.body", "body": data, "more_body": left > 0})
-        if package.size == 0 or call.method == "HEAD":
-            await call.exchange.send({"type": "http.response.body", "body": b""})
+    await call.answer_parts(headers, package.size, _parts(path))
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(_READ_BYTES):
+            yield data
 
 
 async def _find(call: Call, id_: str) -> Package | None:

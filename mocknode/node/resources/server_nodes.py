@@ -5,8 +5,11 @@ node, so it is handed to the agent, who knows them all. `IsInMaintenanceMode` is
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NotRequired, TypedDict
+from typing import Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import ADMINISTER
 from mocknode.node.documents.collections import Collection, paged
@@ -18,6 +21,7 @@ from mocknode.node.documents.nodes import (
     NodeDocument,
     NodeSummary,
     node_document,
+    running_task,
     summary_document,
 )
 from mocknode.node.problems import ProblemError, invalid, not_found
@@ -54,15 +58,20 @@ async def summary(call: Call) -> None:
     """The cluster at a glance."""
     now_s, offline_after_s = time.time(), call.node.config.web.offline_after_s
     rows = await call.stored(call.node.store.nodes)
-    nodes: list[NodeSummary] = [summary_document(row, now_s=now_s, offline_after_s=offline_after_s) for row in rows]
+    running = Counter(task.node for task in await call.stored(call.node.tasks.tasks.running))
+    nodes: list[NodeSummary] = [
+        summary_document(row, now_s=now_s, offline_after_s=offline_after_s, running_tasks=running[row.name])
+        for row in rows
+    ]
     await call.answer(200, ClusterSummary(Nodes=nodes, Links={"Self": f"{BASE}/summary"}))
 
 
 async def details(call: Call) -> None:
-    """What a node is doing: no tasks, as nothing is deployed here."""
+    """What a node is doing."""
     row = await _row(call)
     id_ = PREFIX + row.name
-    await call.answer(200, NodeDetails(Id=id_, RunningTasks=[], Links={"Self": f"{BASE}/{id_}/details"}))
+    running = [running_task(task) for task in await call.stored(call.node.tasks.tasks.running) if task.node == row.name]
+    await call.answer(200, NodeDetails(Id=id_, RunningTasks=running, Links={"Self": f"{BASE}/{id_}/details"}))
 
 
 async def one_node(call: Call) -> None:

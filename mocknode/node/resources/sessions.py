@@ -7,7 +7,9 @@ attribute follows the connection, a trusted proxy's word or the hint in the body
 
 import asyncio
 import time
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired
+
+from typing_extensions import TypedDict
 
 from mocknode.directory import ADMINISTRATOR, User, same_password
 from mocknode.node.documents.users import UserDocument, user_document

@@ -6,11 +6,17 @@ the swagger of the server, `package_service.go` of go-octopusdeploy and `Overwri
 
 from typing import Any, Final
 
-from mocknode.node.documents.packages import PackageDocument
-from mocknode.node.packages.upload import upload
-from mocknode.node.routing import Operation, Query
+from mocknode.directory import PUSH
+from mocknode.node.documents.packages import PackageDocument, Validation
+from mocknode.node.packages.multipart import MultipartError
+from mocknode.node.packages.names import FileNameError, bare_name, parse_file_name
+from mocknode.node.packages.receiver import FileSink, receive_file
+from mocknode.node.packages.upload import boundary, corrupted, upload
+from mocknode.node.requests import Call
+from mocknode.node.routing import Operation, Query, route
+from mocknode.store import package_key
 
-_RAW: Final = (
+OVERWRITE: Final = (
     Query(
         name="overwriteMode", description="What to do when the package exists; FailIfExists when absent.",
         allowed=("FailIfExists", "OverwriteExisting", "IgnoreIfExists"),
@@ -19,11 +25,43 @@ _RAW: Final = (
 )  # fmt: skip
 _PUSH: Final[dict[str, Any]] = {
     "handler": upload, "scoped": True, "answer": PackageDocument, "statuses": (200, 201), "errors": (400, 403, 409, 413, 503),
-    "query": _RAW, "body": ("multipart/form-data", bytes),
+    "query": OVERWRITE, "body": ("multipart/form-data", bytes),
 }  # fmt: skip
+
+
+async def validate(call: Call) -> None:
+    """What would keep this package from being stored; nothing is."""
+    await call.changes(PUSH)
+    sink = FileSink(boundary(call), None)
+    whole = True
+    try:
+        await receive_file(call.exchange, sink, call.node.digest_thread)
+    except MultipartError:
+        whole = False
+        await call.exchange.drop_body()
+    await call.exchange.body_end()
+    await call.answer(200, Validation(Issue=await _issue(call, sink) if whole else "CouldNotValidate"))
+
+
+async def _issue(call: Call, sink: FileSink) -> Any:
+    if sink.size == 0:
+        return "EmptyFile"
+    try:
+        name = parse_file_name(bare_name(sink.part.file_name or ""))
+    except FileNameError as exc:
+        return exc.issue
+    if corrupted(name, sink):
+        return "CorruptedNugetPackage"
+    held = await call.stored(call.node.store.package, call.space, package_key(name.package_id, name.version))
+    return None if held is None else "PackageAlreadyExists"
+
 
 operations: Final = [
     Operation(method="POST", path="/packages/raw", **_PUSH),
-    Operation(method="PUT", path="/nuget/packages", **_PUSH),
-    Operation(method="PUT", path="/nuget/packages", **_PUSH, root=""),
-]
+    Operation(
+        method="POST", path="/packages/raw/validate", handler=validate, scoped=True, answer=Validation,
+        errors=(400, 403, 413, 503), body=("multipart/form-data", bytes),
+    ),
+    *route("/nuget/packages", "PUT POST", **_PUSH),
+    *route("/nuget/packages", "PUT POST", **_PUSH, root=""),
+]  # fmt: skip
