@@ -100,7 +100,7 @@ def test_a_generator_that_stood_still_is_not_trusted(
     finished: Callable[..., Loaded],
     tmp_path: Path,
 ) -> None:
-    process = started("--with", "haproxy", *SMALL, "--duration", "5s")
+    process = started("--with", "haproxy", "--tls", *SMALL, "--duration", "5s")
     generator = int(until(lambda: records(tmp_path / "run"))[0].stem)
     os.kill(generator, signal.SIGSTOP)
     time.sleep(1.5)  # Longer than the second that is allowed, however slow this machine is.
