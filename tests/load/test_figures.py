@@ -28,6 +28,7 @@ SAMPLE = {
     "missed": 0,
     "rss": 1,
     "cpu": 0.3,
+    "waited": 0.0,
     "late": 0.1,
 }
 
@@ -91,6 +92,7 @@ def test_a_condition_on_what_was_not_measured_is_undecided(metric: str) -> None:
     [
         ({}, None),
         ({"cpu": 0.95}, "more than 90%"),
+        ({"cpu": 0.5, "waited": 0.45}, "waited for a core"),
         ({"late": 1.2}, "woke up 1.20 s late"),
         ({"connects": 11}, "repeats requests"),
         ({"fds": 95}, "file descriptors"),
