@@ -119,3 +119,17 @@ def test_whole_numbers() -> None:
     for text in ("", "-1", "1.5", "１", "0x1"):
         with pytest.raises(click.BadParameter):
             Whole(0, 10).convert(text, None, None)
+
+
+def test_a_configuration_of_several_files_is_written_file_by_file(shell: Any, tmp_path: Path) -> None:
+    words = ("balancer", "config", "traefik", "--node", "node-1=10.0.0.1:8080")
+    printed = shell(*words)
+    assert "2 files: " in printed.err
+    written = shell(*words, "--output", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"traefik.yml", "dynamic.yml"}
+    for path in tmp_path.iterdir():
+        assert path.name in written.out
+        assert path.read_text() in printed.out
+    again = shell(*words, "--output", str(tmp_path))
+    assert (again.code, again.out) == (2, "")
+    assert "File exists; allowed is a directory without these files" in again.err

@@ -129,8 +129,12 @@ def test_one_run_after_another_finds_the_same_and_two_at_once_are_refused(
 ) -> None:
     with haproxy_as_shipped(cluster, tmp_path / "haproxy") as url:
         arguments = ["--lb", url, "--control", cluster["control"], "--only", "RT-01"]
+        address, key = cluster["nodes"][1]["http"], {"X-Octopus-ApiKey": cluster["api_key"]}
+        httpx.post(f"{address}/api/packages/raw", headers=key, files={"file": ("Theirs.1.0.0.zip", b"zip")})
         # The second finds the journals of the first.
         assert [check(arguments, tmp_path).findings for _ in range(2)] == [{}, {}]
+        left = httpx.get(f"{address}/api/packages", headers=key).json()["Items"]
+        assert [item["PackageId"] for item in left] == ["Theirs"]
 
         async def while_held() -> str:
             async with ControlClient(cluster["control"]) as control, control.hold("somebody else"):
