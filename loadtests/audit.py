@@ -1,9 +1,10 @@
 """Samples of the generator's own health, so that nobody takes its limits for the balancer's.
 
-Every sample says over the time since the last one: `cpu` (share of one core), `late` (seconds by which the longest wake-up came
+Every sample says over the time since the last one: `cpu` (share of one core), `waited` (share of the time in which it could have run
+and others had the core), `late` (seconds by which the longest wake-up came
 late); and in all: `connects` (TCP connections opened by anything in this process, as Python's audit hook sees them), `sent`
 (requests that we meant to send), `errors` (tasks that raised: mistakes in a locustfile), `missed` (pushes
-that were due and that nobody was free to start), `fds` and `fd_limit`.
+that were due and that nobody was free to start), `rss` (most bytes ever resident), `fds` and `fd_limit`.
 """
 
 import os
@@ -44,22 +45,22 @@ class Audit:
 
     def run(self) -> None:
         """Sample for ever."""
-        cpu, wall, late = time.process_time(), time.monotonic(), 0.0
+        cpu, waited, wall, late = time.process_time(), _waited_s(), time.monotonic(), 0.0
         while True:
             before = time.monotonic()
             gevent.sleep(TICK_S)
             now = time.monotonic()
             late = max(late, now - before - TICK_S)
             if now - wall >= SAMPLE_S:
-                used = time.process_time()
-                self.sample(cpu=(used - cpu) / (now - wall), late=late)
-                cpu, wall, late = used, now, 0.0
+                used, queued = time.process_time(), _waited_s()
+                self.sample(cpu=(used - cpu) / (now - wall), waited=(queued - waited) / (now - wall), late=late)
+                cpu, waited, wall, late = used, queued, now, 0.0
 
     def sample(self, **facts: float) -> None:
         """Write one sample now."""
         self._records.add(
             "audit", at=time.monotonic_ns(), pid=os.getpid(), connects=self._connects, sent=self.sent, errors=self.errors, missed=self.missed,
-            fds=_open_files(), fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], **facts,
+            rss=_most_memory(), fds=_open_files(), fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], **facts,
         )  # fmt: skip
 
 
@@ -68,3 +69,17 @@ def _open_files() -> int | None:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a hundred times a run; names are not needed
     except OSError:
         return None
+
+
+def _most_memory() -> int:
+    # Linux counts KiB, macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _waited_s() -> float:
+    """Seconds that the kernel has let this process wait for a core; 0 where it does not say."""
+    try:
+        with open("/proc/self/schedstat") as file:  # noqa: PTH123  # once a second, in the process that is measured
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0

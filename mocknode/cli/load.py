@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -29,8 +30,9 @@ from mocknode.cli.errors import DURATION, Whole
 from mocknode.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from scenarios.lanes import Lanes
     from scenarios.load.conditions import Condition
-    from scenarios.load.run import LoadRun
+    from scenarios.load.run import LoadPlan, LoadRun
     from scenarios.load.schedule import Event
 
 USERS_MAX: Final = 10_000
@@ -102,6 +104,11 @@ _NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
     metavar="CONDITION",
     help="Also fail the run if, such as 'p99>2s' or 'error_rate>1%'; may be given several times.",
 )
+@click.option(
+    "--find-limit",
+    metavar="DEMAND",
+    help="The highest rate of uploads that still meets it, such as 'p99<1s and lost==0'; a run of --duration a probe.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--run-dir",
@@ -148,6 +155,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
 
     locustfile()
     workload, conditions = _workload(options), _conditions(options["fail_if"])
+    demand = _demand(options)
     _refuse_unknown_balancer(options)
     _refuse_unwritable(options)
     task = asyncio.current_task()
@@ -195,6 +203,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         },
         say=progress.say,
     )
+    if demand is not None:
+        return await _search(options, plan, demand, lanes)
     run = LoadRun(plan, lanes)
     try:
         await run.run()
@@ -211,8 +221,45 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     return int(document["exit_code"])
 
 
+async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
+    """Search, report as far as the search came, and give the exit code."""
+    from scenarios.load.limit import LimitSearch, lines
+    from scenarios.report.files import replace
+
+    search, code = LimitSearch(plan, demand, options["find_limit"], lanes), None
+    try:
+        await search.run()
+    except asyncio.CancelledError:
+        code = EXIT_INTERRUPTED
+    document = search.document()
+    document["balancer"]["url"] = lanes.url
+    for line in lines(document):
+        click.echo(line)
+    if options["json_"] is not None:
+        replace(options["json_"], json.dumps(document, indent=1) + "\n")
+    if code is not None:
+        click.echo(INTERRUPTED, err=True)
+    return int(document["exit_code"]) if code is None else code
+
+
+def _demand(options: Mapping[str, Any]) -> "list[Condition] | None":
+    from scenarios.load.limit import parse_demand
+
+    if options["find_limit"] is None:
+        return None
+    for name in ("rate", "schedule", "html", "csv", "fail_if"):
+        if options[name]:
+            usage(
+                f"--{name.replace('_', '-')} does not go with --find-limit, which makes many runs of rates that it chooses"
+            )
+    try:
+        return parse_demand(options["find_limit"])
+    except ValueError as exc:
+        usage(f"--find-limit: {exc}")
+
+
 def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadRun") -> None:
-    """On the terminal first: a file that cannot be written must not take the verdict with it."""
+    """Files, then the terminal, which names those that were written; one that cannot be does not take the verdict with it."""
     from scenarios.load.files import write, write_attempts
 
     failed = []

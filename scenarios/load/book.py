@@ -7,6 +7,7 @@ question in SQL.
 
 import itertools
 import sqlite3
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from scenarios.ledger import ABSENT, CLASSES, Class, Ledger, classify
 CACHE_KIB: Final = 16 * 1024
 """Of SQLite's pages in memory, whatever the length of the run."""
 BATCH: Final = 2000
-"""Attempts between two writes of their classes."""
+"""Attempts that are in memory at once."""
 
 _SCHEMA: Final = """
 CREATE TABLE attempts (
@@ -49,7 +50,7 @@ UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, 
 """
 _JOIN: Final = """
 SELECT a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node, a.kind
-FROM attempts a LEFT JOIN requests r ON r.attempt = a.id ORDER BY a.id
+FROM (SELECT * FROM attempts WHERE id > ? ORDER BY id LIMIT ?) a LEFT JOIN requests r ON r.attempt = a.id ORDER BY a.id
 """
 
 
@@ -171,19 +172,15 @@ class Book:
         """Give every upload its class; call it when nothing more arrives."""
         spans = list(outages)
         counts: Counter[Class] = Counter()
-        decided: list[tuple[Class | None, int, int, str]] = []
-        reading = self._db.cursor()
-        for id_, rows in itertools.groupby(reading.execute(_JOIN), key=lambda row: row[0]):
-            found, disturbed, at_nodes = self._decide(list(rows), spans)
-            if found is not None:
-                counts[found] += 1
-            decided.append((found, disturbed, at_nodes, id_))
-        for start in range(0, len(decided), BATCH):
+        last = ""
+        while rows := self._db.execute(_JOIN, (last, BATCH)).fetchall():
+            decided = []
+            for last, group in itertools.groupby(rows, key=lambda row: row[0]):
+                found, disturbed, at_nodes = self._decide(list(group), spans)
+                counts.update([found] if found is not None else [])
+                decided.append((found, disturbed, at_nodes, last))
             with self._batch():
-                self._db.executemany(
-                    "UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?",
-                    decided[start : start + BATCH],
-                )
+                self._db.executemany("UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?", decided)
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
 
     def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class | None, int, int]:
@@ -204,9 +201,12 @@ class Book:
         return {
             "attempts": self._one("SELECT count(*) FROM attempts WHERE kind = 'push'"),
             "recorded": self._one("SELECT count(*) FROM attempts"),
-            "failed": self._one("SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged'"),
+            "failed": self._one(
+                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND ended IS NOT NULL"
+            ),
             "failed_undisturbed": self._one(
-                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND disturbed = 0"
+                "SELECT count(*) FROM attempts WHERE kind = 'push' AND told != 'acknowledged' AND disturbed = 0 "
+                "AND ended IS NOT NULL"
             ),
             "reads": self._one("SELECT count(*) FROM attempts WHERE kind != 'push'"),
             "reads_failed": self._one(
@@ -229,7 +229,7 @@ class Book:
         row = self._db.execute("SELECT min(due), max(ended) FROM attempts").fetchone()
         return int(row[0] or 0), int(row[1] or row[0] or 0)
 
-    def latencies(self, kind: str, column: str = "due") -> list[float]:
+    def latencies(self, kind: str, column: str = "due") -> "array[float]":
         """Seconds of every acknowledged attempt of a kind, sorted: eight bytes each.
 
         Args:
@@ -240,7 +240,7 @@ class Book:
             f"SELECT ended - {column} AS took FROM attempts WHERE kind = ? AND told = 'acknowledged' ORDER BY took",
             (kind,),
         )
-        return [row[0] / 1e9 for row in rows]
+        return array("d", (row[0] / 1e9 for row in rows))
 
     def kinds(self) -> list[str]:
         """Kinds of attempts, pushes first."""
@@ -257,7 +257,7 @@ class Book:
                 continue
             classes = dict(self._db.execute(f"SELECT class, count(*) {scope} GROUP BY class", (low, high)).fetchall())
             statuses = self._db.execute(
-                f"SELECT coalesce(CAST(status AS TEXT), ending), count(*) {scope} AND told != 'acknowledged' GROUP BY 1 "
+                f"SELECT coalesce(CAST(status AS TEXT), ending, 'no end'), count(*) {scope} AND told != 'acknowledged' GROUP BY 1 "
                 "ORDER BY 2 DESC",
                 (low, high),
             ).fetchall()

@@ -68,6 +68,7 @@ def build(run: LoadRun) -> dict[str, Any]:
         },
         "latency": {kind: _latency(book, kind) for kind in book.kinds()},
         "by_size": book.by_size(SIZE_BOUNDS),
+        "values": values,
         "conditions": conditions,
         "generator": {
             "workers": run.health.document(),
@@ -122,7 +123,7 @@ def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]
     if not run.interrupted and run.health.sent != numbers["recorded"]:
         found.append(f"the generator sent {run.health.sent} requests and recorded {numbers['recorded']}")
     if numbers["unfinished"] and not run.interrupted:
-        found.append(f"{numbers['unfinished']} attempts have no end: a worker of the generator died")
+        found.append(f"{numbers['unfinished']} attempts have no end: what sent them was killed")
     return found
 
 

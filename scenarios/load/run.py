@@ -99,11 +99,15 @@ class LoadRun:
         """
         try:
             async with self.lanes.open("load") as lab:
-                await self._prepare(lab)
-                async with self.watch:
-                    await self._flow(lab)
+                await self.on(lab)
         except ENVIRONMENT as exc:
             raise LaneError(str(exc)) from exc
+
+    async def on(self, lab: Lab) -> None:
+        """Everything, in a lane that is open."""
+        await self._prepare(lab)
+        async with self.watch:
+            await self._flow(lab)
 
     async def _prepare(self, lab: Lab) -> None:
         self.events = self.plan.events(lab.nodes)

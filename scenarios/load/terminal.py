@@ -99,10 +99,14 @@ def _conditions(document: Mapping[str, Any]) -> Iterator[Text]:
 
 def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
     for row in document["examples"][:SHOWN]:
-        took = "no end" if row["took_s"] is None else f"after {format_duration(row['took_s'])}"
+        told = (
+            "no end"
+            if row["took_s"] is None
+            else f"{row['status'] or row['end']} after {format_duration(row['took_s'])}"
+        )
         yield Text(
-            f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {row['status'] or row['end']} "
-            f"{took} from {row['node'] or 'no node'}, at {row['at_nodes']} nodes{', disturbed' if row['disturbed'] else ''}"
+            f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {told} "
+            f"from {row['node'] or 'no node'}, at {row['at_nodes']} nodes{', disturbed' if row['disturbed'] else ''}"
         )
     if document["examples"]:
         yield Text()

@@ -42,7 +42,7 @@ def finished(tmp_path: Path) -> Callable[..., Loaded]:
 
     def finish(process: "subprocess.Popen[str]") -> Loaded:
         out, err = process.communicate(timeout=90)
-        assert "Traceback" not in err
+        assert "Traceback" not in err, err
         text = (tmp_path / "report.json").read_text()
         return Loaded(process.returncode, out, err, json.loads(text or "{}"))
 

@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,7 +58,10 @@ def take(connection: socket.socket) -> bytes:
     """Everything up to the end of a body in either framing."""
     data = b""
     while not data.endswith((b"--\r\n", b"0\r\n\r\n")):
-        data += connection.recv(1 << 20)
+        more = connection.recv(1 << 20)
+        if not more:
+            break
+        data += more
     return data
 
 
@@ -188,3 +193,29 @@ def test_connections_are_counted_below_whatever_client_opens_them(tmp_path: Path
         audit.sample()
     sample = json.loads(next(tmp_path.glob("*.jsonl")).read_text())
     assert (sample["sent"], sample["connects"]) == (1, 2)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_certificate_is_checked_before_anything_is_sent(authority: trustme.CA, trusted: bool, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    arrived = []
+
+    def behave(connection: socket.socket) -> None:
+        with contextlib.suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
+            arrived.append(take(secured))
+            secured.sendall(ANSWER)
+
+    (authority if trusted else trustme.CA()).cert_pem.write_to_path(tmp_path / "ca.pem")
+    with Listener(behave).listening() as plain:
+        exchange, _ = push(Door(url=plain.url.replace("http", "https"), ca=str(tmp_path / "ca.pem")), 3_000_000)
+    if trusted:
+        assert (exchange.told, exchange.sent) == ("acknowledged", len(arrived[0]))
+    else:
+        assert (exchange.told, exchange.end, exchange.sent, arrived) == ("nothing", "refused", 0, [])
+        assert "certificate verify failed" in (exchange.error or "")

@@ -13,6 +13,7 @@ from loadtests.sizes import parse_sizes
 from scenarios.load.conditions import METRICS, parse_condition
 from scenarios.load.figures import bucket, histogram, percentile
 from scenarios.load.health import Health
+from scenarios.load.limit import CEILING_PER_S, PRECISION, START_PER_S, Bisection
 from scenarios.load.schedule import parse_schedule
 
 seconds = st.floats(1e-4, 1e4)
@@ -25,7 +26,9 @@ SAMPLE = {
     "fd_limit": 100,
     "errors": 0,
     "missed": 0,
+    "rss": 1,
     "cpu": 0.3,
+    "waited": 0.0,
     "late": 0.1,
 }
 
@@ -89,6 +92,7 @@ def test_a_condition_on_what_was_not_measured_is_undecided(metric: str) -> None:
     [
         ({}, None),
         ({"cpu": 0.95}, "more than 90%"),
+        ({"cpu": 0.5, "waited": 0.45}, "waited for a core"),
         ({"late": 1.2}, "woke up 1.20 s late"),
         ({"connects": 11}, "repeats requests"),
         ({"fds": 95}, "file descriptors"),
@@ -101,6 +105,20 @@ def test_what_the_audit_calls_a_problem(change: dict[str, float], said: str | No
     health.take(SAMPLE | change)
     assert len(health.problems()) == (said is not None)
     assert said is None or said in health.problems()[0]
+
+
+@given(limit=st.floats(0.01, 10_000))
+def test_a_search_ends_close_to_the_limit(limit: float) -> None:
+    search = Bisection()
+    probes = 0
+    while (rate := search.next()) is not None:
+        search.tell(rate, held=rate <= limit)
+        probes += 1
+    assert probes <= 25
+    if search.held and search.failed:
+        assert search.held <= limit < search.failed <= search.held * PRECISION
+    else:
+        assert limit < START_PER_S / 16 or limit > CEILING_PER_S / 2
 
 
 def test_no_sample_is_no_health() -> None:

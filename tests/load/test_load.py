@@ -81,11 +81,6 @@ def test_a_cap_on_bodies_shows_by_size(load: Callable[..., Loaded], tmp_path: Pa
     assert run.document["ledger"]["lost"] == run.document["ledger"]["delivered_twice"] == 0
 
 
-def at(cluster: dict[str, Any]) -> tuple[str, ...]:
-    """A node is a balancer of one: as good as any for what the generator does."""
-    return ("--lb", cluster["nodes"][0]["http"], "--control", cluster["control"])
-
-
 def records(run_dir: Path) -> list[Path]:
     """Files of workers that have finished an upload."""
     return [path for path in run_dir.glob("records/*.jsonl") if '"t":"end"' in path.read_text()]
@@ -99,13 +94,13 @@ def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
+@pytest.mark.balancer
 def test_a_generator_that_stood_still_is_not_trusted(
     started: Callable[..., "subprocess.Popen[str]"],
     finished: Callable[..., Loaded],
-    cluster: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    process = started(*at(cluster), *SMALL, "--duration", "5s")
+    process = started("--with", "haproxy", "--tls", *SMALL, "--duration", "5s")
     generator = int(until(lambda: records(tmp_path / "run"))[0].stem)
     os.kill(generator, signal.SIGSTOP)
     time.sleep(1.5)  # Longer than the second that is allowed, however slow this machine is.
@@ -116,13 +111,13 @@ def test_a_generator_that_stood_still_is_not_trusted(
     assert sums_up(run.document)
 
 
+@pytest.mark.balancer
 def test_a_worker_that_dies_leaves_the_rest_and_an_untrusted_run(
     started: Callable[..., "subprocess.Popen[str]"],
     finished: Callable[..., Loaded],
-    cluster: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    process = started(*at(cluster), *SMALL, "--duration", "4s", "--workers", "2")
+    process = started("--with", "haproxy", *SMALL, "--duration", "4s", "--workers", "2", "--csv", "/dev/full")
     both = until(lambda: len(found := records(tmp_path / "run")) == 2 and found)
     os.kill(int(both[0].stem), signal.SIGKILL)
     run = finished(process)
@@ -130,15 +125,18 @@ def test_a_worker_that_dies_leaves_the_rest_and_an_untrusted_run(
     assert any("ended with code -9" in problem for problem in run.document["generator"]["problems"])
     assert run.document["ledger"]["delivered_once"] > 0
     assert sums_up(run.document)
+    # A report that finds no room takes neither the verdict nor the other reports with it.
+    assert "--csv /dev/full: No space left on device" in run.err
+    assert "UNTRUSTED" in run.out
 
 
+@pytest.mark.balancer
 def test_ctrl_c_keeps_what_was_measured(
     started: Callable[..., "subprocess.Popen[str]"],
     finished: Callable[..., Loaded],
-    cluster: dict[str, Any],
     tmp_path: Path,
 ) -> None:
-    process = started(*at(cluster), *SMALL, "--duration", "60s")
+    process = started("--with", "haproxy", *SMALL, "--duration", "60s")
     generator = int(until(lambda: records(tmp_path / "run"))[0].stem)
     process.send_signal(signal.SIGINT)
     run = finished(process)
@@ -147,6 +145,18 @@ def test_ctrl_c_keeps_what_was_measured(
     assert sums_up(run.document)
     with pytest.raises(ProcessLookupError):
         os.kill(generator, 0)
+
+
+@pytest.mark.balancer
+def test_the_limit_is_found_and_what_gave_way_is_named(load: Callable[..., Loaded]) -> None:
+    words = ("--with", "haproxy", "--users", "60", "--sizes", "1KiB", "--link", "0", "--duration", "3s")
+    run = load(*words, "--find-limit", "attempts<24 and lost==0")
+    document = run.document
+    assert (run.code, document["result"]) == (0, "held"), run.out + run.err
+    assert 0 < document["limit_per_s"] < document["gave_way_at_per_s"] <= 40
+    assert document["gave_way"][0].startswith("attempts<24: ")
+    for probe in document["probes"]:
+        assert bool(probe["gave_way"]) == (probe["attempts"] >= 24)
 
 
 @pytest.fixture
@@ -193,6 +203,8 @@ def test_a_host_that_is_no_mock_cluster_gets_no_upload(
         (["--schedule", "explode each"], "got 'explode'"),
         (["--schedule", "drain node-1 at 50s for 20s"], "would end 70 s after the start"),
         (["--schedule", "drain node-1 at 5s for 9s; crash node-1 at 9s for 2s"], "overlap"),
+        (["--find-limit", "p99 is low"], "--find-limit: got 'p99 is low'"),
+        (["--find-limit", "p99<1s", "--rate", "5/s"], "--rate does not go with --find-limit"),
         (["--with", "nope"], "'nope' is not a balancer"),
         (["--mode", "x"], "has no mode 'x'"),
         (["--rate", "fast"], "--rate: got 'fast'"),
