@@ -237,6 +237,8 @@ def main() -> None:
     parser.add_argument("--front-port", type=int, default=21943)
     parser.add_argument("--identities", type=Path, default=Path(tempfile.gettempdir()) / "mocknode-bench-identities")
     arguments = parser.parse_args()
+    # What was started is ended on this signal too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="mocknode-bench-") as directory:
         print(json.dumps(run(arguments, Path(directory)), indent=2))
 
