@@ -3,7 +3,9 @@
 Method. `mocknode up` starts the nodes, `mocknode tentacles` the fleet, every Tentacle polling every node, all on this machine.
 Between them is nothing (`--balancer none`: what a connection costs a node), one HAProxy for all nodes (`one`), or one HAProxy
 process a node (`each`); HAProxy passes TCP through, one listen port a node. The node's processor time and resident memory are
-read from /proc before the fleet starts and when every connection stands, and divided by the connections. Then, with
+read from /proc before the fleet starts and when every connection stands, and divided by the connections; of the first node they
+hold the registrations too. Beside them stands what OpenSSL alone needs for the server's side of such a handshake, in memory, at
+that hour on that machine: compare with that. Then, with
 `--crash`, one node is killed, brought back after `--down`, and the time is taken until all of its Tentacles are there again:
 real ones come back five seconds after a drop, and at most two minutes after the node where it was away for long. Absolute
 figures belong to the machine.
@@ -11,6 +13,7 @@ figures belong to the machine.
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import shutil
@@ -22,6 +25,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL import SSL
 
 MOCKNODE = (sys.executable, "-m", "mocknode")
 START_S = 60.0
@@ -64,6 +72,34 @@ def process(*words: str, **options: Any) -> Iterator["subprocess.Popen[str]"]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def bare_handshake_ms(count: int = 200) -> float:
+    """Processor time of the server's side of one handshake with client certificate, without network, journal or Halibut."""
+    server, client = SSL.Context(SSL.TLS_SERVER_METHOD), SSL.Context(SSL.TLS_CLIENT_METHOD)
+    for context in (server, client):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench")])
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        context.use_certificate(certificate.sign(key, hashes.SHA256()))
+        context.use_privatekey(key)
+    server.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    client.set_tmp_ecdh(ec.SECP256R1())
+    spent = 0.0
+    for _ in range(count):
+        ends = SSL.Connection(server, None), SSL.Connection(client, None)
+        ends[0].set_accept_state()
+        ends[1].set_connect_state()
+        for turn in (1, 0, 1, 0):
+            began = time.process_time()
+            with contextlib.suppress(SSL.WantReadError):
+                ends[turn].do_handshake()
+            with contextlib.suppress(SSL.WantReadError):
+                while data := ends[turn].bio_read(4096):
+                    ends[1 - turn].bio_write(data)
+            spent += (time.process_time() - began) * (1 - turn)
+    return spent / count * 1e3
 
 
 def verb(control: str, *words: str) -> Any:
@@ -141,6 +177,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
         document = json.loads(cluster.stdout.readline())
         control = document["control"]
         files, addresses = haproxies(directory, arguments.balancer, document["nodes"], arguments.front_port, count)
+        bare = bare_handshake_ms()
         balancers = [stack.enter_context(process(binary(), "-f", str(file), "-db")) for file in files]
         before = {n["name"]: (n["pid"], cpu_s(n["pid"]), rss(n["pid"])) for n in verb(control, "status")}
         fleet = [
@@ -163,7 +200,11 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
             name: {"cpu_ms": (cpu_s(pid) - cpu) / count * 1e3, "rss_kib": (rss(pid) - resident) / count / 1024}
             for name, (pid, cpu, resident) in before.items()
         }
-        result: dict[str, Any] = {"all_connected_s": round(took, 1), "node_per_connection": costs}
+        result: dict[str, Any] = {
+            "bare_handshake_cpu_ms": round(bare, 2),
+            "all_connected_s": round(took, 1),
+            "node_per_connection": costs,
+        }
         result["balancer_rss_kib_per_connection"] = [
             round(rss(child.pid) / (count * nodes / len(balancers)) / 1024, 1) for child in balancers
         ]

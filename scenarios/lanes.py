@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+import httpx
+
 from mocknode.cluster import certificates, ports
 from mocknode.cluster.client import ControlClient
 from mocknode.cluster.running import Cluster
@@ -23,6 +25,7 @@ from mocknode.tentacle.identity import Identity
 from scenarios import balancers
 from scenarios.calibration import Calibration
 from scenarios.lab import Lab
+from scenarios.leftovers import forget_packages
 from scenarios.recording import Recording
 from scenarios.traffic import FrontDoor
 from scenarios.traffic.polling import Place, Poller
@@ -297,6 +300,7 @@ class GivenLanes:
                 tentacles={node: self.tentacles[node] for node in self.nodes if node in self.tentacles},
                 **_shared(self.demands),
             )
+            stack.push_async_callback(_forget_packages, lab, cluster)
             stack.push_async_callback(_last_look, lab)
             if self.tentacles:
                 _refuse_unpolled(cluster["nodes"], self.tentacles)
@@ -371,6 +375,19 @@ async def _last_look(lab: Lab) -> None:
     """Read the journals once more: a run that is broken off must not call lost what the nodes have."""
     with contextlib.suppress(Exception):
         await asyncio.wait_for(lab.sync(), LAST_LOOK_S_MAX)
+
+
+async def _forget_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
+    """Delete what this run pushed into somebody's cluster; say what could not be."""
+    sent = {attempt.id for attempt in lab.history.attempts if attempt.method == "POST"}
+    if not sent:
+        return
+    await _reset_quietly(lab.control)
+    try:
+        async with asyncio.timeout(LAST_LOOK_S_MAX):
+            await forget_packages(cluster, sent)
+    except (httpx.HTTPError, TimeoutError) as exc:
+        lab.say(f"packages of this run are still listed, by the names mocknode-*: {str(exc) or type(exc).__name__}")
 
 
 async def _reset_quietly(control: ControlClient) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,6 +65,12 @@ def list_(as_json: bool) -> None:
 @click.option("--control-token-file", envvar="MOCKNODE_CONTROL_TOKEN_FILE", type=_FILE, help="File with its token.")
 @click.option("--ca", envvar="MOCKNODE_CA", type=_FILE, help="PEM file of the authority to trust.")
 @click.option("--public-name", default="octopus.example.test", show_default=True, help="Name that users ask for.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the files there instead of printing them.",
+)
 def config(
     name: str,
     mode: str,
@@ -72,6 +79,7 @@ def config(
     control_token_file: Path | None,
     ca: Path | None,
     public_name: str,
+    output: Path | None,
 ) -> None:
     """Print a working, commented configuration of balancer NAME for your nodes.
 
@@ -95,9 +103,31 @@ def config(
             err=True,
         )
     try:
+        files = balancers.production(name, mode, nodes, public_name)
+        if output is not None:
+            _write(output, files)
+            return
+        if len(files) > 1:
+            click.echo(
+                f"mocknode: {len(files)} files: {', '.join(files)}; --output DIR writes each by itself", err=True
+            )
         click.echo(balancers.print_config(name, mode, nodes, public_name), nl=False)
     except balancers.BalancerError as exc:
         raise UsageError(str(exc)) from exc
+
+
+def _write(directory: Path, files: Mapping[str, str]) -> None:
+    """Each file by its name; what is there already is not written over."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path, text in files.items():
+            with (directory / Path(path).name).open("x", encoding="utf-8") as file:
+                file.write(text)
+            click.echo(f"{directory / Path(path).name}   lives at {path}")
+    except OSError as exc:
+        raise UsageError(
+            f"--output {exc.filename}: {exc.strerror}; allowed is a directory without these files"
+        ) from exc
 
 
 _COMMANDLINE = click.core.ParameterSource.COMMANDLINE

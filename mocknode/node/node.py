@@ -307,6 +307,8 @@ class Node:
         self.tasks.stopped()
         if self.condition != ONLINE:
             await self.become(ONLINE, "reset")
+        else:
+            self.heartbeat.beat()  # Somebody may have deleted it from the table of nodes.
 
     def status(self) -> dict[str, Any]:
         """Counters and what is pending, for the agent."""

@@ -5,6 +5,7 @@ from typing import Final
 from mocknode.node.resources import (
     api_keys,
     deltas,
+    environments,
     feeds,
     machines,
     maintenance,
@@ -34,6 +35,7 @@ OPERATIONS: Final[list[Operation]] = [
     *maintenance.operations,
     *feeds.operations,
     *machines.operations,
+    *environments.operations,
     *packages.operations,
     *uploads.operations,
     *deltas.operations,

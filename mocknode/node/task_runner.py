@@ -69,10 +69,13 @@ class TaskRunner:
     def _clear_up(self, rows: Sequence[NodeRow], now_s: float) -> None:
         after_s = self._node.config.task_cancel_after_s
         seen = {row.name: row.last_seen for row in rows}
-        for name in {task.node for task in self.tasks.running() if task.node is not None}:
-            gone_s = now_s - seen.get(name, 0)
-            if name != self._node.config.name and gone_s > after_s:
-                self.tasks.cancel_of(name, f"{name} was not seen for {after_s:g} s", now_s)
+        for task in self.tasks.running():
+            name = task.node
+            if name is None or name == self._node.config.name:
+                continue
+            # A node that was deleted is back with its next heartbeat, if it lives.
+            if now_s - seen.get(name, task.started or 0) > after_s:
+                self.tasks.cancel(task.number, f"{name} was not seen for {after_s:g} s", now_s)
 
     def _begin(self, task: Task) -> None:
         self._timers[task.number] = asyncio.get_running_loop().call_later(

@@ -34,6 +34,8 @@ _METHODS: Final = (
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _SNI, _GROUPS, _POINTS, _ALPN, _VERSIONS = 0, 10, 11, 16, 43
+_EXTENSION_HEAD: Final = struct.Struct(">HH")
+_GREASE: Final = frozenset(0x1010 * high + 0x0A0A for high in range(16))
 _NAMES: Final = {0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
 
 
@@ -155,12 +157,12 @@ def client_hello(data: bytes) -> ClientHello | None:
     reader.take(reader.number(1))
     ciphers = _numbers(reader.take(reader.number(2)))
     reader.take(reader.number(1))
-    extensions = _extensions(_Reader(reader.take(reader.number(2)))) if reader.more else {}
+    extensions = _extensions(reader.take(reader.number(2))) if reader.more else {}
     offered = _numbers(extensions.get(_VERSIONS, b"")[1:]) or (version,)
     return ClientHello(
         sni=_server_name(extensions.get(_SNI)),
         alpn=_protocols(extensions.get(_ALPN)),
-        versions=tuple(_NAMES.get(number, f"0x{number:04x}") for number in offered if not _is_grease(number)),
+        versions=tuple(_NAMES.get(number, f"0x{number:04x}") for number in offered if number not in _GREASE),
         ciphers=ciphers,
         extensions=tuple(extensions),
         ja3=_ja3(version, ciphers, extensions),
@@ -213,11 +215,17 @@ class _Reader:
         return int.from_bytes(self.take(width), "big")
 
 
-def _extensions(reader: _Reader) -> dict[int, bytes]:
+def _extensions(data: bytes) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    while reader.more:
-        number = reader.number(2)
-        found[number] = reader.take(reader.number(2))
+    at, end = 0, len(data)
+    while at < end:
+        if at + 4 > end:
+            raise HelloError(f"an extension's head where {end - at} bytes are left")
+        number, size = _EXTENSION_HEAD.unpack_from(data, at)
+        at += 4 + size
+        if at > end:
+            raise HelloError(f"an extension of {size} bytes that ends {at - end} bytes too late")
+        found[number] = data[at - size : at]
     return found
 
 
@@ -245,13 +253,9 @@ def _protocols(data: bytes | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_grease(number: int) -> bool:
-    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
-
-
 def _ja3(version: int, ciphers: tuple[int, ...], extensions: dict[int, bytes]) -> str:
     groups = _numbers(extensions.get(_GROUPS, b"")[2:])
     points = tuple(extensions.get(_POINTS, b"")[1:])
     lists = (ciphers, tuple(extensions), groups, points)
-    fields = ("-".join(str(number) for number in numbers if not _is_grease(number)) for numbers in lists)
+    fields = ("-".join(str(number) for number in numbers if number not in _GREASE) for numbers in lists)
     return hashlib.md5(",".join((str(version), *fields)).encode(), usedforsecurity=False).hexdigest()

@@ -17,10 +17,12 @@ from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.identity import Identity
 from mocknode.tentacle.queues import Queues
 from mocknode.tentacle.serving import Limits, Serving
-from mocknode.tentacle.tls import Peer, Tls, TlsError, server_context
+from mocknode.tentacle.tls import Tls, TlsError, server_context
 from mocknode.tentacle.turns import Turns
 
 PORT: Final = "tentacle"
+EARLY_MAX: Final = 64 * 1024
+"""Bytes that may wait for a turn; whoever sends more before TLS stands is not read until then."""
 CLOSING_S: Final = 5.0
 """How long what was written last may take to leave; after it the connection is reset."""
 HALF_CLOSED_S: Final = 60.0
@@ -84,7 +86,7 @@ class TentaclePort:
     def distrust(self, trusted: Callable[[str], bool]) -> None:
         """Reset the connections of those who are trusted no more."""
         for connection in list(self.connections):
-            if connection.client is not None and connection.admitted and not trusted(connection.client.thumbprint):
+            if connection.client is not None and connection.admitted and not trusted(connection.client):
                 connection.break_off("reset", Ending(cause="trust-removed"))
 
     def summary(self) -> dict[str, Any]:
@@ -113,7 +115,7 @@ class PortConnection(asyncio.Protocol):
     Attributes:
         conn: Its number at this node.
         peer: `host:port`.
-        client: The certificate that was presented, once that is asked for.
+        client: Thumbprint of the certificate that was presented, once that is asked for.
         admitted: Whether it is trusted.
         serving: The conversation, once TLS stands.
         gone: Whether it is over.
@@ -128,7 +130,7 @@ class PortConnection(asyncio.Protocol):
         self._port = port
         self.conn = 0
         self.peer = ""
-        self.client: Peer | None = None
+        self.client: str | None = None
         self.serving: Serving | None = None
         self.admitted = self.gone = False
         self.lost: asyncio.Future[None] | None = None
@@ -168,6 +170,8 @@ class PortConnection(asyncio.Protocol):
         if not self._early:
             self._port.turns.take(self._shake_hands)
         self._early += data
+        if len(self._early) > EARLY_MAX:
+            self._transport.pause_reading()
 
     def _shake_hands(self) -> None:
         """Look at what came first, and go on with the handshake."""
@@ -175,6 +179,8 @@ class PortConnection(asyncio.Protocol):
             return
         data = bytes(self._early)
         self._early.clear()
+        if len(data) > EARLY_MAX:
+            self.release()
         first = self._hello is not None and self._hello.empty
         if self._hello is not None and (opened := self._hello.feed(data)) is not None:
             self._opened(opened)
@@ -248,7 +254,7 @@ class PortConnection(asyncio.Protocol):
             self._port.exchanges += self.serving.exchanges
         self._note(
             "close", by=by, how=how, bytes_in=self._bytes_in, requests=self.serving.exchanges if self.serving else 0,
-            thumbprint=self.client.thumbprint if self.client else None,
+            thumbprint=self.client,
             subscription=self.serving.subscription if self.serving else None,
             cause=ending.cause, log=ending.log, detail=ending.detail,
         )  # fmt: skip
@@ -269,11 +275,12 @@ class PortConnection(asyncio.Protocol):
     def judge(self) -> None:
         """Find out whether the peer is trusted; nothing more is read until then."""
         assert self._tls is not None
-        self.client = self._tls.peer
-        if self.client is None:
+        presented = self._tls.peer
+        if presented is None:
             self._refuse(endings.no_certificate(self.peer))
             return
-        trusted = self._port.site.trusts(self.client.thumbprint)
+        self.client = presented.thumbprint
+        trusted = self._port.site.trusts(self.client)
         if isinstance(trusted, bool):
             self._decide(trusted)
         else:
@@ -289,19 +296,18 @@ class PortConnection(asyncio.Protocol):
             self.admitted = True
             self.serving.admit()
         else:
-            self._refuse(endings.untrusted(self.peer, self.client.thumbprint))
+            self._refuse(endings.untrusted(self.peer, self.client))
 
     def _refuse(self, ending: Ending) -> None:
-        thumbprint = self.client.thumbprint if self.client else None
         self._note(
-            "identified", tls=self._facts(), thumbprint=thumbprint, trusted=False, identity=None, subscription=None
+            "identified", tls=self._facts(), thumbprint=self.client, trusted=False, identity=None, subscription=None
         )
         self.end(ending)
 
     def identified(self, identity: str, subscription: str | None) -> None:
         """The peer said who it is."""
         assert self.client is not None
-        self._note("identified", tls=self._facts(), thumbprint=self.client.thumbprint, trusted=True, identity=identity,
+        self._note("identified", tls=self._facts(), thumbprint=self.client, trusted=True, identity=identity,
                    subscription=subscription)  # fmt: skip
 
     def _facts(self) -> dict[str, Any]:

@@ -78,14 +78,15 @@ def _any_certificate(*_: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The certificate that the other side presented.
+    """The certificate that the other side presented."""
 
-    Attributes:
-        subject: As people write it, `CN=Octopus Tentacle`.
-    """
-
+    certificate: x509.Certificate
     thumbprint: str
-    subject: str
+
+    @property
+    def subject(self) -> str:
+        """As people write it, `CN=Octopus Tentacle`."""
+        return self.certificate.subject.rfc4514_string()
 
 
 class Tls:
@@ -169,7 +170,7 @@ class Tls:
         if certificate is None:
             return None
         thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
-        return Peer(thumbprint=thumbprint, subject=certificate.subject.rfc4514_string())
+        return Peer(certificate=certificate, thumbprint=thumbprint)
 
     @property
     def version(self) -> str:

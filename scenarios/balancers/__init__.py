@@ -18,7 +18,7 @@ from scenarios.balancers.adapter import (
 from scenarios.balancers.binaries import find
 from scenarios.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
 from scenarios.balancers.registry import KINDS, modes, passes, probes, routes_by_name
-from scenarios.balancers.rendering import polling_name, print_config, render, speaks_https
+from scenarios.balancers.rendering import polling_name, print_config, production, render, speaks_https
 from scenarios.balancers.running import Running, start
 
 MODES = modes
@@ -48,6 +48,7 @@ __all__ = [
     "polling_name",
     "print_config",
     "probes",
+    "production",
     "render",
     "routes_by_name",
     "speaks_https",

@@ -95,11 +95,24 @@ def render(
 
 
 def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, *, version: str | None = None) -> str:
+    """The files of `production` one after another, each below a comment that names where it lives.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    files = production(kind, mode, nodes, public_name, version=version)
+    return "\n".join(f"# --- {path}\n{text}" for path, text in files.items())
+
+
+def production(
+    kind: str, mode: str, nodes: Sequence[Node], public_name: str, *, version: str | None = None
+) -> dict[str, str]:
     """A commented configuration to paste, for these nodes and this public name, listening on ports 80 and 443.
 
     Nodes that Tentacles poll get ports from 10943 on, one each, and 10940 tells them apart by the server name.
 
-    Several files are parted by a comment that names where each one lives.
+    Returns:
+        Text by the path where the file lives.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -129,7 +142,7 @@ def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, 
         key=key,
         public_name=public_name,
     )
-    return "\n".join(f"# --- {adapter.paths[name]}\n{text}" for name, text in files.items())
+    return {adapter.paths[name]: text for name, text in files.items()}
 
 
 def speaks_https(template: str) -> bool:

@@ -42,25 +42,23 @@ async def run(lab: "Lab") -> None:
         lab.step(ID, "stand", node=node, wanted=FLEET[lab.tier], stand=sum(s.ready for s in fleet))
         if lab.quick or not any(s.ready for s in fleet):
             return
-        for session in fleet:
-            if session.ready:
-                session.keep_polling()
+        stood = [s for s in fleet if s.ready]
+        for session in stood:
+            session.keep_polling()
         await lab.state(node, "offline", "crash")
-        await asyncio.gather(*(_gone(s) for s in fleet if s.ready))
+        await asyncio.gather(*(_gone(s) for s in stood))
         await lab.state(node, "online")
         online = time.monotonic()
         lab.step(ID, "restarted", node=node)
         await asyncio.sleep(BACK_OFF_S)
-        waiting = FLEET[lab.tier]
+        wanted = waiting = len(stood)
         # A Tentacle that is refused tries again after five seconds, and so on.
         while waiting and time.monotonic() - online < BACK_S_MAX:
             again = await _connect(lab, node, "back", waiting, stack)
             waiting -= sum(s.ready for s in again)
             if waiting:
                 await asyncio.sleep(BACK_OFF_S)
-        lab.step(
-            ID, "back", node=node, wanted=FLEET[lab.tier], missing=waiting, after_s=round(time.monotonic() - online, 2)
-        )
+        lab.step(ID, "back", node=node, wanted=wanted, missing=waiting, after_s=round(time.monotonic() - online, 2))
     await lab.sync()
 
 
@@ -100,7 +98,9 @@ def judge(case: Case) -> list[Variant]:
     variants = [_fleet(case, wanted, up, [s for s in fleet if s.identified_ns is None], stand.t_ns)]
     back = next(iter(case.history.steps_of(ID, "back")), None)
     if back is not None:
-        variants.append(_back(case, wanted, int(back.detail["missing"]), float(back.detail["after_s"])))
+        variants.append(
+            _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
+        )
     return variants
 
 

@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios import balancers
 from scenarios.balancers import (
     KINDS,
     MODES,
@@ -18,6 +20,7 @@ from scenarios.balancers import (
 from scenarios.balancers.adapter import PING_PATH, version_tuple
 from scenarios.balancers.registry import ADAPTERS
 from scenarios.balancers.rendering import substitute
+from scenarios.catalogue import CHECKS
 
 NODES = [Node(name=f"node-{n}", host="127.0.0.1", port=8080 + n) for n in (1, 2, 3)]
 PLAIN = Front(host="127.0.0.1", http_port=9000)
@@ -146,3 +149,10 @@ def test_traefik_takes_two_documents() -> None:
     assert files == {"traefik.yml": "a: 1\n", "dynamic.yml": "b: 127.0.0.1:9000\n"}
     with pytest.raises(BalancerConfigError, match=r"2 YAML documents .* got 1"):
         render("traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="a: 1\n")
+
+
+def test_every_check_that_a_configuration_names_can_be_run() -> None:
+    texts = [path.read_text() for path in Path(balancers.__file__).parent.rglob("*.j2")]
+    named = {id_ for text in texts for id_ in re.findall(r"\b[A-Z]{2}-\d\d\b", text)}
+    assert named
+    assert named <= set(CHECKS)

@@ -48,6 +48,13 @@ def refused(*words: str) -> click.ClickException:
         (["check", "--with", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'; it has recommended, stock"),
         (["check", "--lb", "127.0.0.1:80"], 2, "write http://HOST:PORT"),
         (["check", "--with", "nginx", "--config", "/dev/null"], 2, "does not listen on ${FRONT}"),
+        (["check", "--lb", "http://127.0.0.1:9", "--profile", "polling"], 2, "give --tentacle NODE=HOST:PORT for each node"),
+        (["check", "--lb", "http://127.0.0.1:9", "--tentacle", "node-1=127.0.0.1"], 2, "got '127.0.0.1', allowed: HOST:PORT"),
+        (["check", "--lb", "http://127.0.0.1:9", "--tentacle", "127.0.0.1:9"], 2, "got '127.0.0.1:9', allowed: NODE=HOST:PORT"),
+        (["check", "--lb", "http://127.0.0.1:9", "--tentacle", "a=h:1,a=h:2"], 2, "'a' is given twice"),
+        (["check", "--with", "haproxy", "--tentacle", "a=h:1"], 2, "--tentacle goes with --lb"),
+        (["check", "--with", "nginx", "--mode", "vendor-doc", "--only", "TL-01"], 2, "those that have: recommended, stock"),
+        (["check", "--with", "nginx", "--profile", "region"], 2, "profile 'region' is not built yet"),
         (["balancer", "config", "f5"], 2, "'f5' is not a balancer that can be started; there are nginx"),
         (["balancer", "config", "nginx", "--mode", "best"], 2, "nginx has no mode 'best'"),
         (["balancer", "config", "nginx", "--node", "a=1.2.3.4"], 2, "got 'a=1.2.3.4', allowed: NAME=HOST:PORT"),
@@ -112,3 +119,17 @@ def test_whole_numbers() -> None:
     for text in ("", "-1", "1.5", "１", "0x1"):
         with pytest.raises(click.BadParameter):
             Whole(0, 10).convert(text, None, None)
+
+
+def test_a_configuration_of_several_files_is_written_file_by_file(shell: Any, tmp_path: Path) -> None:
+    words = ("balancer", "config", "traefik", "--node", "node-1=10.0.0.1:8080")
+    printed = shell(*words)
+    assert "2 files: " in printed.err
+    written = shell(*words, "--output", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"traefik.yml", "dynamic.yml"}
+    for path in tmp_path.iterdir():
+        assert path.name in written.out
+        assert path.read_text() in printed.out
+    again = shell(*words, "--output", str(tmp_path))
+    assert (again.code, again.out) == (2, "")
+    assert "File exists; allowed is a directory without these files" in again.err

@@ -162,6 +162,16 @@ def test_what_makes_no_sense_is_refused(up):
     assert tasks(up) == []
 
 
+def test_deleting_a_live_node_ends_none_of_its_tasks(up, helpers):
+    up.talk(lambda client: client.add_tasks("700ms", 3))
+    helpers.until(lambda: by_node(up) == {"node-1": 1, "node-2": 1, "node-3": 1})
+    rest(up, "node-3", "{node}", "DELETE")
+    helpers.until(lambda: states(up) == ["Success"] * 3)
+    # By itself it checks in after a minute only.
+    up.talk(lambda client: client.reset())
+    helpers.until(lambda: len(rest(up, "node-1", "all")) == 3)
+
+
 def test_a_dead_nodes_tasks_are_cancelled_after_a_time(tmp_path, cluster_of, helpers):
     up = cluster_of(tmp_path, "--task-poll", "50ms", "--heartbeat", "100ms", "--task-cancel-after", "1s")
     try:

@@ -30,7 +30,16 @@ pytestmark = [pytest.mark.balancer, pytest.mark.timeout(200)]
 def cluster(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Three nodes, as `mocknode up --json` describes them."""
     command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "3", "--http-port", "0"]
-    command += ["--control-port", "0", "--run-dir", str(tmp_path / "up"), "--identity-dir", str(tmp_path / "identity")]
+    command += [
+        "--tentacle-port",
+        "0",
+        "--control-port",
+        "0",
+        "--run-dir",
+        str(tmp_path / "up"),
+        "--identity-dir",
+        str(tmp_path / "identity"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -39,14 +48,27 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
+def free_ports(count: int) -> list[int]:
+    held = ports.hold([ports.Wanted(flag="--lb", use=f"front {n}", host="127.0.0.1", port=0) for n in range(count)])
+    for one in held:
+        one.release()
+    return [one.port for one in held]
+
+
 @contextlib.contextmanager
-def haproxy_as_shipped(cluster: dict[str, Any], directory: Path) -> Iterator[str]:
-    """HAProxy as a person starts it; gives its URL."""
-    (held,) = ports.hold([ports.Wanted(flag="--lb", use="front", host="127.0.0.1", port=0)])
-    held.release()
-    front = balancers.Front(host="127.0.0.1", http_port=held.port)
+def haproxy_as_shipped(
+    cluster: dict[str, Any], directory: Path, tentacles: dict[str, int] | None = None
+) -> Iterator[str]:
+    """HAProxy as a person starts it, with these ports for Tentacles, by node; gives its URL."""
+    (port,) = free_ports(1)
+    front = balancers.Front(host="127.0.0.1", http_port=port, tentacle_ports=tentacles or {})
     nodes = [
-        balancers.Node(name=node["name"], host="127.0.0.1", port=urlsplit(node["http"]).port or 0)
+        balancers.Node(
+            name=node["name"],
+            host="127.0.0.1",
+            port=urlsplit(node["http"]).port or 0,
+            tentacle=balancers.Polled(host="127.0.0.1", port=node["tentacle"]["port"]),
+        )
         for node in cluster["nodes"]
     ]
     binary = balancers.find("haproxy")
@@ -57,7 +79,7 @@ def haproxy_as_shipped(cluster: dict[str, Any], directory: Path) -> Iterator[str
         command = [str(binary.path), "-db", "-f", "haproxy.cfg"]
         with subprocess.Popen(command, cwd=directory, stdout=log, stderr=log) as process:
             try:
-                yield f"http://127.0.0.1:{held.port}"
+                yield f"http://127.0.0.1:{port}"
             finally:
                 process.terminate()
 
@@ -107,8 +129,12 @@ def test_one_run_after_another_finds_the_same_and_two_at_once_are_refused(
 ) -> None:
     with haproxy_as_shipped(cluster, tmp_path / "haproxy") as url:
         arguments = ["--lb", url, "--control", cluster["control"], "--only", "RT-01"]
+        address, key = cluster["nodes"][1]["http"], {"X-Octopus-ApiKey": cluster["api_key"]}
+        httpx.post(f"{address}/api/packages/raw", headers=key, files={"file": ("Theirs.1.0.0.zip", b"zip")})
         # The second finds the journals of the first.
         assert [check(arguments, tmp_path).findings for _ in range(2)] == [{}, {}]
+        left = httpx.get(f"{address}/api/packages", headers=key).json()["Items"]
+        assert [item["PackageId"] for item in left] == ["Theirs"]
 
         async def while_held() -> str:
             async with ControlClient(cluster["control"]) as control, control.hold("somebody else"):
@@ -119,6 +145,23 @@ def test_one_run_after_another_finds_the_same_and_two_at_once_are_refused(
                 return said.decode()
 
         assert "the cluster is held by somebody else" in asyncio.run(while_held())
+
+
+def test_tentacles_are_judged_where_their_addresses_are_given(cluster: dict[str, Any], tmp_path: Path) -> None:
+    names = [node["name"] for node in cluster["nodes"]]
+    own = dict(zip(names, free_ports(len(names)), strict=True))
+    with haproxy_as_shipped(cluster, tmp_path / "haproxy", own) as url:
+        arguments = ["--lb", url, "--control", cluster["control"], "--only", "TL-01,TL-02"]
+        right = [f"{name}=127.0.0.1:{port}" for name, port in own.items()]
+        found = check([*arguments, "--tentacle", ",".join(right)], tmp_path)
+        assert found.findings == {}
+        assert [c["outcome"] for c in found.document["checks"]] == ["pass", "pass"]
+        # Two addresses changed places, in the balancer file this time.
+        first, second, *rest = own.values()
+        swapped = {name: f"127.0.0.1:{port}" for name, port in zip(names, (second, first, *rest), strict=True)}
+        (tmp_path / "declared.yaml").write_text(json.dumps({"mocknode-balancer": 1, "tentacles": swapped}))
+        met = check([*arguments, "--balancer-file", "declared.yaml"], tmp_path)
+        assert causes(met) == {"TL-02": ("fail", "address-leads-elsewhere")}
 
 
 def test_nobody_listens(cluster: dict[str, Any], tmp_path: Path) -> None:

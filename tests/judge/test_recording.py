@@ -12,6 +12,7 @@ from scenarios.history import Dropped, FaultEvent, History, StateChange, Step
 from scenarios.merging import JournalMerger
 from scenarios.recording import Recording, load
 from tests.judge.histories import attempt
+from tests.judge.polling_histories import HELLO, session
 
 HEAD = {
     "kind": "request",
@@ -217,3 +218,51 @@ def test_a_torn_line_in_the_middle_is_refused_by_its_number(tmp_path: Path) -> N
     path.write_text("".join([lines[0], '{"type": "jour\n', *lines[1:]]))
     with pytest.raises(ValueError, match=r"h\.jsonl:2: not a record of a run"):
         load(path)
+
+
+def test_a_connection_of_a_tentacle_grows_by_its_phases() -> None:
+    usual: dict[str, Any] = {"kind": "connection", "port": "tentacle", "node": "node-1", "boot": 1, "conn": 7}
+    lines = [
+        {**usual, "t_ns": 1, "phase": "open", "peer": "p:1", "local": "l:1", "tls": None},
+        {**usual, "t_ns": 2, "phase": "hello", "opening": "tls", "first_bytes": "1603", "hello": {"ja3": "x"}},
+        {
+            **usual,
+            "t_ns": 3,
+            "phase": "identified",
+            "tls": {},
+            "thumbprint": "A",
+            "trusted": True,
+            "subscription": "poll://a/",
+        },
+        {"kind": "rpc", "node": "node-1", "boot": 1, "t_ns": 4},
+        {
+            **usual,
+            "t_ns": 5,
+            "phase": "close",
+            "by": "peer",
+            "how": "fin",
+            "cause": "end",
+            "log": None,
+            "bytes_in": 9,
+            "requests": 2,
+        },
+    ]
+    found = merged(lines, offset_ns=100)
+    (connection,) = found.tentacles
+    assert (connection.opened_ns, connection.identified_ns, connection.closed_ns) == (101, 103, 105)
+    assert (connection.opening, connection.subscription, connection.cause, connection.requests) == (
+        "tls",
+        "poll://a/",
+        "end",
+        2,
+    )
+    assert not found.connections, "HTTP's are another list"
+    with pytest.raises(ValueError, match="not a journal record"):
+        merged([{**usual, "t_ns": 1, "phase": "close", "by": "peer", "how": "fin", "bytes_in": 0, "requests": 0}])
+
+
+def test_a_session_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
+    made = session("TL-01", "plain", polls=(1, 2), marks={"message": 3}, hello={**HELLO, "alpn": [], "versions": []})
+    with Recording(tmp_path / "history.jsonl") as recording:
+        recording.session(made)
+    assert load(tmp_path / "history.jsonl").sessions == [made]

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,6 +14,7 @@ from scenarios.report import Timeline, build
 from scenarios.report.drawing import draw
 from scenarios.report.html import HTML_BYTES_MAX, render
 from scenarios.report.timeline import BARS_MAX, INTERVALS_MAX, MARKS_MAX, TICKS_MAX, Bar, Interval, Lane, Mark, NodeBar
+from scenarios.report.tracing import POLLING_SPANS
 from scenarios.verdict import Fix, Outcome, Variant, merge
 
 VOID = {"meta", "br", "link", "input", "img", "hr"}
@@ -129,7 +131,9 @@ def spoil(value: Any, nasty: str) -> Any:
     return value + nasty if isinstance(value, str) and not value.startswith("mocknode check") else value
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(text=st.text())
 def test_any_text_gives_a_page_that_nests(text: str, document: dict[str, Any]) -> None:
     Page(render(spoil(document, text)))
@@ -179,6 +183,17 @@ def test_one_full_timeline_of_four_lanes_is_small(facts: Any) -> None:
     one = merge("HC-01", "n", "web", [], duration_s=1)
     empty = len(render(build(facts(), [one], {}, {})))
     assert len(render(build(facts(), [one], {}, {"HC-01": fullest("HC-01")}))) - empty < 120_000
+
+
+def test_one_full_timeline_of_polling_is_small(facts: Any) -> None:
+    """Checks of Tentacles upload nothing and set no faults."""
+    one = merge("TL-03", "n", "polling", [], duration_s=1)
+    empty = len(render(build(facts(), [one], {}, {})))
+    full = fullest("TL-03")
+    live = tuple(Interval(from_s=n, to_s=n + 1.0, label=f"{n + 1} polling") for n in range(POLLING_SPANS))
+    lanes = tuple(replace(lane, faults=(), polling=live, polls=lane.probes) for lane in full.lanes)
+    polled = replace(full, lanes=lanes, bars=())
+    assert empty < len(render(build(facts(), [one], {}, {"TL-03": polled}))) < empty + 120_000
 
 
 def test_shapes_stay_on_the_canvas(document: dict[str, Any]) -> None:

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 from scenarios.history import Attempt, FaultEvent, History, Probe, Request, StateChange, Step
 from scenarios.report import timeline
+from scenarios.report.drawing import draw
+from scenarios.report.strip import states
+from tests.judge.polling_histories import lost, session
 
 S = 1_000_000_000
 
@@ -193,3 +196,26 @@ def test_traffic_of_the_check_is_ticks_and_its_errors_are_bars() -> None:
 def test_check_without_steps_of_its_own_takes_no_traffic_of_others() -> None:
     history = History(attempts=[attempt("t", 1, 2, check="traffic", variant="HC-02")])
     assert timeline(history, "UP-01").span_s == 0.0
+
+
+def test_polling_connections_are_counted_over_a_drain() -> None:
+    stay = [session("TL-03", "live", id=f"s{n}", started_ns=0, identified_ns=1, ended_ns=40 * S) for n in range(3)]
+    cut = [
+        session("TL-03", "live", id=f"c{n}", started_ns=0, identified_ns=1, ended_ns=20 * S, by="peer")
+        for n in range(2)
+    ]
+    new = [lost("TL-03", "new", id="n", started_ns=30 * S, ended_ns=31 * S)]
+    drain = StateChange(node="node-1", t_ns=10 * S, state="draining")
+    found = timeline(History(sessions=[*stay, *cut, *new], states=[drain]), "TL-03")
+    (lane,) = found.lanes
+    assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [
+        ("5 polling", 1.0, 20.0),
+        ("3 polling", 20.0, 40.0),
+    ]
+    assert [tick for tick in lane.polls if tick[1] is None] == [(30.0, None)]
+    rows = {name.strip(): (picture, words) for name, picture, words in states(found.to_json(), 40)}
+    assert rows["polling"] == (" " + "≈" * 19 + "┄" * 19, "5 live, ┄ fewer")
+    assert "×" in rows["new polls"][0]
+    drawing = draw(found.to_json())
+    assert drawing is not None
+    assert {"polling", "new polls"} <= {words.text for words in drawing.words}

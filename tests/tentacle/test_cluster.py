@@ -238,11 +238,14 @@ def test_a_real_registration_over_rest(tmp_path: Path) -> None:
                 template = root["Links"]["CertificateConfiguration"].partition("{")[0]
                 kept = (await http.get(f"{one}{template}/certificate-global")).json()
                 assert kept["Thumbprint"] == server_identity().thumbprint
+                environments = f"{one}{root['Links']['Environments'].partition('{')[0]}"
+                named = (await http.get(environments, params={"name": "test"})).json()["Items"]
+                assert [item["Id"] for item in named] == ["Environments-2"]
                 machines = f"{one}{root['Links']['Machines'].partition('{')[0]}"
                 found = (await http.get(machines, params={"partialName": "web-1"})).json()
                 assert found["Items"] == []
                 machine = {
-                    "Name": "web-1", "MachinePolicyId": "MachinePolicies-1", "EnvironmentIds": ["Environments-1"],
+                    "Name": "web-1", "MachinePolicyId": "MachinePolicies-1", "EnvironmentIds": [named[0]["Id"]],
                     "Roles": ["web"], "TenantIds": [], "TenantTags": [],
                     "Endpoint": {
                         "CommunicationStyle": "TentacleActive", "Uri": URI, "Thumbprint": tentacle_identity().thumbprint,

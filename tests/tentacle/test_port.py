@@ -1,6 +1,7 @@
 """A Tentacle port and simulated Tentacles over real sockets: who gets in, who does not, and how each is told apart."""
 
 import asyncio
+import contextlib
 import ssl
 import zlib
 from collections.abc import Coroutine
@@ -8,14 +9,17 @@ from typing import Any
 
 import bson
 import pytest
+from OpenSSL import SSL
 from port_stage import SUBSCRIPTION, Stage, server_identity, tentacle_identity
 
 from mocknode.halibut import lines
 from mocknode.tentacle import calls
 from mocknode.tentacle.endings import Ending
+from mocknode.tentacle.listener import EARLY_MAX
 from mocknode.tentacle.polling import EndedError, PollingTentacle, UnexpectedCertificateError, UnreachableError
 from mocknode.tentacle.queues import Call, CallFailedError
 from mocknode.tentacle.services import VERSION, Services
+from mocknode.tentacle.tls import client_context
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -57,6 +61,19 @@ def test_trust_may_take_its_time_and_both_preambles_are_taken(slow_trust: bool, 
             closed = await stage.record("close", lambda r: r["cause"] == "untrusted-certificate")
             assert tentacle_identity(2).thumbprint in closed["log"]
             assert "which is not in the list of thumbprints that we trust" in closed["log"]
+
+    run(work())
+
+
+def test_an_older_tentacle_speaks_tls_1_2() -> None:
+    async def work() -> None:
+        context = client_context()
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        async with Stage(null_s=0.01) as stage, stage.tentacle(context=context) as tentacle:
+            assert (await tentacle.poll()).request is None
+            identified = await stage.record("identified")
+            assert identified["tls"]["version"] == "TLSv1.2"
+            assert identified["thumbprint"] == tentacle_identity().thumbprint
 
     run(work())
 
@@ -259,6 +276,21 @@ def test_a_gigabyte_of_control_line_is_cut_off_at_its_limit() -> None:
             # What was in flight when it was cut off counts too; a gigabyte it is not.
             assert closed["bytes_in"] < 64 * 1024 * 1024
             assert (await honest.poll()).request is None
+
+    run(work())
+
+
+def test_a_flood_before_tls_waits_for_its_turn_and_is_bounded() -> None:
+    async def work() -> None:
+        async with Stage() as stage:
+            # A hello that declares more than ever comes: neither whole nor wrong.
+            reader, writer = await stage.raw(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc" + bytes(8 * 1024 * 1024))
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            closed = await stage.record("close")
+            assert closed["cause"] in ("tls-failed", "reset")
+            assert closed["bytes_in"] < 4 * EARLY_MAX + 1024 * 1024
 
     run(work())
 

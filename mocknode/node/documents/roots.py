@@ -67,6 +67,7 @@ def space_links(space: str) -> dict[str, str]:
     base = f"/api/{space}"
     return {
         "Feeds": f"{base}/feeds{{/id}}{{?skip,take,ids,partialName,feedType}}",
+        "Environments": f"{base}/environments{{/id}}{{?name,skip,ids,take,partialName}}",
         "Machines": f"{base}/machines{{/id}}{{?skip,take,name,ids,partialName,thumbprint}}",
         "Packages": f"{base}/packages{{/id}}{{?nuGetPackageId,filter,latest,skip,take,includeNotes}}",
         "PackagesBulk": f"{base}/packages/bulk{{?ids}}",
