@@ -261,9 +261,14 @@ class Book:
                 "ORDER BY 2 DESC",
                 (low, high),
             ).fetchall()
+            edges = self._db.execute(
+                "SELECT max(CASE WHEN told = 'acknowledged' THEN size END), "
+                f"min(CASE WHEN told != 'acknowledged' AND ended IS NOT NULL THEN size END) {scope}",
+                (low, high),
+            ).fetchone()
             found.append(
                 {"from": low, "to": high, "attempts": total, "classes": {c: classes[c] for c in CLASSES if c in classes},
-                 "failures": dict(statuses)}
+                 "failures": dict(statuses), "largest_passed": edges[0], "smallest_failed": edges[1]}
             )  # fmt: skip
         return found
 

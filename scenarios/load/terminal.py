@@ -83,6 +83,10 @@ def _sizes(document: Mapping[str, Any]) -> Iterator[Text]:
     for row in document["by_size"]:
         failed = sum(row["failures"].values())
         told = ", ".join(f"{what} × {count}" for what, count in row["failures"].items())
+        if failed and row["smallest_failed"] is not None:
+            told += f"; from {format_size(row['smallest_failed'])} up"
+            if row["largest_passed"] is not None:
+                told += f", up to {format_size(row['largest_passed'])} passed"
         span = f"{format_size(row['from'])} to {format_size(row['to'])}"
         yield Text(f"   {span:<22}{row['attempts']:>9}{failed:>9}  {told}", "red" if failed else "")
     yield Text()

@@ -77,6 +77,8 @@ def test_a_cap_on_bodies_shows_by_size(load: Callable[..., Loaded], tmp_path: Pa
     for row in run.document["by_size"]:
         # A refusal before the body ends is a 413, or a reset where that overtook it; below the cap there is neither.
         assert bool(row["failures"]) == (row["from"] >= 1 << 20)
+    refused = [row for row in run.document["by_size"] if row["failures"]]
+    assert all(row["smallest_failed"] > 1 << 20 and row["largest_passed"] is None for row in refused)
     assert any("413" in row["failures"] for row in run.document["by_size"])
     assert run.document["ledger"]["lost"] == run.document["ledger"]["delivered_twice"] == 0
 
