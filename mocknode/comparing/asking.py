@@ -1,7 +1,9 @@
 """Sends the table's requests to a server, one after the other, and takes back what it pushed."""
 
+import contextlib
 import io
 import secrets
+import ssl
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,8 +52,6 @@ async def ask(url: str, api_key: str, table: Sequence[Asked], package: Package, 
     Raises:
         NotReachedError: no connection for the first request. Later ones that break off are answers without a status.
     """
-    import ssl
-
     verify = ssl.create_default_context(cafile=ca) if ca else True
     limits = httpx.Limits(max_connections=1)
     async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=_LIMIT_S, verify=verify) as client:
@@ -64,7 +64,7 @@ async def ask(url: str, api_key: str, table: Sequence[Asked], package: Package, 
                     answers.append(await _send(client, url, api_key, asked, package))
                 except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
                     if not answers:
-                        raise NotReachedError(f"{url} does not answer ({exc or type(exc).__name__})") from exc
+                        raise NotReachedError(f"{url} does not answer ({str(exc) or type(exc).__name__})") from exc
                     answers.append(Answer(status=0, error=type(exc).__name__))
                 except (httpx.TransportError, httpx.DecodingError) as exc:
                     answers.append(Answer(status=0, error=type(exc).__name__))
@@ -73,13 +73,15 @@ async def ask(url: str, api_key: str, table: Sequence[Asked], package: Package, 
         finally:
             if there:
                 # Interrupted, or the delete of the table broke off: nothing of ours stays behind if we can help it.
-                await _send(
-                    client, url, api_key, Asked(path=f"/api/Spaces-1/packages/{PUSHED}", method="DELETE"), package
-                )
+                delete = Asked(path=f"/api/Spaces-1/packages/{PUSHED}", method="DELETE")
+                with contextlib.suppress(httpx.HTTPError):
+                    await _send(client, url, api_key, delete, package)
     return answers
 
 
 async def _send(client: httpx.AsyncClient, url: str, api_key: str, asked: Asked, package: Package) -> Answer:
+    # A session that a server gives must not turn the next anonymous request into one with a user.
+    client.cookies.clear()
     request = client.build_request(
         asked.method,
         url.rstrip("/") + asked.path.replace(PUSHED, package.id),

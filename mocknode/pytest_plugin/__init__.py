@@ -4,7 +4,7 @@ pytest imports this module in everybody's runs, so that it imports nothing but p
 A run, or under xdist each worker, has one cluster on free ports, started with the first test that asks for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -92,9 +92,11 @@ def ledger(mock_cluster: "MockCluster") -> "Ledger":
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the timeline of what the nodes saw to a failure."""
-    report: pytest.TestReport = yield
+    report = yield
     if report.failed and call.when != "teardown" and _CLUSTER in item.stash:
         report.sections.append(("mocknode", item.stash[_CLUSTER].timeline()))
     return report

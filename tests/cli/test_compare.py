@@ -129,8 +129,25 @@ def test_a_value_that_must_be_equal(shell: Callable[..., Any], mock: dict[str, A
     finally:
         httpx.put(url, headers=headers, json=document, trust_env=False).raise_for_status()
     assert done.code == 1
-    assert ("GET", "/api/maintenanceconfiguration", "value", "IsInMaintenanceMode") in found(done.document)
-    assert {place for *_, place in found(done.document)} == {"IsInMaintenanceMode"}
+    # Its health says so too, with 418; the rest of the server is as it was.
+    assert found(done.document) == [
+        ("GET", "/api/serverstatus/health", "status", ""),
+        ("GET", "/api/maintenanceconfiguration", "value", "IsInMaintenanceMode"),
+    ]
+
+
+def test_no_answer_is_a_difference_and_not_the_end(
+    shell: Callable[..., Any], mock: dict[str, Any], other: dict[str, Any]
+) -> None:
+    fault = ("fault", "node-1", "close", "--on", "ping", "--control", other["control"])
+    assert shell(*fault).code == 0
+    try:
+        done = shell(*against(other), "--control", mock["control"], "--json")
+    finally:
+        assert shell("reset", "--control", other["control"]).code == 0
+    assert done.code == 1
+    ping = "/api/octopusservernodes/ping"
+    assert found(done.document) == [("GET", ping, "answer", ""), ("HEAD", ping, "answer", "")]
 
 
 def test_nobody_there_and_what_is_no_url(shell: Callable[..., Any], mock: dict[str, Any]) -> None:
