@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mocknode.cluster.client import ControlClient
@@ -109,6 +109,11 @@ class Lab:
     def row(self) -> int:
         """Requests in a row past a node after which it counts as out."""
         return elsewhere_in_a_row(len(self.serving))
+
+    def tag_requests(self) -> None:
+        """From now on requests carry their id in the query too: the balancer takes our header away."""
+        self.front = replace(self.front, tagged=True)
+        self.secure = self.secure and replace(self.secure, tagged=True)
 
     def row_takes_s(self) -> float:
         """How long the background traffic needs for such a row, with a fifth to spare."""

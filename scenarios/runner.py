@@ -212,6 +212,9 @@ class Run:
         await lab.sync()
         if found.nodes:
             lab.serving = tuple(node for node in lab.nodes if node in found.nodes)
+        if not found.attempt_header:
+            for each in self.labs.values():
+                each.tag_requests()
         self.plan.say(f"preflight: {found.summary()}")
 
     async def _calibrate(self, lab: Lab) -> None:

@@ -183,9 +183,9 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     _refuse_unwritable(options)
     offered = _offered(options, declared)
     selected = _selected(options, offered)
+    demands = demands_of(options, declared, progress.say)
     run_dir = run_dir_of(options["run_dir"])
     progress.plan([item.id for item in selected])
-    demands = demands_of(options, declared, progress.say)
     polled = any(item.profile in (POLLING, REGION) for item in selected)
     try:
         lanes, kind, versions, binary = lanes_of(options, declared, run_dir, demands, polled=polled)
@@ -290,11 +290,11 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
     from scenarios.catalogue import CHECKS
 
     offers = [REGION] if options["standby"] else list(offered)
-    profiles = options["profiles"].split(",") if options["profiles"] else offers
+    profiles = offers if options["profiles"] is None else options["profiles"].split(",")
     for name in profiles:
         if name not in (*PROFILES, REGION):
             usage(f"unknown profile {name!r}; profiles are {', '.join((*PROFILES, REGION))}")
-    ids = [name.strip().upper() for name in options["only"].split(",")] if options["only"] else list(CHECKS)
+    ids = list(CHECKS) if options["only"] is None else [name.strip().upper() for name in options["only"].split(",")]
     for name in ids:
         if name not in CHECKS:
             close = difflib.get_close_matches(name, CHECKS, n=1)
@@ -386,6 +386,8 @@ def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say:
     """What every lane is told, from the flags and the balancer file."""
     from scenarios.lanes import Demands
 
+    if options["max_upload"] == 0:
+        usage("--max-upload: got 0, allowed: a size such as 10MB; the smallest request of a check has 1 KiB")
     limit = options["max_upload"] or (declared.upload_limit if declared else None) or NO_LIMIT
     return Demands(
         tier="quick" if options["quick"] else "full",
@@ -400,7 +402,10 @@ def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say:
 def _public_name(options: Mapping[str, Any], declared: "BalancerFile | None") -> str:
     """The name that users ask for. An address is none: nodes and balancer may share it, and then nothing could be told."""
     url = options["lb"] or (declared.url if declared else None) or ""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""  # `front_of` says what is wrong with it.
     named = host and host != "localhost" and not host.replace(".", "").isdigit() and ":" not in host
     return options["public_name"] or options["host"] or (host if named else NO_PUBLIC_NAME)
 
@@ -504,19 +509,23 @@ def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
 
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        port = {"http": 80, "https": 443}[parts.scheme] if parts.port is None else parts.port
+        if port == 0:
+            raise ValueError("port 0 is nobody's")
         if not parts.hostname or parts.path not in ("", "/") or parts.query:
             raise ValueError("a front door is scheme, host and port, without a path")
     except (KeyError, ValueError) as exc:
         reason = f"unknown scheme {exc}" if isinstance(exc, KeyError) else str(exc)
         usage(f"--lb {url!r}: {reason}; write http://HOST:PORT or https://HOST:PORT")
+    if options["host"] and not options["host"].isprintable():
+        usage(f"--host: got {options['host']!r}, allowed: a name that fits into a header")
     connect = None
     if options["resolve"]:
         host, _, rest = options["resolve"].partition(":")
         number, _, connect = rest.partition(":")
         if not connect or host != parts.hostname or number != str(port):
             usage(f"--resolve {options['resolve']!r}: write {parts.hostname}:{port}:ADDR, the host and port of --lb")
-    return FrontDoor(
+    front = FrontDoor(
         scheme="https" if parts.scheme == "https" else "http",
         host=parts.hostname,
         port=port,
@@ -525,6 +534,11 @@ def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
         ca=str(options["ca"]) if options["ca"] else None,
         insecure=options["insecure"],
     )
+    try:
+        front.tls("http/1.1")
+    except OSError as exc:
+        usage(f"--ca {exc}")
+    return front
 
 
 def _files(options: Mapping[str, Any]) -> dict[str, Path]:
@@ -534,7 +548,11 @@ def _files(options: Mapping[str, Any]) -> dict[str, Path]:
 
 def _refuse_unwritable(options: Mapping[str, Any]) -> None:
     """Before minutes of work: a report that cannot be written is a mistake in the command line."""
-    for name, path in _files(options).items():
+    files = _files(options)
+    for name, path in files.items():
+        same = [f"--{other}" for other, its in files.items() if its == path and other != name]
+        if same and path != Path(os.devnull):
+            usage(f"--{name} and {same[0]} both name {path}; allowed is a file each")
         try:
             with path.open("a"):
                 pass

@@ -21,7 +21,7 @@ CAUSES: tuple[str, ...] = (
     *("slow-probes-while-idle", "traffic-before-first-verdict"),  # HC-06
     *("drain-cuts-upload", "drained-node-gets-requests", "upload-redelivered"),  # DR-01
     *("kept-alive-pinned", "kept-alive-closed"),  # DR-02
-    "panic-mode",  # DR-04
+    *("panic-mode", "survivor-errors"),  # DR-04
     *("all-drained-no-answer", "all-drained-no-recovery", "all-drained-policy-differs"),  # DR-05
     "body-size-limit",  # UP-01
     "request-buffering",  # UP-02

@@ -162,6 +162,9 @@ def pr_01(*headers: tuple[str, str], variant: str = "http") -> Case:
 TRUE = (("Host", "octopus.example.test"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "127.0.0.2"))
 
 
+SOME = replace(PROBER, nodes=NODES[:2])
+
+
 def pr_05(nodes: Sequence[str | None]) -> Case:
     return case(gets("PR-05", "fresh", nodes))
 
@@ -214,12 +217,18 @@ def rg_01_tentacles(node: str | None, *, before: str | None = "node-1", **facts:
     return replace(found, history=join(found.history, polled.history))
 
 
+def without_http2(found: Case, check: str) -> Case:
+    found.history.steps.append(step(check, "no-http2", S, why="did not agree on h2"))
+    return found
+
+
 SHUFFLED: list[str | None] = [NODES[n * n % 7 % 3] for n in range(600)]
 OUT: list[str | None] = ["node-1", "node-3"] * 30
 
 ROWS: list[Row] = [
     ("HC-01", lambda: hc_01(probers=(PROBER,), out_after_s=1.0), "probe", "pass", None, None),
     ("HC-01", hc_01, "probe", "fail", "no-active-probe", None),
+    ("HC-01", lambda: hc_01(probers=(SOME,), out_after_s=1.0), "probe", "fail", "no-active-probe", None),
     ("HC-01", lambda: hc_01(other=(("GET /", 30),)), "probe", "fail", "probe-wrong-path", None),
     ("HC-01", lambda: hc_01(other=(("OPTIONS /", 30),)), "probe", "fail", "probe-method-blind", None),
     ("HC-01", lambda: hc_01(probers=(replace(PROBER, method="OPTIONS"),)), "probe", "fail", "probe-method-blind", None),
@@ -257,6 +266,7 @@ ROWS: list[Row] = [
     ("DR-01", lambda: dr_01(body_sent_ns=1000), "418", "skip", None, None),
     ("DR-01", dr_01_413, "418", "fail", "body-size-limit", "UP-01"),
     ("DR-02", lambda: dr_02(["node-2", "node-3"]), "http1", "pass", None, None),
+    ("DR-02", lambda: without_http2(dr_02(["node-2"]), "drain-walk"), "http2", "skip", None, None),
     ("DR-02", lambda: dr_02(["node-1"]), "http1", "fail", "kept-alive-pinned", None),
     ("DR-02", lambda: dr_02(["node-1"], layer="l4"), "http1", "limitation", "kept-alive-pinned", None),
     ("DR-02", lambda: dr_02([None]), "http1", "fail", "kept-alive-closed", None),
@@ -266,6 +276,7 @@ ROWS: list[Row] = [
     ("DR-04", lambda: dr_04(["node-3"] * 59 + ["node-1"]), "one-left", "fail", "panic-mode", None),
     ("DR-04", lambda: dr_04(["node-1"] * 60, out=False), "one-left", "fail", "drained-node-stays", "HC-02"),
     ("DR-04", lambda: dr_04(["node-1"] * 60, calibration=BLIND), "one-left", "fail", "drained-node-stays", "HC-01"),
+    ("DR-04", lambda: dr_04(["node-3"] * 59 + [None]), "one-left", "fail", "survivor-errors", None),
     ("DR-04", lambda: dr_04(["node-3"] * 9), "one-left", "unknown", None, None),
     ("DR-05", lambda: dr_05([None] * 6), "418-answer", "pass", None, None),
     ("DR-05", lambda: dr_05([None] * 6), "418-recovery", "pass", None, None),
@@ -310,6 +321,7 @@ ROWS: list[Row] = [
     ("PR-01", lambda: pr_01(*SPOOFED, variant="http-spoofed"), "http-spoofed", "advice", "spoofed-forwarded-passed", None),
     ("PR-01", lambda: pr_01(*TRUE, variant="http-spoofed"), "http-spoofed", "pass", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "fresh", "pass", None, None),
+    ("PR-05", lambda: without_http2(pr_05([*NODES] * 200), "PR-05"), "http2", "skip", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "algorithm", "pass", None, None),
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
     ("PR-05", lambda: pr_05(["node-1", "node-2"] * 300), "fresh", "fail", "node-starved", None),
