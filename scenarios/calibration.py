@@ -166,7 +166,8 @@ def rhythm(times_ns: Sequence[int]) -> tuple[float, int] | None:
 def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]:
     """Pings grouped by who sent them, most pings first."""
     groups: dict[tuple[str, str | None, str, str, str, bool], list[Probe]] = defaultdict(list)
-    for probe in probes:
+    # Those of a standby's nodes are left out: it is the primary region's that decide when it takes over.
+    for probe in (p for p in probes if p.node in nodes):
         source = probe.peer.rsplit(":", 1)[0]
         groups[source, probe.user_agent, probe.method, probe.http_version, probe.target, probe.forwarded].append(probe)
     found = []

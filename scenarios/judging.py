@@ -42,6 +42,7 @@ class Facts:
     kind: str | None = None
     layer: Literal["l4", "l7"] = "l7"
     all_drained: Literal["closed", "open"] | None = None
+    failback: Literal["manual", "auto"] | None = None
     acceptances: tuple[tuple[str, str, str], ...] = ()
     core_only: bool = False
     lanes: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +109,7 @@ def _judge_one(
         public_name=facts.public_name,
         all_drained=facts.all_drained,
         layer=facts.layer,
+        failback=facts.failback,
     )
     variants = _variants(check, case, facts, doubt)
     if facts.core_only and variants:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTROL = "http://127.0.0.1:8090"
 PROFILES = ("web", "upload", "polling")
-POLLING = "polling"
-LATER_PROFILES = ("region",)
+POLLING, REGION = "polling", "region"
 T = TypeVar("T")
 INTERRUPTED: Final = "mocknode: interrupted; what was started has been stopped, the report holds what was judged so far"
 EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
@@ -58,6 +57,12 @@ class Size(click.ParamType[Any]):
 @click.option("--lb", metavar="URL", help="The balancer runs already: its front door.")
 @click.option("--control", metavar="URL", help=f"Control API of the nodes behind --lb (default {DEFAULT_CONTROL}).")
 @click.option(
+    "--standby",
+    metavar="URL",
+    help="Control API of a second cluster behind --lb, used when no node of the first is healthy; judges profile region. The "
+    "token and CA of --control hold for it too.",
+)
+@click.option(
     "--control-token-file", type=click.Path(path_type=Path, dir_okay=False), help="Token of that control API."
 )
 @click.option("--control-ca", type=click.Path(path_type=Path, dir_okay=False), help="CA of that control API.")
@@ -77,7 +82,9 @@ class Size(click.ParamType[Any]):
 @click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
 @click.option("--shipped-interval", is_flag=True, help="Leave the probe interval of --with at the vendor's default.")
 @click.option(
-    "--profile", "profiles", help="web, upload, polling; several by comma. Default: all that the target offers."
+    "--profile",
+    "profiles",
+    help="web, upload, polling; several by comma. Default: all that the target offers. Or region, alone: two clusters.",
 )
 @click.option("--only", help="Check ids by comma.")
 @click.option("--core", is_flag=True, help="Report and exit on core claims only.")
@@ -179,7 +186,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     demands = demands_of(options, declared, progress.say)
     run_dir = run_dir_of(options["run_dir"])
     progress.plan([item.id for item in selected])
-    polled = any(item.profile == POLLING for item in selected)
+    polled = any(item.profile in (POLLING, REGION) for item in selected)
     try:
         lanes, kind, versions, binary = lanes_of(options, declared, run_dir, demands, polled=polled)
     except (click.UsageError, LaneError):
@@ -282,12 +289,11 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
 
     from scenarios.catalogue import CHECKS
 
-    profiles = list(offered) if options["profiles"] is None else options["profiles"].split(",")
+    offers = [REGION] if options["standby"] else list(offered)
+    profiles = offers if options["profiles"] is None else options["profiles"].split(",")
     for name in profiles:
-        if name in LATER_PROFILES:
-            usage(f"profile {name!r} is not built yet; profiles are {', '.join(PROFILES)}")
-        if name not in PROFILES:
-            usage(f"unknown profile {name!r}; profiles are {', '.join(PROFILES)}")
+        if name not in (*PROFILES, REGION):
+            usage(f"unknown profile {name!r}; profiles are {', '.join((*PROFILES, REGION))}")
     ids = list(CHECKS) if options["only"] is None else [name.strip().upper() for name in options["only"].split(",")]
     for name in ids:
         if name not in CHECKS:
@@ -296,13 +302,48 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
             usage(f"unknown check {name!r}{hint}; checks are {', '.join(CHECKS)}")
     # A check that is asked for by name is wanted whatever the target offers by default.
     if options["only"] and not options["profiles"]:
-        profiles = list(PROFILES)
+        profiles = [*PROFILES, REGION]
     selected = tuple(item for item in CHECKS.values() if item.id in ids and item.profile in profiles)
     if not selected:
         usage(f"none of {', '.join(ids)} belongs to profile {', '.join(profiles)}")
+    if any(item.profile == REGION for item in selected):
+        _refuse_region(options, {item.profile for item in selected})
+    elif options["standby"]:
+        usage(
+            "--standby is for profile region; the other profiles are judged without a second cluster behind the balancer"
+        )
     if POLLING not in offered and any(item.profile == POLLING for item in selected):
         _refuse_polling(options)
     return selected
+
+
+def _refuse_region(options: Mapping[str, Any], profiles: set[str]) -> None:
+    """A failover needs somewhere to go, and a balancer that has somewhere to go answers what other checks judge."""
+    from scenarios import balancers
+
+    if profiles != {REGION}:
+        usage(
+            "profile region is judged alone: with a standby behind it the balancer answers when all its nodes are drained"
+        )
+    if not options["with_"]:
+        if not options["standby"]:
+            usage(
+                "profile 'region' needs a standby: a second `mocknode up` behind the balancer; give --standby CONTROL_URL"
+            )
+    elif options["config"]:
+        if "${STANDBY_" not in _read(options["config"]):
+            usage(
+                f"--config {options['config']} has no standby; it names its nodes ${{STANDBY_1_HTTP}}, ${{STANDBY_1_TENTACLE}} and "
+                "so on"
+            )
+    else:
+        kind, mode = options["with_"], options["mode"] or "recommended"
+        if not balancers.fails_over(kind, mode):
+            able = [f"{k} ({m})" for k in balancers.KINDS for m in balancers.MODES(k) if balancers.fails_over(k, m)]
+            usage(
+                f"profile 'region': mode {mode} of {kind} has no standby; those that have: {', '.join(able)}; or give --config, or "
+                "--lb URL --standby CONTROL_URL"
+            )
 
 
 def _refuse_polling(options: Mapping[str, Any]) -> None:
@@ -382,6 +423,7 @@ def _facts(options: Mapping[str, Any], declared: "BalancerFile | None", kind: st
         kind=kind,
         layer=declared.layer if declared else "l7",
         all_drained=declared.all_drained if declared else None,
+        failback=declared.failback if declared else None,
         acceptances=tuple((a.id, a.because, a.until.isoformat()) for a in accepted),
         core_only=options["core"],
     )
@@ -411,6 +453,7 @@ def lanes_of(
         run_dir=run_dir,
         demands=demands,
         tentacles=_tentacles(options, declared) if polled else {},
+        standby_url=options["standby"],
     )
     return lanes, declared.kind if declared else None, versions, None
 
@@ -423,6 +466,7 @@ def _own_lanes(
 
     for name in (
         "lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca", "tentacles",
+        "standby",
     ):  # fmt: skip
         if options[name]:
             usage(

@@ -43,6 +43,8 @@ CAUSES: tuple[str, ...] = (
     *("connection-limit", "reconnects-refused"),  # TL-06
     *("forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed"),  # PR-01
     *("node-starved", "node-overloaded", "random-balancing"),  # PR-05
+    *("standby-gets-traffic", "standby-not-used", "failover-cuts-upload"),  # RG-01
+    *("failback-not-as-declared", "tentacles-not-repointed"),
 )
 """Every cause that a check names, in the order of the checks."""
 

@@ -44,4 +44,11 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "spoofed-forwarded-passed",
     ),
     "PR-05": ("node-starved", "node-overloaded", "random-balancing"),
+    "RG-01": (
+        "standby-gets-traffic",
+        "standby-not-used",
+        "failover-cuts-upload",
+        "failback-not-as-declared",
+        "tentacles-not-repointed",
+    ),
 }
