@@ -74,9 +74,11 @@ class Cluster:
             held = ports.hold(self.settings.wanted_ports())
             for port in held:
                 leaving.callback(port.release)
+            # First what may be refused: an identity that cannot be kept leaves no run directory behind.
+            installation_id = certificates.installation_id(self.settings.identity_dir)
             leaving.enter_context(_locked(self.settings.run_dir))
             certificate = self._certificate()
-            starting = await self._start_nodes(leaving, held, certificate)
+            starting = await self._start_nodes(leaving, held, certificate, installation_id)
             await self._serve(held[0], certificate)
             leaving.push_async_callback(self._stop_serving)
             await starting
@@ -100,6 +102,7 @@ class Cluster:
         leaving: contextlib.AsyncExitStack,
         held: list[ports.Held],
         certificate: certificates.ServerCertificate | None,
+        installation_id: str,
     ) -> asyncio.Task[None]:
         settings = self.settings
         self.controller = Controller(
@@ -107,7 +110,7 @@ class Cluster:
                 run_dir=settings.run_dir,
                 store=settings.store or f"sqlite:///{settings.run_dir / 'store.sqlite'}",
                 api_key=self.api_key,
-                installation_id=certificates.installation_id(settings.identity_dir),
+                installation_id=installation_id,
                 seed=settings.seed,
                 keep_packages=settings.keep_packages,
                 certificate=certificate.certificate if certificate else None,
