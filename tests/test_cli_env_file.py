@@ -44,9 +44,16 @@ def test_it_holds_what_clients_read_while_the_cluster_runs(tmp_path: Path) -> No
 
 def test_it_goes_also_when_the_block_fails(tmp_path: Path) -> None:
     path = tmp_path / "env"
-    with pytest.raises(KeyError), env_file(path, DOCUMENT):
-        assert path.exists()
-        raise KeyError
+    seen: list[bool] = []
+
+    def fail() -> None:
+        with env_file(path, DOCUMENT):
+            seen.append(path.exists())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert seen == [True]
     assert list(tmp_path.iterdir()) == []
 
 
