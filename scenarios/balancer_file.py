@@ -81,6 +81,7 @@ class BalancerFile(_Strict):
     tentacles: Annotated[dict[str, str], AfterValidator(_addresses)] = Field(default_factory=dict)
     layer: Literal["l4", "l7"] = "l7"
     all_drained: Literal["closed", "open"] | None = Field(default=None, alias="all-drained")
+    failback: Literal["manual", "auto"] | None = None
     upload_limit: Annotated[int, BeforeValidator(lambda value: parse_size(str(value)))] | None = Field(
         default=None, alias="upload-limit"
     )
@@ -94,7 +95,6 @@ class BalancerFile(_Strict):
 
 LATER = {
     "hooks": "hooks are not built yet; remove the key",
-    "failback": "region failover is not built yet; remove the key",
 }
 
 

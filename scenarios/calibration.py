@@ -9,7 +9,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from scenarios.history import History, Probe, Step
@@ -65,6 +65,7 @@ class Prober:
     interval_s: float | None
     nodes: tuple[str, ...]
     role: Role
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +112,16 @@ class Calibration:
     def document(self) -> dict[str, Any]:
         """The report's `calibration`."""
         return {
-            "probers": [asdict(prober) | {"nodes": list(prober.nodes)} for prober in self.probers],
+            "probers": [_shown(prober) for prober in self.probers],
             "out_after_s": None if self.out_after_s is None else round(self.out_after_s, 2),
             "in_after_s": None if self.in_after_s is None else round(self.in_after_s, 2),
         }
+
+
+def _shown(prober: Prober) -> dict[str, Any]:
+    facts = asdict(prober) | {"nodes": list(prober.nodes)}
+    del facts["forwarded"]  # The report's probers have a role instead.
+    return facts
 
 
 def elsewhere_in_a_row(nodes: int) -> int:
@@ -159,7 +166,8 @@ def rhythm(times_ns: Sequence[int]) -> tuple[float, int] | None:
 def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]:
     """Pings grouped by who sent them, most pings first."""
     groups: dict[tuple[str, str | None, str, str, str, bool], list[Probe]] = defaultdict(list)
-    for probe in probes:
+    # Those of a standby's nodes are left out: it is the primary region's that decide when it takes over.
+    for probe in (p for p in probes if p.node in nodes):
         source = probe.peer.rsplit(":", 1)[0]
         groups[source, probe.user_agent, probe.method, probe.http_version, probe.target, probe.forwarded].append(probe)
     found = []
@@ -179,6 +187,7 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]
             interval_s=round(statistics.median(intervals), 3) if intervals else None,
             nodes=tuple(sorted(by_node)),
             role=_role(agent, by_node, nodes, forwarded=forwarded),
+            forwarded=forwarded,
         )
         found.append((len(members), prober))
     return tuple(prober for _count, prober in sorted(found, key=lambda item: -item[0]))
@@ -210,13 +219,14 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
     if until_ns is None and "drain" in steps:
         until_ns = steps["drain"].t_ns
     probes = [p for p in history.probes if until_ns is None or p.t_ns < until_ns]
+    out_after_s = _reaction_s(steps.get("drain"), steps.get("out"))
     other: dict[str, int] = defaultdict(int)
     for request in history.requests:
         if request.attempt is None and (until_ns is None or request.t_ns < until_ns):
             other[f"{request.method} {request.target}"] += 1
     return Calibration(
-        probers=probers(probes, nodes),
-        out_after_s=_reaction_s(steps.get("drain"), steps.get("out")),
+        probers=_with_the_likeliest(probers(probes, nodes), reacts=out_after_s is not None),
+        out_after_s=out_after_s,
         in_after_s=_reaction_s(steps.get("resume"), steps.get("in")),
         drained="drain" in steps,
         other=tuple(sorted(other.items(), key=lambda item: -item[1])),
@@ -225,6 +235,22 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
             for c in history.connections
             if c.closed_ns is not None and (until_ns is None or c.opened_ns < until_ns)
         ),
+    )
+
+
+def _with_the_likeliest(found: tuple[Prober, ...], *, reacts: bool) -> tuple[Prober, ...]:
+    """Where nobody looks like a balancer: whoever pings several nodes directly and evenly is the best there is.
+
+    A node that is not probed makes its prober ping a part of the nodes only. A name such as a browser's speaks against that,
+    but not where a drained node was taken out: then somebody acts on these pings.
+    """
+    if any(prober.role == "balancer" for prober in found):
+        return found
+    return tuple(
+        replace(p, role="balancer")
+        if p.interval_s is not None and len(p.nodes) > 1 and not p.forwarded and (reacts or p.role == "unknown")
+        else p
+        for p in found
     )
 
 

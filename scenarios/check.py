@@ -15,7 +15,7 @@ from scenarios.verdict import Level, Outcome, Tier, Variant, failed
 if TYPE_CHECKING:
     from scenarios.lab import Lab
 
-Lane = Literal["heavy", "light", "waiting", "idle", "status", "drains", "polling", "silence"]
+Lane = Literal["heavy", "light", "waiting", "idle", "status", "drains", "polling", "silence", "region"]
 Profile = Literal["web", "upload", "polling", "region"]
 
 # HC-01 is the root of everything that a balancer cannot know without looking at the ping.
@@ -32,6 +32,7 @@ class Case:
         patience_s: Longest silence that the operator demands.
         all_drained: Declared policy for a cluster that is drained whole, or None.
         layer: Declared layer; `l4` cannot look at requests.
+        failback: Declared: traffic goes back to the primary region by hand or by itself; None undeclared.
     """
 
     history: History
@@ -43,6 +44,7 @@ class Case:
     public_name: str
     all_drained: Literal["closed", "open"] | None = None
     layer: Literal["l4", "l7"] = "l7"
+    failback: Literal["manual", "auto"] | None = None
 
     @property
     def row(self) -> int:
@@ -114,7 +116,8 @@ class Check:
         offenders: Balancers and settings known to break it, one sentence each.
         quick, full: What each tier does.
         lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody. Those of `polling`
-            run one after another at the first node, side by side with `silence`, which stays with the others.
+            run one after another at the first node, side by side with `silence`, which stays with the others. `region` has a
+            standby behind its balancer and runs alone.
         run: Drives the lane; None when calibration alone is the evidence. Checks may share one function: it runs once.
         disturbs: Afterwards the cluster has to be restored.
     """

@@ -14,8 +14,11 @@ from scenarios.calibration import Calibration
 from scenarios.catalogue import CHECKS, drain_walk
 from scenarios.check import Case, Check
 from scenarios.detection import Detected, detect
-from scenarios.history import History
+from scenarios.history import Dropped, History
 from scenarios.verdict import CheckResult, Fix, Outcome, Tier, Variant, accept, merge
+
+_WITHOUT_BUDGETS = ("heavy", "light", "waiting")
+"""Lanes whose checks are held to no reaction time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Facts:
     kind: str | None = None
     layer: Literal["l4", "l7"] = "l7"
     all_drained: Literal["closed", "open"] | None = None
+    failback: Literal["manual", "auto"] | None = None
     acceptances: tuple[tuple[str, str, str], ...] = ()
     core_only: bool = False
     lanes: Mapping[str, str] = field(default_factory=dict)
@@ -80,12 +84,21 @@ def judge(
     """Results of the checks named, in the order of the catalogue."""
     kind = facts.kind or detection(list(histories.values())).kind
     done = [CHECKS[id_] for id_ in CHECKS if id_ in ids]
-    return [_judge_one(check, facts, histories[facts.lanes[check.id]], calibration, kind, today) for check in done]
+    # Budgets come from the lane that calibrated: what it lost is missing to every check that is held to a reaction time.
+    doubt = [d for history in histories.values() if history.steps_of("calibration") for d in history.dropped]
+    return [
+        _judge_one(
+            check, facts, histories[facts.lanes[check.id]], calibration, kind, today,
+            doubt=[] if check.lane in _WITHOUT_BUDGETS else doubt,
+        )
+        for check in done
+    ]  # fmt: skip
 
 
 def _judge_one(
-    check: Check, facts: Facts, history: History, calibration: Calibration, kind: str | None, today: datetime.date
-) -> CheckResult:
+    check: Check, facts: Facts, history: History, calibration: Calibration, kind: str | None, today: datetime.date, *,
+    doubt: Sequence[Dropped],
+) -> CheckResult:  # fmt: skip
     case = Case(
         history=history,
         calibration=calibration,
@@ -96,8 +109,9 @@ def _judge_one(
         public_name=facts.public_name,
         all_drained=facts.all_drained,
         layer=facts.layer,
+        failback=facts.failback,
     )
-    variants = _variants(check, case, facts)
+    variants = _variants(check, case, facts, doubt)
     if facts.core_only and variants:
         variants = [v for v in variants if v.level == "core"] or [
             case.skips("core", "core", "this check has no core claim, and only those were asked for")
@@ -111,11 +125,11 @@ def _judge_one(
     return result
 
 
-def _variants(check: Check, case: Case, facts: Facts) -> list[Variant]:
+def _variants(check: Check, case: Case, facts: Facts, doubt: Sequence[Dropped]) -> list[Variant]:
     if (error := facts.errors.get(check.id)) is not None:
         return [case.unknown("run", "core", f"the check could not be run: {error}")]
-    if case.history.dropped:
-        lost = sum(d.entries for d in case.history.dropped)
+    if missing := {*case.history.dropped, *doubt}:
+        lost = sum(d.entries for d in missing)
         return [
             case.unknown(
                 "evidence", "core", f"the nodes' journals dropped {lost} entries; nothing can be said", dropped=lost

@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mocknode.cluster.client import ControlClient
 from scenarios.calibration import Calibration, elsewhere_in_a_row
 from scenarios.history import Attempt, History, Request, Step
 from scenarios.recording import Recording
+from scenarios.region import BothJournals, Standby
 from scenarios.traffic import FrontDoor, RequestSpec, request, steady
 from scenarios.traffic import upload as send_upload
 from scenarios.traffic.polling import Place, Poller, PollingSession
@@ -58,6 +59,7 @@ class Lab:
         tentacles_by_name: The same where the TLS server name decides.
         thumbprints: By which Tentacles know each node.
         poller: Who polls; registered with the nodes.
+        standby: The cluster that takes over when no node of this one is healthy; None without one.
         started_ns: When the balancer began to listen, or when the run met it.
         clock_offset_ns: Added to the nodes' times, to map their clock onto ours.
     """
@@ -80,6 +82,7 @@ class Lab:
     tentacles_by_name: Mapping[str, Place] = field(default_factory=dict)
     thumbprints: Mapping[str, str] = field(default_factory=dict)
     poller: Poller | None = None
+    standby: Standby | None = None
     started_ns: int = field(default_factory=time.monotonic_ns)
     serving: tuple[str, ...] = ()
     restarted: bool = False
@@ -93,6 +96,11 @@ class Lab:
         return self.recording.history
 
     @property
+    def journals(self) -> ControlClient | BothJournals:
+        """Where the journals of every node are read, those of a standby included."""
+        return self.control if self.standby is None else self.standby.journals
+
+    @property
     def quick(self) -> bool:
         """Whether the short form of each claim is asked for."""
         return self.tier == "quick"
@@ -101,6 +109,11 @@ class Lab:
     def row(self) -> int:
         """Requests in a row past a node after which it counts as out."""
         return elsewhere_in_a_row(len(self.serving))
+
+    def tag_requests(self) -> None:
+        """From now on requests carry their id in the query too: the balancer takes our header away."""
+        self.front = replace(self.front, tagged=True)
+        self.secure = self.secure and replace(self.secure, tagged=True)
 
     def row_takes_s(self) -> float:
         """How long the background traffic needs for such a row, with a fifth to spare."""
@@ -117,7 +130,7 @@ class Lab:
         async with self._reading:
             more, began_ns = True, time.monotonic_ns()
             while more:
-                page = await self.control.journal(self._cursor)
+                page = await self.journals.journal(self._cursor)
                 self._cursor, more = page.cursor, page.more
                 self.recording.journal(page.records)
             self.recording.synced(began_ns)
@@ -151,7 +164,7 @@ class Lab:
 
     async def upload(self, check: str, variant: str, size: int | None = None, **options: Any) -> Attempt:
         """Upload a package of `size` bytes as `scenarios.traffic.upload` does, and record it."""
-        attempt = await send_upload(self.front, check, variant, size, api_key=self.api_key, **options)
+        attempt = await send_upload(self.front, check, variant, size, **{"api_key": self.api_key, **options})
         self.recording.attempt(attempt)
         return attempt
 

@@ -27,6 +27,7 @@ from scenarios.calibration import Calibration
 from scenarios.lab import Lab
 from scenarios.leftovers import forget_packages
 from scenarios.recording import Recording
+from scenarios.region import PREFIX, Standby
 from scenarios.traffic import FrontDoor
 from scenarios.traffic.polling import Place, Poller
 from scenarios.verdict import Tier
@@ -39,6 +40,8 @@ LAST_LOOK_S_MAX: Final = 5.0
 CONTROL_API: Final = 1
 POLLING: Final = "polling"
 """The lane whose nodes are polled by Tentacles."""
+REGION: Final = "region"
+"""The lane whose balancer has a second cluster behind it, the standby."""
 POLLER: Final = "mocknode-check"
 """Name under which the Tentacle of a check is registered."""
 
@@ -131,20 +134,17 @@ class OwnLanes:
         """
         directory = self.run_dir / name
         directory.mkdir(parents=True)
-        settings = ClusterSettings(
-            nodes=numbered_nodes(
-                NODES, host=HOST, http_port=0, https_port=None, tentacle_port=0 if self._polled(name) else None
-            ),
-            run_dir=directory / "cluster",
-            identity_dir=self.run_dir / "identity",
-            control_port=0,
-            seed=self.demands.seed,
-        )
         async with contextlib.AsyncExitStack() as stack:
-            cluster = await stack.enter_async_context(Cluster(settings))
+            cluster = await stack.enter_async_context(Cluster(self._settings(name, "cluster", "identity")))
             control = await stack.enter_async_context(ControlClient(cluster.control_url))
             offset_ns = await _clock_offset_ns(control, cluster.control_url)
-            front, files, nodes = await self._prepare(cluster, directory, polled=self._polled(name))
+            second = standby = None
+            if name == REGION:
+                # An installation of its own: another identity, so that its nodes have another certificate.
+                second = await stack.enter_async_context(Cluster(self._settings(name, "standby", "standby-identity")))
+                client = await stack.enter_async_context(ControlClient(second.control_url))
+                standby = Standby.of(control, client, self.nodes, self.nodes, second.api_key)
+            front, files, nodes = await self._prepare(cluster, second, directory, polled=self._polled(name))
             try:
                 running = await self._start(files, front, directory / self.kind, nodes)
             except balancers.BalancerError as exc:
@@ -181,6 +181,7 @@ class OwnLanes:
                     node: Place(node=node, host=HOST, port=front.tentacle_port, sni=balancers.polling_name(node))
                     for node in front.tentacle_ports
                 },
+                standby=standby,
                 **_shared(self.demands),
             )
             stack.push_async_callback(_last_look, lab)
@@ -189,10 +190,21 @@ class OwnLanes:
             yield lab
 
     def _polled(self, name: str) -> bool:
-        return self.passing and name == POLLING
+        return self.passing and name in (POLLING, REGION)
+
+    def _settings(self, name: str, run: str, identity: str) -> ClusterSettings:
+        return ClusterSettings(
+            nodes=numbered_nodes(
+                NODES, host=HOST, http_port=0, https_port=None, tentacle_port=0 if self._polled(name) else None
+            ),
+            run_dir=self.run_dir / name / run,
+            identity_dir=self.run_dir / identity,
+            control_port=0,
+            seed=self.demands.seed,
+        )
 
     async def _prepare(
-        self, cluster: Cluster, directory: Path, *, polled: bool
+        self, cluster: Cluster, second: Cluster | None, directory: Path, *, polled: bool
     ) -> tuple[balancers.Front, dict[str, str], list[balancers.Node]]:
         """Front ports, certificate and configuration files of one lane's balancer."""
         documents = cluster.document()["nodes"]
@@ -214,19 +226,12 @@ class OwnLanes:
             tentacle_ports=dedicated,
             tentacle_port=held[-1].port if polled and self._by_name else None,
         )
-        nodes = [
-            balancers.Node(
-                name=node["name"],
-                host=HOST,
-                port=urlsplit(node["http"]).port or 0,
-                tentacle=balancers.Polled(host=HOST, port=node["tentacle"]["port"]) if polled else None,
-            )
-            for node in documents
-        ]
+        nodes = _behind(documents, polled=polled)
+        standby = [] if second is None else _behind(second.document()["nodes"], PREFIX, polled=polled)
         try:
             files = balancers.render(
                 self.kind, self.mode, front, nodes, directory / self.kind, version=self.binary.version,
-                shipped_interval=self.shipped_interval, template=self.template,
+                shipped_interval=self.shipped_interval, template=self.template, standby=standby,
             )  # fmt: skip
         except balancers.BalancerConfigError as exc:
             raise LaneError(str(exc)) from exc
@@ -249,6 +254,19 @@ class OwnLanes:
         )  # fmt: skip
 
 
+def _behind(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) -> list[balancers.Node]:
+    """Nodes as a balancer forwards to them."""
+    return [
+        balancers.Node(
+            name=prefix + node["name"],
+            host=HOST,
+            port=urlsplit(node["http"]).port or 0,
+            tentacle=balancers.Polled(host=HOST, port=node["tentacle"]["port"]) if polled else None,
+        )
+        for node in documents
+    ]
+
+
 @dataclass(slots=True, kw_only=True)
 class GivenLanes:
     """The balancer that runs already: every lane is the same lab."""
@@ -264,6 +282,7 @@ class GivenLanes:
     nodes: tuple[str, ...] = ()
     url: str = ""
     tentacles: Mapping[str, Place] = field(default_factory=dict)
+    standby_url: str | None = None
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[Lab]:
@@ -286,6 +305,7 @@ class GivenLanes:
             stack.push_async_callback(_reset_quietly, control)
             self.nodes = tuple(node["name"] for node in cluster["nodes"])
             self.url = self.front.url
+            standby = None if self.standby_url is None else await self._standby(stack, control, cluster, offset_ns)
             recording = stack.enter_context(Recording(self.run_dir / name / "history.jsonl", offset_ns))
             lab = Lab(
                 name=name,
@@ -298,6 +318,7 @@ class GivenLanes:
                 api_key=cluster["api_key"],
                 clock_offset_ns=offset_ns,
                 tentacles={node: self.tentacles[node] for node in self.nodes if node in self.tentacles},
+                standby=standby,
                 **_shared(self.demands),
             )
             stack.push_async_callback(_forget_packages, lab, cluster)
@@ -306,6 +327,32 @@ class GivenLanes:
                 _refuse_unpolled(cluster["nodes"], self.tentacles)
                 await stack.enter_async_context(_polled_by_us(lab))
             yield lab
+
+    async def _standby(
+        self, stack: contextlib.AsyncExitStack, control: ControlClient, cluster: Mapping[str, Any], offset_ns: int
+    ) -> Standby:
+        """Meet the standby's control API, as the primary's; the same token and CA hold for both."""
+        url = self.standby_url or ""
+        client = await stack.enter_async_context(ControlClient(url, token=self.control_token, ca=self.control_ca))
+        theirs_ns = await _clock_offset_ns(client, url)
+        await stack.enter_async_context(
+            client.hold(f"mocknode {self.verb} --lb {self.front.url}, process {os.getpid()}")
+        )
+        found = await client.cluster()
+        if found["nodes"][0]["http"] == cluster["nodes"][0]["http"]:
+            raise LaneError(f"--standby {url} is the primary cluster itself; give the control API of the other one")
+        if len(found["nodes"]) != len(self.nodes):
+            raise LaneError(
+                f"the standby has {len(found['nodes'])} nodes, the primary {len(self.nodes)}; each node has one that stands in for it"
+            )
+        _refuse_busy(found["nodes"])
+        if self.tentacles and any(node["tentacle"] is None for node in found["nodes"]):
+            raise LaneError(
+                "the standby's nodes do not listen for Tentacles; start them with --tentacle-port, as the primary's"
+            )
+        stack.push_async_callback(_reset_quietly, client)
+        names = [node["name"] for node in found["nodes"]]
+        return Standby.of(control, client, self.nodes, names, found["api_key"], theirs_ns - offset_ns)
 
 
 def _shared(demands: Demands) -> dict[str, Any]:
@@ -353,12 +400,23 @@ async def _polled_by_us(lab: Lab) -> AsyncIterator[None]:
     nodes = await lab.control.nodes()
     lab.thumbprints = {node["name"]: node["tentacle"]["thumbprint"] for node in nodes if node["tentacle"] is not None}
     lab.poller = Poller.of(await asyncio.to_thread(Identity.generate))
-    await lab.control.register_tentacle(POLLER, lab.poller.identity.thumbprint, f"poll://{POLLER}/")
+    clusters = [lab.control]
+    if lab.standby is not None:
+        clusters.append(lab.standby.control)
+        documents = await lab.standby.control.nodes()
+        lab.standby.thumbprints = {
+            name: document["tentacle"]["thumbprint"]
+            for name, document in zip(lab.standby.nodes, documents, strict=True)
+            if document["tentacle"] is not None
+        }
+    for control in clusters:
+        await control.register_tentacle(POLLER, lab.poller.identity.thumbprint, f"poll://{POLLER}/")
     try:
         yield
     finally:
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(lab.control.unregister_tentacle(POLLER), LAST_LOOK_S_MAX)
+        for control in clusters:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(control.unregister_tentacle(POLLER), LAST_LOOK_S_MAX)
 
 
 def _open_files() -> None:

@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from scenarios.history import Connection, Dropped, FaultEvent, History, Probe, Request, StateChange, TentacleConnection
+from scenarios.history import (
+    Attempt,
+    Connection,
+    Dropped,
+    FaultEvent,
+    History,
+    Probe,
+    Request,
+    StateChange,
+    TentacleConnection,
+)
 
 Record = Mapping[str, Any]
 REQUEST_PHASES: Final = ("head", "body", "end", "whole")
@@ -220,3 +230,36 @@ class JournalMerger:
             self._history.dropped.append(Dropped(node=record["node"], t_ns=self._at(record), entries=entries))
         else:
             self._history.dropped[index] = replace(self._history.dropped[index], entries=entries)
+
+
+class AnsweringNodes:
+    """Which node answered, where the balancer takes `Octopus-Node` out of every answer: the one whose journal says so.
+
+    Once a single answer has named its node, one that does not came from the balancer itself, and nothing is looked up.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._told = False
+        self._open: list[int] = []
+
+    def seen(self, attempt: Attempt) -> None:
+        """The attempt that was recorded last."""
+        self._told = self._told or attempt.node is not None
+        if attempt.node is None and attempt.status is not None:
+            self._open.append(len(self._history.attempts) - 1)
+
+    def find(self) -> None:
+        """Name the node of each attempt whose request, with the answer that the client got, has been read by now."""
+        if self._told or not self._open:
+            return
+        attempts = self._history.attempts
+        answers = {(r.attempt, r.status): r.node for r in self._history.requests if r.attempt is not None}
+        left = []
+        for index in self._open:
+            node = answers.get((attempts[index].id, attempts[index].status))
+            if node is None:
+                left.append(index)
+            else:
+                attempts[index] = replace(attempts[index], node=node)
+        self._open = left

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from scenarios.history import Attempt, History, Session, Step, from_lines, to_line
-from scenarios.merging import JournalMerger
+from scenarios.merging import AnsweringNodes, JournalMerger
 
 
 class Recording:
@@ -24,6 +24,7 @@ class Recording:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.history = History()
         self._merger = JournalMerger(self.history, clock_offset_ns)
+        self._nodes = AnsweringNodes(self.history)
         self._file: TextIO = path.open("x", encoding="utf-8")
         self._write({"type": "clock", "offset_ns": clock_offset_ns})
 
@@ -33,6 +34,7 @@ class Recording:
     def attempt(self, attempt: Attempt) -> None:
         """Record an attempt that has ended."""
         self.history.attempts.append(attempt)
+        self._nodes.seen(attempt)
         self._file.write(to_line(attempt) + "\n")
 
     def step(self, step: Step) -> None:
@@ -54,6 +56,7 @@ class Recording:
     def synced(self, t_ns: int) -> None:
         """Record that every journal line written before `t_ns` has been read."""
         self.history.synced_ns = t_ns
+        self._nodes.find()
         self._write({"type": "synced", "t_ns": t_ns})
 
     def flush(self) -> None:
@@ -76,7 +79,7 @@ def load(path: Path) -> History:
         OSError: when the file cannot be read.
     """
     history = History()
-    merger = JournalMerger(history)
+    merger, nodes = JournalMerger(history), AnsweringNodes(history)
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             # Every line is written with its end: one without is what a killed run was writing, hence the last.
@@ -89,11 +92,14 @@ def load(path: Path) -> History:
                         merger = JournalMerger(history, document["offset_ns"])
                     case "synced":
                         history.synced_ns = document["t_ns"]
+                        nodes.find()
                     case "journal":
                         merger.feed(document["record"])
                     case _:
                         event = from_lines([line])
                         history.attempts += event.attempts
+                        for attempt in event.attempts:
+                            nodes.seen(attempt)
                         history.steps += event.steps
                         history.sessions += event.sessions
             except (KeyError, TypeError, ValueError) as exc:

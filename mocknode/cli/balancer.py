@@ -90,6 +90,9 @@ def config(
         raise UsageError(f"--node and --control {control} exclude each other: the nodes are named, or asked for")
     if named:
         nodes = tuple(_node(text) for text in named)
+        names = [node.name for node in nodes]
+        if twice := next((one for one in names if names.count(one) > 1), None):
+            raise UsageError(f"--node: two nodes are called {twice!r}; allowed: a name each")
     elif control:
         documents = ask(control, control_token_file, ca, lambda client: client.nodes())
         nodes = tuple(

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTROL = "http://127.0.0.1:8090"
 PROFILES = ("web", "upload", "polling")
-POLLING = "polling"
-LATER_PROFILES = ("region",)
+POLLING, REGION = "polling", "region"
 T = TypeVar("T")
 INTERRUPTED: Final = "mocknode: interrupted; what was started has been stopped, the report holds what was judged so far"
 EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
@@ -58,6 +57,12 @@ class Size(click.ParamType[Any]):
 @click.option("--lb", metavar="URL", help="The balancer runs already: its front door.")
 @click.option("--control", metavar="URL", help=f"Control API of the nodes behind --lb (default {DEFAULT_CONTROL}).")
 @click.option(
+    "--standby",
+    metavar="URL",
+    help="Control API of a second cluster behind --lb, used when no node of the first is healthy; judges profile region. The "
+    "token and CA of --control hold for it too.",
+)
+@click.option(
     "--control-token-file", type=click.Path(path_type=Path, dir_okay=False), help="Token of that control API."
 )
 @click.option("--control-ca", type=click.Path(path_type=Path, dir_okay=False), help="CA of that control API.")
@@ -77,7 +82,9 @@ class Size(click.ParamType[Any]):
 @click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
 @click.option("--shipped-interval", is_flag=True, help="Leave the probe interval of --with at the vendor's default.")
 @click.option(
-    "--profile", "profiles", help="web, upload, polling; several by comma. Default: all that the target offers."
+    "--profile",
+    "profiles",
+    help="web, upload, polling; several by comma. Default: all that the target offers. Or region, alone: two clusters.",
 )
 @click.option("--only", help="Check ids by comma.")
 @click.option("--core", is_flag=True, help="Report and exit on core claims only.")
@@ -176,10 +183,10 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     _refuse_unwritable(options)
     offered = _offered(options, declared)
     selected = _selected(options, offered)
+    demands = demands_of(options, declared, progress.say)
     run_dir = run_dir_of(options["run_dir"])
     progress.plan([item.id for item in selected])
-    demands = demands_of(options, declared, progress.say)
-    polled = any(item.profile == POLLING for item in selected)
+    polled = any(item.profile in (POLLING, REGION) for item in selected)
     try:
         lanes, kind, versions, binary = lanes_of(options, declared, run_dir, demands, polled=polled)
     except (click.UsageError, LaneError):
@@ -282,13 +289,12 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
 
     from scenarios.catalogue import CHECKS
 
-    profiles = options["profiles"].split(",") if options["profiles"] else list(offered)
+    offers = [REGION] if options["standby"] else list(offered)
+    profiles = offers if options["profiles"] is None else options["profiles"].split(",")
     for name in profiles:
-        if name in LATER_PROFILES:
-            usage(f"profile {name!r} is not built yet; profiles are {', '.join(PROFILES)}")
-        if name not in PROFILES:
-            usage(f"unknown profile {name!r}; profiles are {', '.join(PROFILES)}")
-    ids = [name.strip().upper() for name in options["only"].split(",")] if options["only"] else list(CHECKS)
+        if name not in (*PROFILES, REGION):
+            usage(f"unknown profile {name!r}; profiles are {', '.join((*PROFILES, REGION))}")
+    ids = list(CHECKS) if options["only"] is None else [name.strip().upper() for name in options["only"].split(",")]
     for name in ids:
         if name not in CHECKS:
             close = difflib.get_close_matches(name, CHECKS, n=1)
@@ -296,13 +302,48 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
             usage(f"unknown check {name!r}{hint}; checks are {', '.join(CHECKS)}")
     # A check that is asked for by name is wanted whatever the target offers by default.
     if options["only"] and not options["profiles"]:
-        profiles = list(PROFILES)
+        profiles = [*PROFILES, REGION]
     selected = tuple(item for item in CHECKS.values() if item.id in ids and item.profile in profiles)
     if not selected:
         usage(f"none of {', '.join(ids)} belongs to profile {', '.join(profiles)}")
+    if any(item.profile == REGION for item in selected):
+        _refuse_region(options, {item.profile for item in selected})
+    elif options["standby"]:
+        usage(
+            "--standby is for profile region; the other profiles are judged without a second cluster behind the balancer"
+        )
     if POLLING not in offered and any(item.profile == POLLING for item in selected):
         _refuse_polling(options)
     return selected
+
+
+def _refuse_region(options: Mapping[str, Any], profiles: set[str]) -> None:
+    """A failover needs somewhere to go, and a balancer that has somewhere to go answers what other checks judge."""
+    from scenarios import balancers
+
+    if profiles != {REGION}:
+        usage(
+            "profile region is judged alone: with a standby behind it the balancer answers when all its nodes are drained"
+        )
+    if not options["with_"]:
+        if not options["standby"]:
+            usage(
+                "profile 'region' needs a standby: a second `mocknode up` behind the balancer; give --standby CONTROL_URL"
+            )
+    elif options["config"]:
+        if "${STANDBY_" not in _read(options["config"]):
+            usage(
+                f"--config {options['config']} has no standby; it names its nodes ${{STANDBY_1_HTTP}}, ${{STANDBY_1_TENTACLE}} and "
+                "so on"
+            )
+    else:
+        kind, mode = options["with_"], options["mode"] or "recommended"
+        if not balancers.fails_over(kind, mode):
+            able = [f"{k} ({m})" for k in balancers.KINDS for m in balancers.MODES(k) if balancers.fails_over(k, m)]
+            usage(
+                f"profile 'region': mode {mode} of {kind} has no standby; those that have: {', '.join(able)}; or give --config, or "
+                "--lb URL --standby CONTROL_URL"
+            )
 
 
 def _refuse_polling(options: Mapping[str, Any]) -> None:
@@ -345,6 +386,8 @@ def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say:
     """What every lane is told, from the flags and the balancer file."""
     from scenarios.lanes import Demands
 
+    if options["max_upload"] == 0:
+        usage("--max-upload: got 0, allowed: a size such as 10MB; the smallest request of a check has 1 KiB")
     limit = options["max_upload"] or (declared.upload_limit if declared else None) or NO_LIMIT
     return Demands(
         tier="quick" if options["quick"] else "full",
@@ -359,7 +402,10 @@ def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say:
 def _public_name(options: Mapping[str, Any], declared: "BalancerFile | None") -> str:
     """The name that users ask for. An address is none: nodes and balancer may share it, and then nothing could be told."""
     url = options["lb"] or (declared.url if declared else None) or ""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""  # `front_of` says what is wrong with it.
     named = host and host != "localhost" and not host.replace(".", "").isdigit() and ":" not in host
     return options["public_name"] or options["host"] or (host if named else NO_PUBLIC_NAME)
 
@@ -377,6 +423,7 @@ def _facts(options: Mapping[str, Any], declared: "BalancerFile | None", kind: st
         kind=kind,
         layer=declared.layer if declared else "l7",
         all_drained=declared.all_drained if declared else None,
+        failback=declared.failback if declared else None,
         acceptances=tuple((a.id, a.because, a.until.isoformat()) for a in accepted),
         core_only=options["core"],
     )
@@ -406,6 +453,7 @@ def lanes_of(
         run_dir=run_dir,
         demands=demands,
         tentacles=_tentacles(options, declared) if polled else {},
+        standby_url=options["standby"],
     )
     return lanes, declared.kind if declared else None, versions, None
 
@@ -418,6 +466,7 @@ def _own_lanes(
 
     for name in (
         "lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca", "tentacles",
+        "standby",
     ):  # fmt: skip
         if options[name]:
             usage(
@@ -460,19 +509,23 @@ def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
 
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        port = {"http": 80, "https": 443}[parts.scheme] if parts.port is None else parts.port
+        if port == 0:
+            raise ValueError("port 0 is nobody's")
         if not parts.hostname or parts.path not in ("", "/") or parts.query:
             raise ValueError("a front door is scheme, host and port, without a path")
     except (KeyError, ValueError) as exc:
         reason = f"unknown scheme {exc}" if isinstance(exc, KeyError) else str(exc)
         usage(f"--lb {url!r}: {reason}; write http://HOST:PORT or https://HOST:PORT")
+    if options["host"] and not options["host"].isprintable():
+        usage(f"--host: got {options['host']!r}, allowed: a name that fits into a header")
     connect = None
     if options["resolve"]:
         host, _, rest = options["resolve"].partition(":")
         number, _, connect = rest.partition(":")
         if not connect or host != parts.hostname or number != str(port):
             usage(f"--resolve {options['resolve']!r}: write {parts.hostname}:{port}:ADDR, the host and port of --lb")
-    return FrontDoor(
+    front = FrontDoor(
         scheme="https" if parts.scheme == "https" else "http",
         host=parts.hostname,
         port=port,
@@ -481,6 +534,11 @@ def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
         ca=str(options["ca"]) if options["ca"] else None,
         insecure=options["insecure"],
     )
+    try:
+        front.tls("http/1.1")
+    except OSError as exc:
+        usage(f"--ca {exc}")
+    return front
 
 
 def _files(options: Mapping[str, Any]) -> dict[str, Path]:
@@ -490,7 +548,11 @@ def _files(options: Mapping[str, Any]) -> dict[str, Path]:
 
 def _refuse_unwritable(options: Mapping[str, Any]) -> None:
     """Before minutes of work: a report that cannot be written is a mistake in the command line."""
-    for name, path in _files(options).items():
+    files = _files(options)
+    for name, path in files.items():
+        same = [f"--{other}" for other, its in files.items() if its == path and other != name]
+        if same and path != Path(os.devnull):
+            usage(f"--{name} and {same[0]} both name {path}; allowed is a file each")
         try:
             with path.open("a"):
                 pass

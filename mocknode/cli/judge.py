@@ -16,7 +16,7 @@ from mocknode.cli.check import EXIT_USAGE, show
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JUnit XML.")
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
 def judge(run_dir: Path, json_: Path | None, html: Path | None, junit: Path | None, markdown: Path | None) -> None:
-    """Judge a saved run again, from its record alone; the exit code is that of the run."""
+    """Judge a saved run again, from its record alone; the exit code is that of its verdicts."""
     from scenarios import judging, saved
     from scenarios.report import write
     from scenarios.runner import report_document, timeline_of
@@ -27,10 +27,16 @@ def judge(run_dir: Path, json_: Path | None, html: Path | None, junit: Path | No
     except saved.SavedRunError as exc:
         click.echo(f"mocknode: {exc}", err=True)
         sys.exit(EXIT_USAGE)
-    day = datetime.datetime.fromisoformat(run.report["started"]).date()
-    results = judging.judge(run.done, run.facts, run.histories, run.calibration, day)
-    timelines = {id_: timeline_of(id_, run.facts, run.histories) for id_ in run.done}
-    document = report_document(run.report, run.facts, results, run.histories, run.calibration, run_dir, timelines)
+    try:
+        day = datetime.datetime.fromisoformat(run.report["started"]).date()
+        results = judging.judge(run.done, run.facts, run.histories, run.calibration, day)
+        timelines = {id_: timeline_of(id_, run.facts, run.histories) for id_ in run.done}
+        document = report_document(run.report, run.facts, results, run.histories, run.calibration, run_dir, timelines)
+        code = EXIT_CODES[overall(results, trusted=run.report["trusted"])]
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        # Judges answer for themselves; what fails here is what `run.json` says about the run.
+        click.echo(f"mocknode: {run_dir / saved.RUN_FILE} is not as this version writes it: {exc!r}", err=True)
+        sys.exit(EXIT_USAGE)
     write(document, json=json_, html=html, junit=junit, markdown=markdown)
     show(document, [str(path) for path in (json_, html, junit, markdown) if path])
-    sys.exit(EXIT_CODES[overall(results, trusted=run.report["trusted"])])
+    sys.exit(code)

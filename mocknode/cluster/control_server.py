@@ -54,6 +54,9 @@ class ControlServer:
 
     async def start(self) -> None:
         """Return when it accepts connections."""
+        # Bound without it, so that nobody took the port while nothing listened; connections inherit it, and then what is in
+        # TIME_WAIT of this cluster does not keep the next one from the port.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.listen()
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         listening = asyncio.create_task(self._server.listening.wait())

@@ -6,6 +6,7 @@ are taken where the parser hands bytes over, so bytes the app never read count t
 
 import time
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 from mocknode.node.bulk import BATCH_BYTES
 from mocknode.node.faults.effects import Place
@@ -19,12 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["BodyLimitError", "Exchange", "OverError"]
 
+ATTEMPT_QUERY: Final = "mocknode-id"
+"""Query parameter that stands for `X-Mocknode-Attempt` where that header did not arrive."""
+
 # What the paths end in by which packages come.
 UPLOAD_ENDS: Final = ("/packages/raw", "/nuget/packages", "/delta")
 
 
 class BodyLimitError(Exception):
     """The body is longer than this node takes."""
+
+
+def attempt_in(target: str) -> str | None:
+    """The attempt id in a request target's query, `mocknode-id`; None without one."""
+    _, question, query = target.partition("?")
+    if not question or ATTEMPT_QUERY not in query:
+        return None
+    return dict(parse_qsl(query)).get(ATTEMPT_QUERY)
 
 
 class Exchange:
@@ -47,7 +59,8 @@ class Exchange:
         self.http_version: str = scope["http_version"]
         self.headers: list[tuple[bytes, bytes]] = protocol.headers
         self._first = dict(reversed(self.headers))
-        self.attempt = self.header(b"x-mocknode-attempt")
+        # The header's id, or the one in the query: some balancers take headers away that they do not know.
+        self.attempt = self.header(b"x-mocknode-attempt") or attempt_in(self.target)
         length = self.header(b"content-length")
         self.length = int(length) if length is not None else None
         self.expects_body = self.header(b"transfer-encoding") is not None or bool(self.length)

@@ -17,7 +17,7 @@ from scenarios.balancers.adapter import (
 )
 from scenarios.balancers.binaries import find
 from scenarios.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
-from scenarios.balancers.registry import KINDS, modes, passes, probes, routes_by_name
+from scenarios.balancers.registry import KINDS, fails_over, modes, passes, probes, routes_by_name
 from scenarios.balancers.rendering import polling_name, print_config, production, render, speaks_https
 from scenarios.balancers.running import Running, start
 
@@ -38,6 +38,7 @@ __all__ = [
     "Polled",
     "Running",
     "UnknownBalancerError",
+    "fails_over",
     "find",
     "fix",
     "generic_fix",

@@ -131,6 +131,7 @@ class Adapter:
         probing: Whether the configuration of each mode probes the nodes at all.
         passing: Modes whose configuration passes the TLS of Tentacles through, to the node whose address it is.
         by_name: Those of them that have one more address, at which the TLS server name decides.
+        regional: Modes whose configuration can have a second pool, used only while the first has no healthy node.
         main: File name of the configuration that the command names; a user's `--config` takes its place.
         paths: Where each file lives in production, by file name.
         certificate, key: Where they live in production.
@@ -177,6 +178,7 @@ class Adapter:
     refused: str
     passing: tuple[str, ...] = ("recommended", "stock")
     by_name: tuple[str, ...] = ("recommended",)
+    regional: tuple[str, ...] = ()
     successor: bool = False
     documents: int = 1
     joined_certificate: bool = False

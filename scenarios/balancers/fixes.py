@@ -21,7 +21,7 @@ CAUSES: tuple[str, ...] = (
     *("slow-probes-while-idle", "traffic-before-first-verdict"),  # HC-06
     *("drain-cuts-upload", "drained-node-gets-requests", "upload-redelivered"),  # DR-01
     *("kept-alive-pinned", "kept-alive-closed"),  # DR-02
-    "panic-mode",  # DR-04
+    *("panic-mode", "survivor-errors"),  # DR-04
     *("all-drained-no-answer", "all-drained-no-recovery", "all-drained-policy-differs"),  # DR-05
     "body-size-limit",  # UP-01
     "request-buffering",  # UP-02
@@ -43,6 +43,8 @@ CAUSES: tuple[str, ...] = (
     *("connection-limit", "reconnects-refused"),  # TL-06
     *("forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed"),  # PR-01
     *("node-starved", "node-overloaded", "random-balancing"),  # PR-05
+    *("standby-gets-traffic", "standby-not-used", "failover-cuts-upload"),  # RG-01
+    *("failback-not-as-declared", "tentacles-not-repointed"),
 )
 """Every cause that a check names, in the order of the checks."""
 

@@ -60,6 +60,15 @@ def routes_by_name(kind: str, mode: str) -> bool:
     return passes(kind, mode) and mode in adapter_of(kind).by_name
 
 
+def fails_over(kind: str, mode: str) -> bool:
+    """Whether the configuration of this mode can have a standby's nodes as a second pool.
+
+    Raises:
+        UnknownBalancerError: for an unknown kind or mode.
+    """
+    return check_mode(kind, mode) in adapter_of(kind).regional
+
+
 def check_mode(kind: str, mode: str) -> str:
     """The mode itself.
 

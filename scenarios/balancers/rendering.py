@@ -5,6 +5,7 @@ ones, so that what is printed is what was measured. Reads templates and nothing 
 """
 
 import ipaddress
+import itertools
 import os
 import re
 import sys
@@ -60,6 +61,7 @@ def render(
     version: str,
     shipped_interval: bool = False,
     template: str | None = None,
+    standby: Sequence[Node] = (),
 ) -> dict[str, str]:
     """The files of a run, by name relative to `directory`, in which the balancer is started.
 
@@ -68,6 +70,7 @@ def render(
         shipped_interval: Leave the probe interval to the vendor's default, where there is one.
         template: The user's `--config`: a configuration with `${FRONT}`, `${NODE_1_HTTP}` and so on; it takes the place
             of the templates of `mode`. For Traefik it is two YAML documents, static and dynamic, parted by `---`.
+        standby: Nodes of a second cluster, used while none of `nodes` is healthy; the n-th stands in for the n-th.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -77,7 +80,7 @@ def render(
     if not nodes:
         raise BalancerConfigError("a balancer needs at least one node to forward to; got none")
     if template is not None:
-        return _split(adapter, substitute(template, _placeholders(adapter, front, nodes, directory)))
+        return _split(adapter, substitute(template, _placeholders(adapter, front, nodes, directory, standby)))
     check_mode(kind, mode)
     certificate = Path(JOINED_CERTIFICATE) if adapter.joined_certificate else _absolute(front.certificate)
     return _rendered(
@@ -85,6 +88,7 @@ def render(
         mode,
         front=front,
         nodes=nodes,
+        standby=standby,
         version=version,
         shipped_interval=shipped_interval,
         run=True,
@@ -135,6 +139,7 @@ def production(
         mode,
         front=front,
         nodes=nodes,
+        standby=(),
         version=version or adapter.tested,
         shipped_interval=False,
         run=False,
@@ -169,7 +174,9 @@ def substitute(template: str, values: Mapping[str, str]) -> str:
     return _OURS.sub(value, template)
 
 
-def _placeholders(adapter: Adapter, front: Front, nodes: Sequence[Node], directory: Path) -> dict[str, str]:
+def _placeholders(
+    adapter: Adapter, front: Front, nodes: Sequence[Node], directory: Path, standby: Sequence[Node]
+) -> dict[str, str]:
     values = {
         "FRONT": host_port(front.host, front.http_port),
         "FRONT_HOST": front.host,
@@ -192,6 +199,10 @@ def _placeholders(adapter: Adapter, front: Front, nodes: Sequence[Node], directo
             values[f"NODE_{number}_TENTACLE_PORT"] = str(node.tentacle.port)
             values[f"FRONT_TENTACLE_{number}"] = host_port(front.host, own)
             values[f"FRONT_TENTACLE_{number}_PORT"] = str(own)
+    for number, node in enumerate(standby, 1):
+        values[f"STANDBY_{number}_HTTP"] = node.address
+        if node.tentacle is not None:
+            values[f"STANDBY_{number}_TENTACLE"] = node.tentacle.address
     if front.tentacle_port is not None:
         values["FRONT_TENTACLE"] = host_port(front.host, front.tentacle_port)
         values["FRONT_TENTACLE_PORT"] = str(front.tentacle_port)
@@ -212,7 +223,9 @@ def _split(adapter: Adapter, text: str) -> dict[str, str]:
     return dict(zip(names, parts, strict=True))
 
 
-def _rendered(adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node], **facts: Any) -> dict[str, str]:
+def _rendered(
+    adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node], standby: Sequence[Node], **facts: Any
+) -> dict[str, str]:
     front: Front = facts["front"]
     context = {
         "ping": PING_PATH,
@@ -220,6 +233,7 @@ def _rendered(adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node
         "version": version_tuple(version),
         "version_text": version,
         "nodes": nodes,
+        "standby": standby,
         "user": _root_user(),
         "tentacles": [
             {
@@ -229,8 +243,9 @@ def _rendered(adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node
                 "address": node.tentacle.address,
                 "front": front.tentacle_ports[node.name],
                 "name": polling_name(node.name, facts["public_name"]),
+                "standby": second,
             }
-            for node in nodes
+            for node, second in itertools.zip_longest(nodes, standby)
             if node.tentacle is not None and node.name in front.tentacle_ports and mode in adapter.passing
         ],
         "bind": lambda port: host_port(front.host, port),

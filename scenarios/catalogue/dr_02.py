@@ -15,9 +15,12 @@ def judge(case: Case) -> list[Variant]:
     if step is None:
         return []
     names = [n for n in ("http1", "http2") if case.history.of(ID, f"{n}-before")]
-    return [
+    found = [
         _judge_connection(case, name, str(step.detail["node"]), out=step.detail["out_ns"] is not None) for name in names
     ]
+    if without := case.history.steps_of(drain_walk.ID, "no-http2"):
+        found.append(case.skips("http2", "core", f"no HTTP/2 at this front door: {without[0].detail['why']}"))
+    return found
 
 
 def _judge_connection(case: Case, name: str, node: str, *, out: bool) -> Variant:

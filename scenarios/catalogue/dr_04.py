@@ -46,7 +46,7 @@ def judge(case: Case) -> list[Variant]:
     if failed:
         summary = f"with one node left {len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
         hurts = "users while most nodes are patched"
-        return [case.breaks("one-left", "core", summary, cause="panic-mode", hurts=hurts, **evidence)]
+        return [case.breaks("one-left", "core", summary, cause="survivor-errors", hurts=hurts, **evidence)]
     return [case.holds("one-left", "core", f"all {len(sent)} requests went to the one node that is left", **evidence)]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from scenarios.history import Attempt, History
 from scenarios.traffic import FrontDoor, Http1Connection, Http2Connection, RequestSpec
+from scenarios.traffic.connecting import NotConnectedError
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
@@ -28,7 +29,12 @@ async def run(lab: "Lab") -> None:
     """Walk; each step is on the record with its instant."""
     calibration = await lab.calibrated
     bound_s = 2 * calibration.out_budget_s + 2.0
-    first, *rest = lab.serving
+    first = lab.serving[0]
+    # Where one client sees one node (affinity by source), the others are there all the same, and take over when it drains.
+    rest = [node for node in (lab.serving if len(lab.serving) > 1 else lab.nodes) if node != first]
+    if not rest:
+        lab.step(ID, "single-node")
+        return
     async with lab.traffic(ID):
         kept = await _open_kept(lab, first)
         since_ns = await lab.state(first, "draining")
@@ -51,7 +57,10 @@ async def _open_kept(lab: "Lab", node: str) -> "list[tuple[str, KeptConnection]]
     """An HTTP/1.1 and, where there is TLS, an HTTP/2 connection, both served by `node` last."""
     kept: list[tuple[str, KeptConnection]] = [("http1", await _aligned(lab, "http1", lab.front, node))]
     if lab.secure is not None:
-        kept.append(("http2", await _aligned(lab, "http2", lab.secure, node)))
+        try:
+            kept.append(("http2", await _aligned(lab, "http2", lab.secure, node)))
+        except NotConnectedError as exc:
+            lab.step(ID, "no-http2", why=str(exc))
     return kept
 
 

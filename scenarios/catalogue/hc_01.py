@@ -38,6 +38,9 @@ def judge(case: Case) -> list[Variant]:
     if balancers and not right:
         summary = f"the probe uses {balancers[0].method}, which does not get the status of the ping; use GET"
         return [case.breaks("probe", "core", summary, cause="probe-method-blind", hurts=HURTS, **evidence)]
+    if right:
+        summary = f"{', '.join(missing)} is never probed, so a drain of it is not noticed; the others are"
+        return [case.breaks("probe", "core", summary, cause="no-active-probe", hurts=HURTS, **evidence)]
     return [_nothing_right(case, evidence, found)]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scenarios.check import Case, Check, tail_probability
 from scenarios.history import Attempt
 from scenarios.traffic import Http1Connection, Http2Connection, RequestSpec
+from scenarios.traffic.connecting import NotConnectedError
 from scenarios.verdict import Variant
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ async def run(lab: "Lab") -> None:
     kept = [Http1Connection(lab.front) for _ in range(KEPT_CONNECTIONS)]
     await asyncio.gather(*(_use(lab, connection, "kept", KEPT_REQUESTS // KEPT_CONNECTIONS) for connection in kept))
     if lab.secure is not None:
-        await _use(lab, Http2Connection(lab.secure), "http2", KEPT_REQUESTS)
+        try:
+            await _use(lab, Http2Connection(lab.secure), "http2", KEPT_REQUESTS)
+        except NotConnectedError as exc:
+            lab.step(ID, "no-http2", why=str(exc))
     await lab.sync()
 
 
@@ -56,6 +60,8 @@ def judge(case: Case) -> list[Variant]:
         served = Counter(a.node or "" for a in case.history.of(ID, name) if a.node is not None)
         if served:
             variants.append(_reuse(case, name, served))
+    if without := case.history.steps_of(ID, "no-http2"):
+        variants.append(case.skips("http2", "policy", f"no HTTP/2 at this front door: {without[0].detail['why']}"))
     return variants
 
 

@@ -10,7 +10,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
     "HC-06": ("slow-probes-while-idle", "traffic-before-first-verdict"),
     "DR-01": ("drain-cuts-upload", "drained-node-gets-requests", "upload-redelivered"),
     "DR-02": ("kept-alive-pinned", "kept-alive-closed"),
-    "DR-04": ("panic-mode",),
+    "DR-04": ("panic-mode", "survivor-errors"),
     "DR-05": ("all-drained-no-answer", "all-drained-no-recovery", "all-drained-policy-differs"),
     "UP-01": ("body-size-limit",),
     "UP-02": ("request-buffering",),
@@ -44,4 +44,11 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "spoofed-forwarded-passed",
     ),
     "PR-05": ("node-starved", "node-overloaded", "random-balancing"),
+    "RG-01": (
+        "standby-gets-traffic",
+        "standby-not-used",
+        "failover-cuts-upload",
+        "failback-not-as-declared",
+        "tentacles-not-repointed",
+    ),
 }

@@ -23,6 +23,7 @@ class FrontDoor:
         ca: PEM file of the authorities to trust; None means those of the system.
         insecure: Accept any certificate.
         source: Local address to bind; used only where the target is an IPv4 loopback address.
+        tagged: Requests carry their attempt's id in the query as well: the balancer takes our header away.
     """
 
     scheme: Literal["http", "https"]
@@ -33,6 +34,7 @@ class FrontDoor:
     ca: str | None = None
     insecure: bool = False
     source: str | None = CLIENT_ADDRESS
+    tagged: bool = False
 
     def __post_init__(self) -> None:
         if self.scheme not in DEFAULT_PORTS:

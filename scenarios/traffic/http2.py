@@ -135,7 +135,12 @@ class Http2Connection:
     def _head(self, spec: RequestSpec) -> list[tuple[str, str]]:
         fields = [(name.lower(), value) for name, value in spec.fields(self._front)]
         authority = next((value for name, value in fields if name == "host"), self._front.authority)
-        pseudo = [(":method", spec.method), (":scheme", "https"), (":authority", authority), (":path", spec.target)]
+        pseudo = [
+            (":method", spec.method),
+            (":scheme", "https"),
+            (":authority", authority),
+            (":path", spec.target_at(self._front)),
+        ]
         return pseudo + [item for item in fields if item[0] not in _NOT_IN_HTTP2]
 
     async def _send(self, number: int, stream: Stream) -> BreakOff | None:

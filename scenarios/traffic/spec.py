@@ -13,6 +13,8 @@ from scenarios.traffic.pace import AbortAt, Pace, Step, plan
 from scenarios.traffic.package import Body, new_attempt_id
 
 ATTEMPT_HEADER = "X-Mocknode-Attempt"
+ATTEMPT_QUERY = "mocknode-id"
+"""Query parameter that nodes take for the header where that did not arrive."""
 USER_AGENT = f"mocknode/{mocknode.__version__}"
 
 REQUEST_TIMEOUT_S = 30.0
@@ -88,9 +90,15 @@ class RequestSpec:
         replaced = {name.lower() for name, _ in self.headers}
         return [item for item in ours if item[0].lower() not in replaced] + list(self.headers)
 
+    def target_at(self, front: FrontDoor) -> str:
+        """What is asked for at this front door."""
+        if not front.tagged:
+            return self.target
+        return f"{self.target}{'&' if '?' in self.target else '?'}{ATTEMPT_QUERY}={self.attempt}"
+
     def head(self, front: FrontDoor) -> bytes:
         """The head as HTTP/1 sends it."""
-        lines = [f"{self.method} {self.target} HTTP/{self.http_version}"]
+        lines = [f"{self.method} {self.target_at(front)} HTTP/{self.http_version}"]
         lines += [f"{name}: {value}" for name, value in self.fields(front)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 

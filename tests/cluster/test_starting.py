@@ -51,6 +51,22 @@ def test_two_clusters_side_by_side_and_the_port_of_a_dead_node(start: Callable[.
     assert one.talk(lambda client: client.set_state("node-1", "online"))["alive"]
 
 
+def test_again_on_the_control_port_whose_last_connections_the_server_closed(start: Callable[..., Any]) -> None:
+    first = start("--nodes", "1", directory="one")
+    port = int(first.control.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while client.recv(4096):
+            pass
+    assert first.end() == 0
+    # What the first one left in TIME_WAIT keeps nobody from the port; one that listens does.
+    second = start("--nodes", "1", "--control-port", str(port), directory="two")
+    code, err = failed(start("--nodes", "1", "--control-port", str(port), directory="three", ready=False))
+    assert code == 3
+    assert f"{port} (control port) is in use by another program" in err
+    assert second.talk(lambda client: client.node("node-1"))["state"] == "online"
+
+
 def test_again_in_the_same_directories(start: Callable[..., Any], tmp_path: Path) -> None:
     first = start("--nodes", "1", "--https-port", "0")
     code, err = failed(start("--nodes", "1", ready=False))

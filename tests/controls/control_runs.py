@@ -26,6 +26,8 @@ PLACEHOLDERS = {
 for _n in (1, 2, 3):
     PLACEHOLDERS[f"127.0.0.1:1994{_n}"] = f"${{FRONT_TENTACLE_{_n}}}"
     PLACEHOLDERS[f"127.0.0.1:1894{_n}"] = f"${{NODE_{_n}_TENTACLE}}"
+    PLACEHOLDERS[f"127.0.0.1:2808{_n}"] = f"${{STANDBY_{_n}_HTTP}}"
+    PLACEHOLDERS[f"127.0.0.1:2894{_n}"] = f"${{STANDBY_{_n}_TENTACLE}}"
 # Envoy writes address and port apart.
 APART = {
     'address: "127.0.0.1", port_value: 19000': 'address: "${FRONT_HOST}", port_value: ${FRONT_PORT}',
@@ -47,19 +49,25 @@ class Found:
     code: int
 
 
-def configuration(kind: str, mode: str = "recommended", *, polled: bool = False) -> str:
-    """The configuration of a mode as a template for `--config`; with `polled`, addresses for Tentacles as well."""
+def configuration(kind: str, mode: str = "recommended", *, polled: bool = False, standby: bool = False) -> str:
+    """The configuration of a mode as a template for `--config`; with `polled`, addresses for Tentacles as well; with `standby`, a
+    second pool."""
     front = balancers.Front(
         host="127.0.0.1", http_port=19000, https_port=19443, certificate=CERTIFICATE, key=KEY,
         tentacle_ports={f"node-{n}": 19940 + n for n in (1, 2, 3)} if polled else {},
     )  # fmt: skip
-    nodes = [
-        balancers.Node(
-            name=f"node-{n}", host="127.0.0.1", port=18080 + n, tentacle=balancers.Polled(host="127.0.0.1", port=18940 + n)
-        )
-        for n in (1, 2, 3)
-    ]  # fmt: skip
-    files = balancers.render(kind, mode, front, nodes, Path("/run"), version=balancers.find(kind).version)
+    first, second = (
+        [
+            balancers.Node(
+                name=f"{name}-{n}", host="127.0.0.1", port=base + 80 + n, tentacle=balancers.Polled(host="127.0.0.1", port=base + 940 + n)
+            )
+            for n in (1, 2, 3)
+        ]
+        for name, base in (("node", 18000), ("standby", 28000))
+    )  # fmt: skip
+    files = balancers.render(
+        kind, mode, front, first, Path("/run"), version=balancers.find(kind).version, standby=second if standby else ()
+    )
     files.pop("server-state", None)
     text = "\n---\n".join(files.values())
     for line in STATE_FILE:
@@ -69,9 +77,16 @@ def configuration(kind: str, mode: str = "recommended", *, polled: bool = False)
     return text
 
 
-def edited(kind: str, edits: Sequence[tuple[str, str]], mode: str = "recommended", *, polled: bool = False) -> str:
+def edited(
+    kind: str,
+    edits: Sequence[tuple[str, str]],
+    mode: str = "recommended",
+    *,
+    polled: bool = False,
+    standby: bool = False,
+) -> str:
     """A configuration with a fault; each edit must change something."""
-    text = configuration(kind, mode, polled=polled)
+    text = configuration(kind, mode, polled=polled, standby=standby)
     for old, new in edits:
         assert old in text, f"the {mode} configuration of {kind} has no {old!r} to edit"
         text = text.replace(old, new)

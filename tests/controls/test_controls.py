@@ -258,6 +258,30 @@ def test_faults_that_only_waiting_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(200)
+def test_headers_that_a_balancer_takes_away_are_no_fault(tmp_path: Path) -> None:
+    # Ours in requests and the nodes' in answers: attempts are joined by what is left, and nobody is accused.
+    away = ("X-Mocknode-Attempt", "traceparent")
+    lines = "".join(f"    http-request del-header {name}\n" for name in away)
+    edits = ((FORWARDED[0], FORWARDED[0] + lines + "    http-response del-header Octopus-Node\n"),)
+    (tmp_path / "config").write_text(edited("haproxy", edits))
+    only = "HC-01,DR-04,UP-02,UP-08,RT-01,PR-01,PR-05"
+    found = check(["--with", "haproxy", "--config", "config", "--only", only], tmp_path)
+    assert (found.code, found.findings) == (0, {})
+    assert found.document["ledger"]["lost"] == 0
+    assert found.document["ledger"]["delivered_once"] > 0
+
+
+@pytest.mark.timeout(200)
+def test_an_address_that_pins_and_a_front_without_http2(tmp_path: Path) -> None:
+    edits = (("balance roundrobin", "balance source"), (" alpn h2,http/1.1", " alpn http/1.1"))
+    (tmp_path / "config").write_text(edited("haproxy", edits))
+    found = check(["--with", "haproxy", "--config", "config", "--only", "DR-02,DR-04,DR-05,PR-05"], tmp_path)
+    assert found.findings == {"PR-05": ("fail", "node-starved", None)}
+    (dr_02,) = (c for c in found.document["checks"] if c["id"] == "DR-02")
+    assert {v["name"]: v["outcome"] for v in dr_02["variants"]} == {"http1": "pass", "http2": "skip"}
+
+
+@pytest.mark.timeout(200)
 def test_the_recommended_configuration_fails_nothing(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(configuration("haproxy"))
     found = check(["--with", "haproxy", "--config", "config"], tmp_path)

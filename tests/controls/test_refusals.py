@@ -26,7 +26,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("--with", "hapoxy"), 2, "nginx, haproxy, envoy, traefik, caddy"),
         (("--with", "haproxy", "--mode", "stok"), 2, "it has recommended, stock"),
         (("--with", "haproxy", "--only", "UP-99"), 2, "did you mean UP-08"),
-        (("--with", "haproxy", "--profile", "region"), 2, "profiles are web, upload, polling"),
+        (("--with", "haproxy", "--profile", "regional"), 2, "profiles are web, upload, polling, region"),
         (("--with", "haproxy", "--patience", "75"), 2, "not a duration"),
         (("--with", "haproxy", "--max-upload", "5 stone"), 2, "not a size"),
         (("--with", "haproxy", "--binary", "/no/such/program"), 3, "/no/such/program"),

@@ -47,7 +47,7 @@ def load_good(tmp_path: Path):  # type: ignore[no-untyped-def]
             "line 2: tentacles: .*'t1.corp.test', allowed: HOST:PORT",
         ),
         ("mocknode-balancer: 1\ntentacles: [t1.corp.test:10943]\n", "line 2: tentacles: "),
-        ("mocknode-balancer: 1\nfailback: auto\n", "line 2: region failover is not built yet"),
+        ("mocknode-balancer: 1\nfailback: later\n", "line 2: failback"),
         ("mocknode-balancer: 1\nall-drained: ajar\n", "'ajar'"),
         ("mocknode-balancer: 1\nupload-limit: 5 stone\n", "KiB"),
         ("mocknode-balancer: 1\ntimeouts: {idle: 40}\n", "not a duration"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.calibration import calibrate, probers, rhythm, spacing_is_known
+from scenarios.calibration import Calibration, calibrate, probers, rhythm, spacing_is_known
 from scenarios.history import Connection, History, Probe
 from tests.judge.histories import NODES, SECOND, case, probe, request, step
 
@@ -69,6 +69,26 @@ def test_a_prober_that_leaves_a_node_out_is_not_known_to_be_a_balancer() -> None
     (found,) = probers(pings, NODES)
     assert found.role == "unknown"
     assert not spacing_is_known(History(probes=pings), NODES)
+
+
+def reacting(pings: list[Probe]) -> Calibration:
+    steps = [step("calibration", "drain", 90 * SECOND), step("calibration", "out", 92 * SECOND, at_ns=91 * SECOND)]
+    return calibrate(History(probes=pings, steps=steps), NODES)
+
+
+def test_where_nobody_pings_every_node_the_likeliest_is_the_balancer() -> None:
+    some = [p for p in everywhere(beat(2.0, 5)) if p.node != "node-2"]
+    (found,) = reacting(some).probers
+    assert (found.role, found.nodes, found.interval_s) == ("balancer", ("node-1", "node-3"), 2.0)
+    # A name speaks against it, until a drained node was taken out.
+    named = everywhere(beat(2.0, 5), user_agent="Mozilla/5.0")
+    assert [p.role for p in calibrate(History(probes=named), NODES).probers] == ["monitor"]
+    assert [p.role for p in reacting(named).probers] == ["balancer"]
+    # Through the balancer, or at one node alone, or beside one that pings them all, nobody is promoted.
+    assert [p.role for p in reacting(everywhere(beat(2.0, 5), forwarded=True)).probers] == ["monitor"]
+    assert [p.role for p in reacting([p for p in some if p.node == "node-1"]).probers] == ["unknown"]
+    both = reacting(everywhere(beat(2.0, 5)) + everywhere(beat(5.0, 5), user_agent="Zabbix")).probers
+    assert sorted(p.role for p in both) == ["balancer", "monitor"]
 
 
 def test_balancer_and_monitor_side_by_side() -> None:

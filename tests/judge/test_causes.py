@@ -162,8 +162,64 @@ def pr_01(*headers: tuple[str, str], variant: str = "http") -> Case:
 TRUE = (("Host", "octopus.example.test"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "127.0.0.2"))
 
 
+SOME = replace(PROBER, nodes=NODES[:2])
+
+
 def pr_05(nodes: Sequence[str | None]) -> Case:
     return case(gets("PR-05", "fresh", nodes))
+
+
+AWAY = tuple(f"standby-{node}" for node in NODES)
+"""The standby's nodes."""
+
+
+def rg_01(
+    walk: Sequence[str | None] = NODES * 20,
+    drained: Sequence[str | None] = AWAY * 20,
+    back: Sequence[str | None] = NODES * 20,
+    *,
+    late_node: str | None = None,
+    calibration: Calibration = SEEING,
+    **facts: Any,
+) -> Case:
+    """A walk of drains, everything drained at 4 s, the primary region back at 20 s, as requests at the nodes show it."""
+    history = join(
+        gets("traffic", "RG-01", walk, 2 * S),
+        gets("traffic", "RG-01", drained, 11 * S),
+        gets("traffic", "late", [late_node] if late_node else [], 12 * S),
+        gets("traffic", "RG-01", back, 22 * S),
+        steps=(
+            step("RG-01", "pools", 0, primary=NODES, standby=AWAY, thumbprints=dict.fromkeys(AWAY, "D" * 40)),
+            step("RG-01", "watch", S, healthy=3),
+            step("RG-01", "watched", 3 * S, healthy=3, since_ns=S),
+            step("RG-01", "all-drained", 4 * S, since_ns=4 * S),
+            step("RG-01", "failed-over", 14 * S, since_ns=4 * S, watch_ns=10 * S),
+            step("RG-01", "returned", 40 * S, back_ns=20 * S, waited_s=16.0),
+        ),
+    )
+    return case(history, calibration, **facts)
+
+
+def rg_01_upload(deliveries: int = 1, **client: Any) -> Case:
+    found = rg_01()
+    told = attempt("up", check="RG-01", variant="at-standby", started_ns=15 * S, **client)
+    seen = [request("up", node=AWAY[n], req=900 + n) for n in range(deliveries)]
+    return replace(found, history=join(found.history, History(attempts=[told], requests=seen)))
+
+
+def rg_01_tentacles(node: str | None, *, before: str | None = "node-1", **facts: Any) -> Case:
+    """One address: `before` the failover it leads to its node, afterwards to `node`."""
+    own = {"node-1": polling_histories.ADDRESSES["node-1"]}
+    first = polling_histories.one("RG-01", "dedicated", before, id="before")
+    then = polling_histories.one("RG-01", "repointed", node, id="then", **{"server": "D" * 40, **facts})
+    polled = polling_histories.history(first, then, own=own)
+    found = rg_01()
+    return replace(found, history=join(found.history, polled.history))
+
+
+def without_http2(found: Case, check: str) -> Case:
+    found.history.steps.append(step(check, "no-http2", S, why="did not agree on h2"))
+    return found
 
 
 SHUFFLED: list[str | None] = [NODES[n * n % 7 % 3] for n in range(600)]
@@ -172,6 +228,7 @@ OUT: list[str | None] = ["node-1", "node-3"] * 30
 ROWS: list[Row] = [
     ("HC-01", lambda: hc_01(probers=(PROBER,), out_after_s=1.0), "probe", "pass", None, None),
     ("HC-01", hc_01, "probe", "fail", "no-active-probe", None),
+    ("HC-01", lambda: hc_01(probers=(SOME,), out_after_s=1.0), "probe", "fail", "no-active-probe", None),
     ("HC-01", lambda: hc_01(other=(("GET /", 30),)), "probe", "fail", "probe-wrong-path", None),
     ("HC-01", lambda: hc_01(other=(("OPTIONS /", 30),)), "probe", "fail", "probe-method-blind", None),
     ("HC-01", lambda: hc_01(probers=(replace(PROBER, method="OPTIONS"),)), "probe", "fail", "probe-method-blind", None),
@@ -209,6 +266,7 @@ ROWS: list[Row] = [
     ("DR-01", lambda: dr_01(body_sent_ns=1000), "418", "skip", None, None),
     ("DR-01", dr_01_413, "418", "fail", "body-size-limit", "UP-01"),
     ("DR-02", lambda: dr_02(["node-2", "node-3"]), "http1", "pass", None, None),
+    ("DR-02", lambda: without_http2(dr_02(["node-2"]), "drain-walk"), "http2", "skip", None, None),
     ("DR-02", lambda: dr_02(["node-1"]), "http1", "fail", "kept-alive-pinned", None),
     ("DR-02", lambda: dr_02(["node-1"], layer="l4"), "http1", "limitation", "kept-alive-pinned", None),
     ("DR-02", lambda: dr_02([None]), "http1", "fail", "kept-alive-closed", None),
@@ -218,6 +276,7 @@ ROWS: list[Row] = [
     ("DR-04", lambda: dr_04(["node-3"] * 59 + ["node-1"]), "one-left", "fail", "panic-mode", None),
     ("DR-04", lambda: dr_04(["node-1"] * 60, out=False), "one-left", "fail", "drained-node-stays", "HC-02"),
     ("DR-04", lambda: dr_04(["node-1"] * 60, calibration=BLIND), "one-left", "fail", "drained-node-stays", "HC-01"),
+    ("DR-04", lambda: dr_04(["node-3"] * 59 + [None]), "one-left", "fail", "survivor-errors", None),
     ("DR-04", lambda: dr_04(["node-3"] * 9), "one-left", "unknown", None, None),
     ("DR-05", lambda: dr_05([None] * 6), "418-answer", "pass", None, None),
     ("DR-05", lambda: dr_05([None] * 6), "418-recovery", "pass", None, None),
@@ -262,10 +321,33 @@ ROWS: list[Row] = [
     ("PR-01", lambda: pr_01(*SPOOFED, variant="http-spoofed"), "http-spoofed", "advice", "spoofed-forwarded-passed", None),
     ("PR-01", lambda: pr_01(*TRUE, variant="http-spoofed"), "http-spoofed", "pass", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "fresh", "pass", None, None),
+    ("PR-05", lambda: without_http2(pr_05([*NODES] * 200), "PR-05"), "http2", "skip", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "algorithm", "pass", None, None),
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
     ("PR-05", lambda: pr_05(["node-1", "node-2"] * 300), "fresh", "fail", "node-starved", None),
     ("PR-05", lambda: pr_05(["node-1"] * 400 + ["node-2", "node-3"] * 100), "fresh", "fail", "node-overloaded", None),
+    *[("RG-01", rg_01, name, "pass", None, None) for name in ("standby-waits", "standby-serves")],
+    ("RG-01", lambda: rg_01([*NODES * 20, AWAY[0]]), "standby-waits", "fail", "standby-gets-traffic", None),
+    ("RG-01", lambda: rg_01(["node-1"] * 9), "standby-waits", "unknown", None, None),
+    ("RG-01", lambda: rg_01(drained=[None] * 60), "standby-serves", "fail", "standby-not-used", None),
+    ("RG-01", lambda: rg_01(drained=[None] * 60, calibration=BLIND), "standby-serves", "fail", "standby-not-used", "HC-01"),
+    ("RG-01", lambda: rg_01(late_node="node-3"), "standby-serves", "fail", "standby-not-used", None),
+    ("RG-01", lambda: rg_01(drained=[AWAY[0]] * 9), "standby-serves", "unknown", None, None),
+    ("RG-01", rg_01, "failback", "observed", None, None),
+    ("RG-01", lambda: rg_01(failback="auto"), "failback", "pass", None, None),
+    ("RG-01", lambda: rg_01(failback="manual"), "failback", "fail", "failback-not-as-declared", None),
+    ("RG-01", lambda: rg_01(back=AWAY * 20, failback="manual"), "failback", "pass", None, None),
+    ("RG-01", lambda: rg_01(back=AWAY * 20, failback="auto"), "failback", "fail", "failback-not-as-declared", None),
+    ("RG-01", lambda: rg_01(drained=[None] * 60, failback="auto"), "failback", "skip", None, None),
+    ("RG-01", rg_01_upload, "at-standby", "pass", None, None),
+    ("RG-01", lambda: rg_01_upload(0), "at-standby", "unknown", None, None),
+    ("RG-01", lambda: rg_01_upload(2), "at-standby", "fail", "post-replayed", "RT-01"),
+    ("RG-01", lambda: rg_01_upload(1, status=None, told="nothing", end="reset"), "at-standby", "fail", "failover-cuts-upload", None),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0]), "tentacles", "pass", None, None),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[1]), "tentacles", "fail", "tentacles-not-repointed", None),
+    ("RG-01", lambda: rg_01_tentacles(None), "tentacles", "fail", "tentacles-not-repointed", None),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], server="E" * 40), "tentacles", "fail", "server-certificate-replaced", "TL-01"),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], before=None), "tentacles", "fail", "address-not-forwarded", "TL-02"),
     *polling_histories.ROWS,
 ]  # fmt: skip
 

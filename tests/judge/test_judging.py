@@ -97,6 +97,18 @@ def test_a_finding_gets_the_lines_for_its_balancer() -> None:
     assert fails_up_02(kind=None).fixes[0].balancer == "unknown"
 
 
+def test_what_the_calibrating_lane_lost_is_missing_to_all_that_are_held_to_its_times() -> None:
+    lost = History(dropped=[Dropped(node="node-1", t_ns=1, entries=3)], steps=[step("calibration", "drain", 1)])
+    histories = {"lane": fine(), "drains": lost}
+    found = {r.id: r for r in judge(["HC-02", "UP-02"], facts("HC-02", "UP-02"), histories, SEEING, TODAY)}
+    assert "3 entries" in found["HC-02"].summary
+    assert "3 entries" not in found["UP-02"].summary
+
+
+def fine() -> History:
+    return History(attempts=[attempt(check="UP-02", variant="pause", marks={"pause": 10, "continue": 20})])
+
+
 def test_lines_that_another_fix_brings_are_not_given_twice() -> None:
     told = attempt(check="PR-01", variant="http", method="GET", sha1=None)
     spoofed = attempt("a2", check="PR-01", variant="http-spoofed", method="GET", sha1=None)

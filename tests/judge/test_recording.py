@@ -266,3 +266,30 @@ def test_a_session_comes_back_as_it_was_recorded(tmp_path: Path) -> None:
     with Recording(tmp_path / "history.jsonl") as recording:
         recording.session(made)
     assert load(tmp_path / "history.jsonl").sessions == [made]
+
+
+def answered(recording: Recording, number: int, **facts: Any) -> None:
+    node = {**HEAD, "node": f"node-{number}", "boot": 1, "req": 1, "t_ns": 1, "attempt": f"a{number}"}
+    recording.journal([node, {**END, "node": f"node-{number}", "boot": 1, "req": 1, "t_ns": 3}])
+    recording.attempt(attempt(f"a{number}", node=None, **facts))
+
+
+def test_a_node_that_no_answer_names_is_the_one_whose_journal_has_it(tmp_path: Path) -> None:
+    with Recording(tmp_path / "history.jsonl") as recording:
+        answered(recording, 1)
+        # The balancer's own answer, to a request that a node had answered otherwise.
+        answered(recording, 2, status=504)
+        recording.synced(10)
+        answered(recording, 3)
+        recording.synced(20)
+    for history in (recording.history, load(tmp_path / "history.jsonl")):
+        assert [a.node for a in history.attempts] == ["node-1", None, "node-3"]
+
+
+def test_where_one_answer_names_its_node_the_others_came_from_the_balancer(tmp_path: Path) -> None:
+    with Recording(tmp_path / "history.jsonl") as recording:
+        recording.attempt(attempt("told", node="node-1"))
+        answered(recording, 2)
+        recording.synced(10)
+    for history in (recording.history, load(tmp_path / "history.jsonl")):
+        assert [a.node for a in history.attempts] == ["node-1", None]

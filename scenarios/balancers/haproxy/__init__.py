@@ -54,5 +54,6 @@ ADAPTER = Adapter(
     reloaded=r"Loading success",
     refused=r"Loading failure|in wait mode",
     joined_certificate=True,
+    regional=("recommended",),
     before_reload=_save_server_state,
 )
