@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from mocknode.cli.env_file import env_file
 from mocknode.cli.errors import DURATION, INTERRUPTED, EnvironmentFailureError, UsageError, Whole
 from mocknode.cli.node_options import node_options, time_settings, versions_of, web_settings
 from mocknode.cluster.certificates import CertificateError
@@ -31,6 +32,7 @@ from mocknode.cluster.settings import (
 from mocknode.node.web import WebSettingError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE_TO_WRITE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _PORT = Whole(0, 65535)
 TENTACLE_PORT: Final = 10943
@@ -100,18 +102,24 @@ _LATER: Final = {
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random in the nodes.")
 @click.option("--control-token-file", type=_FILE, help="File with the token that the control API demands.")
 @click.option("--insecure-control", is_flag=True, help="Serve the control API without TLS beyond loopback.")
+@click.option(
+    "--env",
+    "env",
+    type=_FILE_TO_WRITE,
+    help="Write addresses and API key there as NAME=value lines when everything is ready; removed at the end.",
+)
 @click.option("--with-parent", is_flag=True, help="End when the process that started this one ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready, nothing else.")
 @node_options
 @click.option("--balancer", hidden=True, callback=_later, expose_value=False)
 @click.pass_context
-def up(ctx: click.Context, /, with_parent: bool, as_json: bool, **flags: Any) -> None:
+def up(ctx: click.Context, /, env: Path | None, with_parent: bool, as_json: bool, **flags: Any) -> None:
     """Start a cluster of mock nodes; Ctrl-C ends it."""
     # Both before anything slow, so that a parent that dies while we start is not missed.
     parent = os.getppid() if with_parent else None
     try:
         settings = _settings(ctx, flags)
-        ctx.exit(asyncio.run(_run(settings, parent, as_json)))
+        ctx.exit(asyncio.run(_run(settings, parent, as_json, env)))
     except (SettingsError, WebSettingError, CertificateError, PortCollisionError) as exc:
         raise UsageError(str(exc)) from exc
     except (PortError, RunDirectoryError, StartError) as exc:
@@ -166,7 +174,7 @@ def _state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mocknode"
 
 
-async def _run(settings: ClusterSettings, parent: int | None, as_json: bool) -> int:
+async def _run(settings: ClusterSettings, parent: int | None, as_json: bool, env: Path | None) -> int:
     """Run until told to end; the exit code."""
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _on_signals(ended)
@@ -180,8 +188,10 @@ async def _run(settings: ClusterSettings, parent: int | None, as_json: bool) -> 
             # Told to end while it starts: it takes back what it has done so far.
             starting.cancel()
         await starting
-        click.echo(json.dumps(cluster.document()) if as_json else _first_screen(cluster))
-        return await ended
+        document = cluster.document()
+        with env_file(env, document) if env else contextlib.nullcontext():
+            click.echo(json.dumps(document) if as_json else _first_screen(cluster))
+            return await ended
     except asyncio.CancelledError:
         return await ended
     finally:
