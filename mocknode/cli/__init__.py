@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "check": ("mocknode.cli.check:check", "Judge the load balancer in front of a cluster."),
     "checks": ("mocknode.cli.check:checks", "List the checks."),
     "load": ("mocknode.cli.load:load", "Uploads through the balancer, every one accounted for."),
+    "compare": ("mocknode.cli.compare:compare", "The mock beside a real server: where their answers differ."),
     "explain": ("mocknode.cli.explain:explain", "One check: what it claims, or what happened in a report."),
     "judge": ("mocknode.cli.judge:judge", "The verdicts again, from a run's record."),
     "balancer": ("mocknode.cli.balancer:balancer", "List balancers, print a configuration for one."),

@@ -120,7 +120,18 @@ def bring(certificate: Path, key: Path) -> ServerCertificate:
 
 
 def _keep(path: Path, content: bytes, mode: int) -> bytes:
-    """Create the file with this content unless it exists; what it holds now."""
+    """Create the file with this content unless it exists; what it holds now.
+
+    Raises:
+        CertificateError: it can be neither made nor read.
+    """
+    try:
+        return _kept(path, content, mode)
+    except OSError as exc:
+        raise CertificateError(f"{path}: {exc.strerror}; allowed is a directory that this user can write") from exc
+
+
+def _kept(path: Path, content: bytes, mode: int) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=path.parent)
     draft = Path(name)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -58,6 +58,16 @@ class JournalPage:
     more: bool
 
 
+def _require_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ControlUnreachableError(f"{url!r} is no address of a control API; it is written http://HOST:PORT")
+
+
 class ControlClient:
     """Talks to the control API of one cluster; an async context manager.
 
@@ -71,6 +81,7 @@ class ControlClient:
 
     def __init__(self, url: str, token: str | None = None, ca: str | None = None) -> None:
         self.url = url.rstrip("/")
+        _require_url(self.url)
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else self.url.startswith("https")
         self._http = httpx.AsyncClient(
             base_url=self.url,

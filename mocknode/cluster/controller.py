@@ -257,7 +257,8 @@ class Controller:
             self._now(member, condition, cause)
 
     def _now(self, member: Member, condition: Condition, cause: str) -> None:
-        if (member.condition, member.cause) == (condition, cause):
+        # A node that was online says so again when it is reset; that is no news.
+        if member.condition == condition and cause in (member.cause, "reset"):
             return
         member.condition, member.cause = condition, cause
         self.events.publish({"event": "state", "node": member.name, **condition.document(), "cause": cause})

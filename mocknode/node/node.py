@@ -9,6 +9,7 @@ import contextlib
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
     from mocknode.node.tentacles import Tentacles
 
 GARBAGE_BYTES: Final = 64
+OVERDUE_S: Final = 0.25
+"""A time that was missed by more was missed because the process stood still."""
+HEARING_S: Final = 0.05
+"""For reading what was written to the control channel while the process stood still; it is there already."""
+FREEZE_DECISION_S: Final = 1.0
+"""How long the loop may take to decide on a stop; then the agent stops the process from outside."""
 
 AskDrain = Callable[[str, bool], Awaitable[dict[str, Any]]]
 
@@ -100,6 +107,7 @@ class Node:
         self._connections = self._requests_seen = 0
         self._in_flight: dict[int, Exchange] = {}
         self._pending: list[PendingState] = []
+        self._resets = 0
         self._works: set[asyncio.Task[None]] = set()
         self.watches_uploads = False
 
@@ -139,7 +147,8 @@ class Node:
         if wanted.form is Form.CRASH:
             os.kill(os.getpid(), signal.SIGKILL)
         if wanted.form is Form.FREEZE:
-            await asyncio.get_running_loop().run_in_executor(self.store_thread, self._freeze)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self.store_thread, self._freeze, loop)
             return
         await self.server.follow(before, wanted)
         self.heartbeat.beat()
@@ -148,10 +157,21 @@ class Node:
         elif before.form is Form.REFUSE:
             await self.tasks.abandon(LOST)
 
-    def _freeze(self) -> None:
-        """Stop this process while no transaction of it is open."""
+    def _freeze(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop this process while no transaction of it is open.
+
+        The loop decides in the end: a node that was told to be something else while it waited for the lock is not stopped.
+        """
+        decided = threading.Event()
+
+        def stop() -> None:
+            if self.condition.form is Form.FREEZE:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            decided.set()
+
         with self.store.locked():
-            os.kill(os.getpid(), signal.SIGSTOP)
+            loop.call_soon_threadsafe(stop)
+            decided.wait(FREEZE_DECISION_S)
 
     def schedule(self, wanted: Condition, trigger: Trigger) -> None:
         """Change the condition when the trigger comes; a later one for the same moment does not replace it."""
@@ -244,12 +264,18 @@ class Node:
             elapsed_s, pings = now_s - pending.set_s, self.pings - pending.set_pings
             if pending.trigger.met(elapsed_s=elapsed_s, pings=pings, received=received, length=length):
                 self._pending.remove(pending)
-                self.spawn(self._trigger(pending.wanted))
+                late = pending.trigger.measure is Measure.TIME and elapsed_s > pending.trigger.value + OVERDUE_S
+                self.spawn(self._trigger(pending.wanted, self._resets, late=late))
         self.faults.activate(pings=self.pings, upload=upload)
         if self.watches_uploads:
             self._look_for_uploads()
 
-    async def _trigger(self, wanted: Condition) -> None:
+    async def _trigger(self, wanted: Condition, resets: int, *, late: bool) -> None:
+        if late:
+            # This process was stopped when it was due. What it was told meanwhile counts first.
+            await asyncio.sleep(HEARING_S)
+        if resets != self._resets:
+            return
         with contextlib.suppress(ValueError):  # Superseded: the node was moved where this is not possible any more.
             await self.become(wanted, "trigger")
 
@@ -302,12 +328,15 @@ class Node:
 
     async def reset(self) -> None:
         """Online, no faults, no triggers, nothing held."""
+        self._resets += 1
         self._pending.clear()
         self.clear_faults()
         self.tasks.stopped()
         if self.condition != ONLINE:
             await self.become(ONLINE, "reset")
         else:
+            # Said again, as others may believe otherwise: a signal from outside stopped this process without its knowing.
+            self.emit({"event": "state", **ONLINE.document(), "cause": "reset"})
             self.heartbeat.beat()  # Somebody may have deleted it from the table of nodes.
 
     def status(self) -> dict[str, Any]:

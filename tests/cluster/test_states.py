@@ -14,6 +14,7 @@ import pytest
 
 from mocknode.cluster.agent import FREEZE_LIMIT_S
 from mocknode.cluster.client import ControlClient, ControlError
+from mocknode.node.node import HEARING_S, OVERDUE_S
 
 PING = "/api/octopusservernodes/ping"
 
@@ -222,3 +223,29 @@ def test_a_drain_asked_of_one_node_for_another(up: Any) -> None:
     node = up.talk(lambda client: client.node("node-2"))
     assert (node["state"], node["cause"]) == ("draining", "api")
     assert ping(up, "node-2") == 418
+
+
+@pytest.mark.parametrize("how", ["freeze", "crash"])
+def test_a_reset_comes_before_what_a_stopped_node_missed(up: Any, helpers: Any, how: str) -> None:
+    pid = up.talk(lambda client: client.set_state("node-3", "offline", how, "100ms"))["pid"]
+    up.talk(lambda client: client.set_state("node-3", "offline", "freeze"))
+    # The trigger's time passes while nobody can act on it.
+    time.sleep(0.1 + 2 * OVERDUE_S)
+    up.talk(lambda client: client.reset())
+    # Longer than a trigger that was missed waits.
+    time.sleep(3 * HEARING_S)
+    node = up.talk(lambda client: client.node("node-3"))
+    assert (node["state"], node["pid"], node["pending"]) == ("online", pid, [])
+    assert helpers.process_state(pid) != "T"
+    assert ping(up, "node-3") == 200
+
+
+def test_a_reset_mends_what_the_controller_believes(up: Any, helpers: Any) -> None:
+    pid = up.talk(lambda client: client.node("node-3"))["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    helpers.until(lambda: helpers.process_state(pid) == "T")
+    # Stopped already, so the node itself never hears of this.
+    up.talk(lambda client: client.set_state("node-3", "offline", "freeze"))
+    up.talk(lambda client: client.reset())
+    assert up.talk(lambda client: client.node("node-3"))["state"] == "online"
+    assert ping(up, "node-3") == 200

@@ -87,6 +87,14 @@ def test_garbage_cannot_be_taken_for_http():
             {"kind": "status", "options": {"colour": 1, "code": 500}},
             r"unknown option 'colour'; its options are code, body",
         ),
+        (
+            {"kind": "status", "options": {"code": 302, "location": "http://日本/"}},
+            r"option location is .*, allowed: printable",
+        ),
+        (
+            {"kind": "status", "options": {"code": 302, "location": "/a\r\nb: c"}},
+            r"option location is .*, allowed: printable",
+        ),
         ({"kind": "hang", "options": {"at": "64KiB"}}, r"option at is '64KiB', allowed: head, body-end"),
         ({"kind": "drip", "options": {"rate": "0B"}}, r"option rate is '0B', allowed: a size per second above zero"),
         (

@@ -136,6 +136,7 @@ def test_another_content_type_is_refused(content_type):
         (' form-data; filename="a\\"b.zip"', 'a"b.zip'),
         (" form-data; filename*=UTF-8''%E2%82%AC.1.0.zip; filename=x", "€.1.0.zip"),
         (" form-data; filename*=bogus''a.zip", "a.zip"),
+        (" form-data; filename*=idna''" + "%ff" * 50 + ".zip", "\ufffd" * 50 + ".zip"),
         (' form-data; filename="a;b.zip"; x=y', "a;b.zip"),
         (' form-data; name="f"', None),
         (' form-data; filename=""', ""),

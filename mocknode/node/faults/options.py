@@ -35,6 +35,15 @@ SIZE: Final = Format(units.parse_size, ("a size such as 64KiB or 10MB",))
 TEXT: Final = Format(str, ("text",))
 
 
+def _header_value(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("a header is printable ASCII on one line")
+    return text
+
+
+HEADER: Final = Format(_header_value, ("printable ASCII text",))
+
+
 def _rate(text: str) -> float:
     rate = float(units.parse_size(_RATE_SUFFIX.sub("", text.strip())))
     if rate <= 0:

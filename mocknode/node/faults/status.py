@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.node.faults.effects import BODY_END, Effect, Reply
-from mocknode.node.faults.options import TEXT, option, whole
+from mocknode.node.faults.options import HEADER, TEXT, option, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class Status:
 
     code: int = option(whole(200, 599), help="status of the answer")
     body: str | None = option(TEXT, default=None, help="text of the answer; default Octopus' error document")
-    location: str | None = option(TEXT, default=None, help="Location header, for redirects")
+    location: str | None = option(HEADER, default=None, help="Location header, for redirects")
 
     def effects(self, rng: random.Random) -> tuple[Effect, ...]:
         """One reply at the end of the body."""

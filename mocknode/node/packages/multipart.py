@@ -59,7 +59,8 @@ def disposition_file_name(header: str) -> str | None:
         charset, _, rest = extended.strip('"').partition("'")
         try:
             return unquote(rest.partition("'")[2], encoding=charset or "utf-8", errors="replace")
-        except LookupError:
+        except (LookupError, UnicodeError):
+            # An unknown charset, or one that takes no part of what follows (`idna`).
             return unquote(rest.partition("'")[2], errors="replace")
     name = values.get("filename")
     if name is None:

@@ -1,6 +1,8 @@
 """`/api/{space}/environments`: three that always exist, as whoever registers a machine names one (`RegisterMachineOperation.cs`)."""
 
-from typing import Final, TypedDict
+from typing import Final
+
+from typing_extensions import TypedDict
 
 from mocknode.node.documents.collections import Collection, paged
 from mocknode.node.problems import not_found

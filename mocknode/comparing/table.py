@@ -1,0 +1,78 @@
+"""What `mocknode compare` asks, and what must be equal. To compare more: a line here.
+
+Of every answer the status, the media type and the shape of the document (keys and types) are compared; a value only where
+`equal` names its path. Such values are compared after `MUST_DIFFER` took out of them what no two servers have in common.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Method = Literal["GET", "HEAD", "POST", "DELETE"]
+
+MUST_DIFFER: Final = (
+    (re.compile(r"https?://[^/\s\"']+"), "<host>"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<time>"),
+    (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE), "<uuid>"),
+    (re.compile(r"\b[A-Z][A-Za-z]+s-[\w.-]+"), "<id>"),
+    (re.compile(r"\b\d{4}\.\d+\.\d+\b"), "<version>"),
+)
+"""Hosts, times, ids and versions of the product, in the order in which they are taken out."""
+
+PUSHED: Final = "{package}"
+"""In a path: the id of the package that this run pushed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request.
+
+    Attributes:
+        equal: Paths into the document, such as `Links.Self`, whose values must be equal.
+        anonymous: Sent without the API key.
+        push: With a package as its body; it is what `PUSHED` stands for from then on.
+    """
+
+    path: str
+    method: Method = "GET"
+    equal: tuple[str, ...] = ()
+    anonymous: bool = False
+    push: bool = False
+
+
+_SPACE: Final = "/api/Spaces-1"
+_PING: Final = "/api/octopusservernodes/ping"
+_PAGE: Final = ("ItemType", "ItemsPerPage", "Links.Template")
+
+READING: Final = (
+    Asked(path="/api", anonymous=True, equal=("Application", "ApiVersion", "Links.Self", "Links.SignIn", "Links.SpaceHome")),
+    Asked(path="/api", method="HEAD", anonymous=True),
+    Asked(path=_PING, anonymous=True, equal=("IsOffline", "IsInMaintenanceMode", "Links.Self")),
+    Asked(path=_PING, method="HEAD", anonymous=True),
+    Asked(path="/api/users/me", equal=("IsRequestor",)),
+    Asked(path="/api/users/me", anonymous=True, equal=("ErrorMessage",)),
+    Asked(path="/api/no-such-resource"),
+    Asked(path="/api/octopusservernodes?take=5", equal=_PAGE),
+    Asked(path="/api/octopusservernodes/summary"),
+    Asked(path="/api/serverstatus", equal=("Id",)),
+    Asked(path="/api/serverstatus/health", anonymous=True, equal=("Id",)),
+    Asked(path="/api/maintenanceconfiguration", equal=("Id", "IsInMaintenanceMode")),
+    Asked(path="/api/spaces?take=5", equal=_PAGE),
+    Asked(path=_SPACE),
+    Asked(path=f"{_SPACE}/feeds?take=5", equal=_PAGE),
+    Asked(path=f"{_SPACE}/feeds/feeds-builtin", equal=("FeedType",)),
+    Asked(path=f"{_SPACE}/environments?take=5", equal=_PAGE),
+    Asked(path=f"{_SPACE}/packages?take=5", equal=_PAGE),
+    Asked(path=f"{_SPACE}/packages/packages-mocknode-none.1.0.0"),
+    Asked(path="/.well-known/openid-configuration", anonymous=True, equal=("grant_types_supported",)),
+)  # fmt: skip
+"""Changes nothing at the server."""
+
+WRITING: Final = (
+    Asked(path=f"{_SPACE}/packages/raw", method="POST", push=True, equal=("PackageSizeBytes", "Hash", "FeedId", "FileExtension")),
+    Asked(path=f"{_SPACE}/packages/raw", method="POST", push=True),
+    Asked(path=f"{_SPACE}/packages/{PUSHED}", equal=("PackageSizeBytes", "Hash")),
+    Asked(path=f"{_SPACE}/packages/{PUSHED}", method="DELETE"),
+    Asked(path=f"{_SPACE}/packages/{PUSHED}"),
+)  # fmt: skip
+"""One package: pushed, pushed again (refused), read, deleted, looked for. It gets a name that nobody has."""

@@ -1,0 +1,89 @@
+"""A real balancer in front of the cluster of a test run."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from mocknode.cluster import ports
+from mocknode.pytest_plugin.running import MockCluster
+from scenarios import balancers
+from scenarios.balancers import BalancerNotFoundError as NotInstalledError
+from scenarios.balancers import UnknownBalancerError as UnknownKindError
+
+__all__ = ["Balancer", "NotInServiceError", "NotInstalledError", "UnknownKindError", "standing"]
+
+_HOST: Final = "127.0.0.1"
+_LIMIT_S: Final = 30.0
+"""For the balancer to see every node healthy: the slowest probes every two seconds and wants three good answers."""
+_PAUSE_S: Final = 0.02
+
+
+class NotInServiceError(Exception):
+    """The balancer does not send requests to all nodes; the message says to which it does."""
+
+
+class Balancer:
+    """A balancer that listens, in mode recommended.
+
+    Attributes:
+        kind, version: Of the program.
+        url: Its front door.
+        log: File with its output.
+    """
+
+    def __init__(self, running: balancers.Running, cluster: MockCluster) -> None:
+        self.kind, self.version = running.kind, running.version
+        self.url = running.url
+        self.log = running.log
+        self._cluster = cluster
+
+    def wait_in_service(self, *names: str) -> None:
+        """Return when just these nodes, or all when none is named, have answered through it, twenty requests in a row.
+
+        Raises:
+            NotInServiceError: within thirty seconds that did not happen.
+        """
+        wanted = set(names) or {node.name for node in self._cluster.nodes}
+        enough = 20 + 4 * len(wanted)
+        deadline, row = time.monotonic() + _LIMIT_S, list[str]()
+        limits = httpx.Limits(max_keepalive_connections=0)
+        with httpx.Client(trust_env=False, limits=limits, timeout=5.0) as client:
+            while len(row) < enough or set(row[-enough:]) != wanted:
+                if time.monotonic() > deadline:
+                    raise NotInServiceError(f"{self.kind}: answers came from {row[-enough:]}, wanted {sorted(wanted)}")
+                try:
+                    answer = client.get(f"{self.url}/api")
+                    row.append(answer.headers.get("octopus-node", f"none, {answer.status_code}"))
+                except httpx.TransportError as exc:
+                    row.append(type(exc).__name__)
+                if row[-1] not in wanted:
+                    time.sleep(_PAUSE_S)
+
+
+@contextlib.contextmanager
+def standing(kind: str, cluster: MockCluster, directory: Path) -> Iterator[Balancer]:
+    """A balancer while the block runs.
+
+    Raises:
+        UnknownKindError, NotInstalledError: with what is allowed, or how to install it.
+        balancers.BalancerStartError: it did not start.
+    """
+    binary = balancers.find(kind)
+    held = ports.hold([ports.Wanted(flag="--mocknode-balancer", use="HTTP front", host=_HOST, port=0)])
+    for port in held:
+        port.release()
+    front = balancers.Front(host=_HOST, http_port=held[0].port)
+    nodes = [balancers.Node(name=node.name, host=_HOST, port=urlsplit(node.url).port or 0) for node in cluster.nodes]
+    files = balancers.render(kind, "recommended", front, nodes, directory, version=binary.version)
+    running = cluster.call(
+        balancers.start(binary, files, front, directory, nodes=nodes, mode="recommended", health_probes_expected=True)
+    )
+    try:
+        yield Balancer(running, cluster)
+    finally:
+        cluster.call(running.stop())

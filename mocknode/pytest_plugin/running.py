@@ -1,0 +1,238 @@
+"""The cluster of a test run: `mocknode up` as a child process, and its control API without `await`.
+
+The control API's client is asynchronous and tests are both, so that its calls run in an event loop in a thread of their own.
+"""
+
+import asyncio
+import contextlib
+import json
+import select
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx
+
+from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
+from mocknode.pytest_plugin.timeline import timeline
+
+_T = TypeVar("_T")
+_START_LIMIT_S: Final = 60.0
+"""A cluster is up in two seconds; on a crowded machine with thirty-two nodes it takes this long at most."""
+_END_LIMIT_S: Final = 15.0
+_PAGE: Final = 5000
+_BULK: Final = 50
+"""Ids in one URL: below any limit on its length."""
+
+
+class ClusterStartError(Exception):
+    """The cluster did not start; the message has what it said."""
+
+
+class Background:
+    """An event loop in a thread, which lives until `close`: children that it starts die with it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mocknode", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """The result of the coroutine, run there while the caller waits."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class MockNode:
+    """One node.
+
+    Attributes:
+        name: As in `Octopus-Node` and the ledger.
+        url: Its own address, past any balancer.
+        api_key: Key that it accepts.
+    """
+
+    def __init__(self, cluster: "MockCluster", document: dict[str, Any]) -> None:
+        self._cluster = cluster
+        self.name: str = document["name"]
+        self.url: str = document["http"]
+        self.api_key = cluster.api_key
+
+    def drain(self, *, after: str | None = None) -> None:
+        """Answer 418 to pings and serve everything else; `after` is `5s`, `3 pings`, `30% of an upload`."""
+        self._set("draining", after=after)
+
+    def resume(self) -> None:
+        """End the drain."""
+        self._set("online")
+
+    def offline(self, how: str = "refuse", *, after: str | None = None) -> None:
+        """Go down: refuse, crash, freeze, blackhole, status:NNN or garbage."""
+        self._set("offline", how, after)
+
+    def online(self) -> None:
+        """Come back, whatever it was."""
+        self._set("online")
+
+    def fault(self, kind: str, *, on: str = "all", first: int | None = None, **options: Any) -> str:
+        """Make one thing go wrong (`mocknode fault --help` lists the kinds and their options); the fault's id."""
+        client = self._cluster.control
+        return self._cluster.call(client.add_fault(self.name, kind, options=options, on=on, first=first))
+
+    def clear_faults(self) -> None:
+        """Remove its faults."""
+        self._cluster.call(self._cluster.control.clear_faults(self.name))
+
+    def _set(self, state: str, how: str | None = None, after: str | None = None) -> None:
+        self._cluster.call(self._cluster.control.set_state(self.name, state, how, after))
+
+
+class MockCluster:
+    """A running cluster; made by `started` only.
+
+    Attributes:
+        nodes: In the order of their names.
+        api_key: Key that every node accepts.
+        control_url: Where its control API answers, for verbs such as `mocknode status --control`.
+        control: Its client, to be awaited through `call`.
+    """
+
+    def __init__(self, document: dict[str, Any], background: Background, control: ControlClient) -> None:
+        self.api_key: str = document["api_key"]
+        self.control_url: str = document["control"]
+        self.control = control
+        self.nodes = [MockNode(self, node) for node in document["nodes"]]
+        self._background = background
+        self._cursor: str | None = None
+        self._begun_ns = 0
+
+    def node(self, name: str) -> MockNode:
+        """The node of that name.
+
+        Raises:
+            KeyError: there is none; with the names that there are.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(f"node: got {name!r}, allowed: {', '.join(node.name for node in self.nodes)}")
+
+    def call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Wait for a coroutine of `control`."""
+        return self._background.run(work)
+
+    def reset(self) -> None:
+        """Every node online; no faults, triggers or tasks."""
+        self.call(self.control.reset())
+
+    def begin(self) -> None:
+        """Reset, delete every package, and look at what comes from now on only."""
+        self.reset()
+        self.call(self._empty())
+        self.mark()
+
+    def mark(self) -> None:
+        """Look at what comes from now on only."""
+        self._cursor, _, self._begun_ns = self.call(self._read(self._cursor))
+
+    def seen(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
+        """Journal records since the test began.
+
+        Args:
+            wait_s: When there is none, or the last look has shown all, wait so long for another.
+        """
+        return self.call(self._seen(wait_s))
+
+    def timeline(self) -> str:
+        """The same for people."""
+        try:
+            return timeline(self.seen(), self._begun_ns)
+        except (ControlError, ControlUnreachableError) as exc:
+            return f"what the nodes saw cannot be read: {exc}"
+
+    async def _read(self, cursor: str | None) -> tuple[str, list[dict[str, Any]], int]:
+        records: list[dict[str, Any]] = []
+        while True:
+            page = await self.control.journal(cursor, limit=_PAGE)
+            records += page.records
+            cursor = page.cursor
+            if not page.more:
+                return cursor, records, page.monotonic_ns
+
+    async def _seen(self, wait_s: float) -> list[dict[str, Any]]:
+        cursor, records, _ = await self._read(self._cursor)
+        if wait_s > 0:
+            records += (await self.control.journal(cursor, wait_for=1, timeout_s=wait_s)).records
+        return records
+
+    async def _empty(self) -> None:
+        packages = f"{self.nodes[0].url}/api/Spaces-1/packages"
+        async with httpx.AsyncClient(headers={"x-octopus-apikey": self.api_key}, trust_env=False) as client:
+            while True:
+                page = (await client.get(packages, params={"take": _BULK})).raise_for_status().json()
+                if not page["Items"]:
+                    return
+                ids = ",".join(item["Id"] for item in page["Items"])
+                (await client.delete(f"{packages}/bulk", params={"ids": ids})).raise_for_status()
+
+
+@contextlib.contextmanager
+def started(directory: Path, *, nodes: int, flags: str) -> Iterator[MockCluster]:
+    """A cluster on free ports while the block runs.
+
+    Args:
+        directory: For its run directory, identity and log.
+        flags: More words for `mocknode up`, as a shell would take them.
+
+    Raises:
+        ClusterStartError: with what it said.
+    """
+    command = [
+        sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", str(nodes),
+        "--http-port", "0", "--control-port", "0", "--run-dir", str(directory / "run"),
+        "--identity-dir", str(directory / "identity"), *shlex.split(flags),
+    ]  # fmt: skip
+    log = directory / "up.log"
+    with contextlib.ExitStack() as stack:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stack.enter_context(log.open("wb"))
+        )
+        stack.callback(_end, process)
+        document = _first_line(process, log, command)
+        background = Background()
+        stack.callback(background.close)
+        control = ControlClient(document["control"])
+        stack.callback(lambda: background.run(control.aclose()))
+        yield MockCluster(document, background, control)
+
+
+def _first_line(process: "subprocess.Popen[bytes]", log: Path, command: list[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], _START_LIMIT_S)
+    line = process.stdout.readline() if readable else b""
+    if not line:
+        why = "ended" if readable else f"said nothing for {_START_LIMIT_S:.0f} s"
+        raise ClusterStartError(
+            f"{shlex.join(command)} {why}: {log.read_text(errors='replace').strip() or 'no message'}"
+        )
+    document: dict[str, Any] = json.loads(line)
+    return document
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.communicate(timeout=_END_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        # Its watchdog ends the nodes.
+        process.kill()
+        process.communicate()

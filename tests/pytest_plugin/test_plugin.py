@@ -1,0 +1,170 @@
+"""The plugin in the suites of others; the suites here are its examples."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+PUSHES = """
+import httpx
+
+
+def test_a_push_through_the_balancer_arrives_once(balancer, mock_cluster, ledger):
+    package = b"bytes of a package"
+    answer = httpx.post(
+        f"{balancer.url}/api/Spaces-1/packages/raw",
+        files={"file": ("Acme.Web.1.0.0.zip", package)},
+        headers={"X-Octopus-ApiKey": mock_cluster.api_key},
+        trust_env=False,
+    )
+    assert answer.status_code == 201
+    assert len(ledger.deliveries(package)) == 1
+    [delivery] = ledger.deliveries("Acme.Web.1.0.0.zip", at_least=1)
+    assert delivery.node in {node.name for node in mock_cluster.nodes}
+    assert delivery.status == 201
+
+
+def test_the_next_test_has_an_empty_cluster(mock_node, ledger):
+    packages = f"{mock_node.url}/api/Spaces-1/packages"
+    page = httpx.get(packages, headers={"X-Octopus-ApiKey": mock_node.api_key}, trust_env=False).json()
+    assert page["TotalResults"] == 0
+    assert ledger.deliveries("Acme.Web.1.0.0.zip") == []
+    [request] = ledger.requests(at_least=1)
+    assert (request.method, request.target) == ("GET", "/api/Spaces-1/packages")
+"""
+
+DRAINS = """
+import httpx
+import pytest
+
+PING = "/api/octopusservernodes/ping"
+
+
+def status(node):
+    return httpx.get(node.url + PING, trust_env=False).status_code
+
+
+def test_a_drained_node_gets_no_requests(balancer, mock_cluster, mock_node, ledger):
+    mock_node.drain()
+    balancer.wait_in_service("node-2", "node-3")
+    before = len(ledger.requests())
+    for _ in range(30):
+        assert httpx.get(f"{balancer.url}/api", trust_env=False).status_code == 200
+    assert {request.node for request in ledger.requests(at_least=before + 30)[before:]} == {"node-2", "node-3"}
+
+
+def test_what_a_node_can_be(mock_node, mock_cluster):
+    assert status(mock_node) == 200
+    mock_node.drain()
+    assert status(mock_node) == 418
+    mock_node.resume()
+    assert status(mock_node) == 200
+    mock_node.fault("status", code=503, on="ping", first=1)
+    assert [status(mock_node), status(mock_node)] == [503, 200]
+    mock_node.offline()
+    with pytest.raises(httpx.ConnectError):
+        status(mock_node)
+    with pytest.raises(KeyError, match="node-1, node-2, node-3"):
+        mock_cluster.node("node-9")
+
+
+def test_and_it_is_back(mock_node):
+    assert status(mock_node) == 200
+"""
+
+FAILS = """
+import httpx
+
+
+def test_fails(mock_node):
+    mock_node.drain()
+    for path in ("/api", "/api/octopusservernodes/ping", "/api/octopusservernodes/ping"):
+        httpx.get(mock_node.url + path, trust_env=False)
+    assert not "this one fails on purpose"
+
+
+def test_passes(mock_node):
+    pass
+
+
+def test_fails_without_a_cluster():
+    assert not "nor has this one a section"
+"""
+
+
+def inner(pytester: pytest.Pytester, *words: str) -> pytest.RunResult:
+    """Their run, where a warning of ours would be an error as well."""
+    return pytester.runpytest_subprocess("-p", "no:locust", "-W", "error", "-rs", *words, timeout=100)
+
+
+def test_an_upload_and_the_ledger(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(PUSHES)
+    inner(pytester).assert_outcomes(passed=2)
+
+
+def test_states_under_xdist_where_each_worker_has_a_cluster(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_drains=DRAINS, test_pushes=PUSHES)
+    result = inner(pytester, "-n", "2", "--dist", "loadfile")
+    result.assert_outcomes(passed=5)
+
+
+def test_a_failure_says_what_the_nodes_saw(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(FAILS)
+    result = inner(pytester, "--mocknode-nodes", "1")
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.re_match_lines_random([
+        r"-+ mocknode -+",
+        r"\+ +\d+\.\d+ s  node-1     is draining",
+        r"\+ +\d+\.\d+ s  node-1     GET /api  200",
+        r"\+ +\d+\.\d+ s  node-1     GET /api/octopusservernodes/ping  418  2 times until \+\d+\.\d+ s",
+    ])  # fmt: skip
+    assert result.stdout.str().count("- mocknode -") == 1
+
+
+def test_a_balancer_that_is_not_installed_skips(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(PUSHES)
+    # No wheel and an empty PATH: the machine of somebody who did not install the extra.
+    pytester.makeconftest("""
+        import importlib.metadata
+        import os
+
+        def no_wheels(name):
+            raise importlib.metadata.PackageNotFoundError(name)
+
+        importlib.metadata.files = no_wheels
+        os.environ["PATH"] = ""
+    """)
+    result = inner(pytester, "-k", "push")
+    result.assert_outcomes(skipped=1, deselected=1)
+    result.stdout.fnmatch_lines(["SKIPPED*HAProxy was not found*pip install*"])
+
+
+def test_a_balancer_that_there_is_not_is_an_error_with_what_is_allowed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(PUSHES)
+    result = inner(pytester, "-k", "push", "--mocknode-balancer", "haprox")
+    result.assert_outcomes(errors=1, deselected=1)
+    result.stdout.fnmatch_lines(["*--mocknode-balancer: *haprox*haproxy*"])
+
+
+def test_flags_of_up_and_what_is_wrong_with_them(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(mock_cluster):\n    pass")
+    result = inner(pytester, "--mocknode-up=--no-such-flag")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ClusterStartError*--no-such-flag*"])
+
+
+def test_loading_the_plugin_imports_nothing_else() -> None:
+    asked = "import sys, pytest; before = set(sys.modules); import mocknode.pytest_plugin; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=60, env={**os.environ}
+    )
+    assert done.stdout.split() == ["mocknode", "mocknode.pytest_plugin"]
+
+
+def test_pytest_finds_it_by_its_entry_point() -> None:
+    [found] = [entry for entry in entry_points(group="pytest11") if entry.name == "mocknode"]
+    assert found.value == "mocknode.pytest_plugin"
