@@ -1,6 +1,7 @@
 """Drives what `calibration` reads: traffic until the probe spacing is known, then one drain of one node."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from scenarios.calibration import DOES_NOT_PROBE_AFTER_S, STABLE_GAPS, Calibration, calibrate, gaps_s, spacing_is_known
@@ -38,8 +39,8 @@ async def run(lab: Lab) -> Calibration:
     """Calibrate this lane's balancer by one drain, once its rhythm is known; undone by `Lab.restore`."""
     async with lab.traffic(CHECK):
         since_ns = lab.step(CHECK, "traffic").t_ns
-        await lab.until(lambda history: _busiest(history, since_ns) is not None, RHYTHM_WAIT_S)
-        node = _busiest(lab.history, since_ns) or lab.nodes[-1]
+        await lab.until(lambda history: _busiest(history, since_ns, lab.nodes) is not None, RHYTHM_WAIT_S)
+        node = _busiest(lab.history, since_ns, lab.nodes) or lab.nodes[-1]
         bound_s = _reaction_bound_s(lab)
         drained_ns = lab.step(CHECK, "drain", node=node).t_ns
         await lab.state(node, "draining")
@@ -54,9 +55,10 @@ async def run(lab: Lab) -> Calibration:
     return result
 
 
-def _busiest(history: History, since_ns: int) -> str | None:
-    """The node that got most requests: draining one that gets none would show nothing."""
-    counts = Counter(r.node for r in history.requests if r.t_ns >= since_ns and r.attempt is not None)
+def _busiest(history: History, since_ns: int, nodes: Sequence[str]) -> str | None:
+    """The one of these nodes that got most requests: draining one that gets none would show nothing."""
+    came = (r for r in history.requests if r.t_ns >= since_ns and r.attempt is not None and r.node in nodes)
+    counts = Counter(r.node for r in came)
     return counts.most_common(1)[0][0] if counts else None
 
 
