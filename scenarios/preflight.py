@@ -41,6 +41,10 @@ class BalancerUnreachableError(Exception):
     """Nothing answers at the front door, or the balancer answers without reaching a node; the message says which."""
 
 
+class CannotJoinError(Exception):
+    """What the clients sent and what the nodes saw cannot be joined; the message says which header it takes."""
+
+
 class _Page(Protocol):
     @property
     def records(self) -> list[dict[str, Any]]: ...
@@ -154,6 +158,20 @@ async def preflight(front: FrontDoor, control: JournalSource, record: Callable[[
         if not unknown or left_s <= 0:
             return judge(front, attempts, history.requests)
         await control.journal(cursor, kind="request", wait_for=1, timeout_s=left_s)
+
+
+def refuse_unjoinable(found: Preflight) -> None:
+    """Nothing can be judged of requests that cannot be told apart at the nodes.
+
+    Raises:
+        CannotJoinError: a request reached its node with the id neither in the header nor in the query, and nodes look
+            nowhere else.
+    """
+    if _JOINS.index(found.joined_by) > _JOINS.index("query"):
+        raise CannotJoinError(
+            "requests cannot be told apart at the nodes: the balancer removes both X-Mocknode-Attempt and the query; let "
+            "X-Mocknode-Attempt through"
+        )
 
 
 async def _read(control: JournalSource, cursor: str | None, feed: Callable[[dict[str, Any]], None]) -> str:

@@ -27,7 +27,14 @@ from scenarios.history import History
 from scenarios.judging import Facts, detection, for_timeline, judge
 from scenarios.lab import Lab, SteadyStateLostError
 from scenarios.lanes import POLLING, REGION, LaneError, Lanes, share_calibration
-from scenarios.preflight import BalancerUnreachableError, NotOurClusterError, knock, preflight
+from scenarios.preflight import (
+    BalancerUnreachableError,
+    CannotJoinError,
+    NotOurClusterError,
+    knock,
+    preflight,
+    refuse_unjoinable,
+)
 from scenarios.report import BalancerFacts, RunFacts, Timeline, build
 from scenarios.report import timeline as draw_timeline
 from scenarios.saved import calibration_of, save
@@ -45,6 +52,7 @@ STAGGER_S: Final = 2.0
 ENVIRONMENT: Final = (
     SteadyStateLostError,
     NotOurClusterError,
+    CannotJoinError,
     BalancerUnreachableError,
     ControlError,
     ControlUnreachableError,
@@ -216,6 +224,7 @@ class Run:
             for each in self.labs.values():
                 each.tag_requests()
         self.plan.say(f"preflight: {found.summary()}")
+        refuse_unjoinable(found)
 
     async def _calibrate(self, lab: Lab) -> None:
         self.plan.say("calibrating: who probes, how often, and how fast a drained node leaves")

@@ -16,9 +16,11 @@ from scenarios.preflight import (
     ATTEMPTS,
     SILENT_MAX,
     BalancerUnreachableError,
+    CannotJoinError,
     NotOurClusterError,
     judge,
     preflight,
+    refuse_unjoinable,
 )
 from scenarios.traffic import FrontDoor
 from scenarios.traffic.spec import USER_AGENT
@@ -97,6 +99,18 @@ def test_joins_by_what_is_left(stripped: dict[str, Any], join: str) -> None:
     found = judge(FRONT, [attempt(n) for n in NUMBERS], requests[::-1])
     assert (found.joined_by, found.attempt_header, found.reached) == (join, False, 6)
     assert f"strips X-Mocknode-Attempt{'' if join != 'order' else ', traceparent'}, so" in found.summary()
+
+
+@pytest.mark.parametrize("left", [{}, {"headers": BARE}, {"headers": ()}])
+def test_what_neither_header_nor_query_tells_apart_cannot_be_judged(left: dict[str, Any]) -> None:
+    requests = [seen(n, attempt=None, target="/api", **left) for n in NUMBERS]
+    with pytest.raises(CannotJoinError, match="let X-Mocknode-Attempt through"):
+        refuse_unjoinable(judge(FRONT, [attempt(n) for n in NUMBERS], requests))
+
+
+@pytest.mark.parametrize("left", [{}, {"attempt": None}])
+def test_what_header_or_query_tells_apart_can_be_judged(left: dict[str, Any]) -> None:
+    refuse_unjoinable(judge(FRONT, [attempt(n) for n in NUMBERS], [seen(n, **left) for n in NUMBERS]))
 
 
 def test_order_alone_needs_our_user_agent_when_the_node_is_not_told() -> None:
