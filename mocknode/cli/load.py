@@ -171,6 +171,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         "public_name": None,
         "shipped_interval": False,
         "tentacles": (),
+        "standby": None,
         **options,
     }
     demands = demands_of(wanted, None, progress.say)
