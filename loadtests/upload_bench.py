@@ -327,6 +327,7 @@ def serve_node_raw() -> None:
 
 
 async def _serve_node_raw(directory: Path) -> None:
+    from mocknode.directory import Directory
     from mocknode.node.config import NodeConfig
     from mocknode.node.exchange import Exchange
     from mocknode.node.journal import Journal
@@ -334,10 +335,17 @@ async def _serve_node_raw(directory: Path) -> None:
     from mocknode.node.packages.receiver import digest_body
     from mocknode.node.server import Server
     from mocknode.store import Store
+    from mocknode.tasks import Tasks
 
     url = f"sqlite:///{directory}/store.db"
     config = NodeConfig(name="raw", run_dir=directory, store=url, api_key=KEY, http_port=0)
-    node_ = Node(config, Journal(directory, "raw", 1), Store(url), lambda _event: None)
+    shared = Directory(Store(url))
+
+    async def ask_drain(_name: str, _draining: bool) -> dict[str, Any]:
+        return {"ok": True}
+
+    journal = Journal(directory, "raw", 1)
+    node_ = Node(config, journal, shared, lambda _event: None, ask_drain, Tasks(shared.store))
 
     async def app(scope: Any, _receive: Any, _send: Any) -> None:
         exchange: Exchange = scope["extensions"]["mocknode"]
