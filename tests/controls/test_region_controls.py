@@ -61,7 +61,9 @@ def must_find(control: Control, directory: Path) -> None:
     variants = {v["name"]: (v["outcome"], v["cause"]) for v in result["variants"]}
     assert set(variants) == {"standby-waits", "standby-serves", "at-primary", "at-standby", "failback", "tentacles"}
     expected = {name: ("fail", cause) for name, cause in (control.wrong or {}).items()}
-    assert {name: verdict for name, verdict in variants.items() if verdict[0] != "pass"} == expected
+    # Where the standby serves from the start, the upload meets it by chance, and then tells nothing of a drain.
+    by_chance = {"at-primary"} if "standby-waits" in expected and variants["at-primary"][0] == "skip" else set()
+    assert {n: verdict for n, verdict in variants.items() if verdict[0] != "pass" and n not in by_chance} == expected
 
 
 @pytest.mark.timeout(300)
