@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from mocknode.cluster.client import ControlClient
+from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
 from scenarios.calibration import Calibration, elsewhere_in_a_row
 from scenarios.history import Attempt, History, Request, Step
 from scenarios.recording import Recording
@@ -194,6 +194,11 @@ class Lab:
             yield session.id
         finally:
             await self.control.unregister_tentacle(session.id)
+
+    async def call(self, node: str, name: str) -> None:
+        """Call a Tentacle through a node. What becomes of it is the Tentacle's to see: the control API may give up waiting."""
+        with contextlib.suppress(ControlError, ControlUnreachableError):
+            await self.control.call_tentacle(node, name, "capabilities")
 
     @contextlib.asynccontextmanager
     async def traffic(self, variant: str, rate_per_s: float = TRAFFIC_PER_S) -> AsyncIterator[None]:

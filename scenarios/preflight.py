@@ -25,6 +25,7 @@ TIMEOUT_S: Final = 10.0
 JOURNAL_WAIT_S: Final = 3.0
 GATEWAY_WAIT_S: Final = 0.3
 GATEWAY: Final = frozenset({502, 503, 504})
+# Not the parameter that nodes take for our header (`mocknode-id`): here it is to be seen whether the header arrives.
 QUERY: Final = "mocknode-attempt="
 BODY_SHOWN: Final = 200
 

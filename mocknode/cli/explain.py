@@ -1,12 +1,11 @@
 """`mocknode explain ID [REPORT]`: one check, from a saved report or from the catalogue; offline."""
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from mocknode.cli.output import looks
 from mocknode.words import did_you_mean
 from scenarios import balancers
 from scenarios.catalogue import CHECKS
@@ -27,8 +26,7 @@ def explain(check_id: str, report: Path | None) -> None:
     mends it. Without: what the check claims, who is known to break it, and the fix for each balancer.
     """
     id_ = check_id.upper()
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    unicode = (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    colour, unicode = looks()
     try:
         if report is None:
             _refuse_unknown(check_id, list(CHECKS))

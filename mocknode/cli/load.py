@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -14,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mocknode.cli.check import (
-    DEFAULT_CONTROL,
-    EXIT_ENVIRONMENT,
-    EXIT_INTERRUPTED,
-    INTERRUPTED,
+from mocknode.cli.check import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, INTERRUPTED, run_loop
+from mocknode.cli.errors import DURATION, Whole
+from mocknode.cli.output import looks
+from mocknode.cli.progress import Progress
+from mocknode.cli.target import (
+    NOT_ASKED,
     Size,
     demands_of,
     lanes_of,
+    refuse_unwritable,
     run_dir_of,
-    run_loop,
+    target_options,
     usage,
 )
-from mocknode.cli.errors import DURATION, Whole
-from mocknode.cli.progress import Progress
 
 if TYPE_CHECKING:
     from scenarios.lanes import Lanes
@@ -41,32 +40,11 @@ WORKERS_MAX: Final = 64
 RATE_MAX: Final = 100_000.0
 FORMS: Final = ("chunked", "length")
 FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
-# What `check` asks for and `load` does not: lanes are told, and nothing of it acts here.
-_NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
 
 
 @click.command(context_settings={"auto_envvar_prefix": "MOCKNODE_LOAD"})
-@click.option("--lb", metavar="URL", help="The balancer runs already: its front door.")
-@click.option("--control", metavar="URL", help=f"Control API of the nodes behind --lb (default {DEFAULT_CONTROL}).")
-@click.option(
-    "--control-token-file", type=click.Path(path_type=Path, dir_okay=False), help="Token of that control API."
-)
-@click.option("--control-ca", type=click.Path(path_type=Path, dir_okay=False), help="CA of that control API.")
-@click.option(
-    "--with", "with_", metavar="BALANCER", help="Start this balancer and a cluster, and stop them afterwards."
-)
-@click.option("--mode", help="Configuration of --with: recommended (default), stock, and for nginx vendor-doc.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Your own configuration for --with, with ${FRONT}, ${NODE_1_HTTP}, ...",
-)
-@click.option("--binary", type=click.Path(path_type=Path, dir_okay=False), help="Program to run for --with.")
+@target_options
 @click.option("--tls", is_flag=True, help="Through the HTTPS front of --with, its certificate checked.")
-@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="CA to trust at --lb.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate at --lb.")
-@click.option("--host", help="Host header and TLS name for --lb.")
-@click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT.")
 @click.option("--users", type=Whole(1, USERS_MAX), default="20", show_default=True, help="Builds that push at once.")
 @click.option(
     "--rate", metavar="N/s", help="Open loop: uploads a second, whoever is free; latency counts from when one was due."
@@ -109,12 +87,6 @@ _NOT_ASKED: Final = {"quick": False, "patience": 75.0, "max_upload": None}
     metavar="DEMAND",
     help="The highest rate of uploads that still meets it, such as 'p99<1s and lost==0'; a run of --duration a probe.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option(
-    "--run-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the record is kept (default: a new directory).",
-)
 @click.option("--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JSON.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML file.")
 @click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write every attempt as a line of CSV.")
@@ -156,8 +128,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     locustfile()
     workload, conditions = _workload(options), _conditions(options["fail_if"])
     demand = _demand(options)
-    _refuse_unknown_balancer(options)
-    _refuse_unwritable(options)
+    refuse_unwritable(_files(options))
     task = asyncio.current_task()
     assert task is not None
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
@@ -165,15 +136,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     run_dir = run_dir_of(options["run_dir"], "load")
-    wanted = {
-        **_NOT_ASKED,
-        "balancer_file": None,
-        "public_name": None,
-        "shipped_interval": False,
-        "tentacles": (),
-        "standby": None,
-        **options,
-    }
+    wanted = {**NOT_ASKED, **options}
     demands = demands_of(wanted, None, progress.say)
     try:
         lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
@@ -283,29 +246,6 @@ def _files(options: Mapping[str, Any]) -> dict[str, Path]:
     return {name: options[key] for name, key in FILES.items() if options[key] is not None}
 
 
-def _refuse_unwritable(options: Mapping[str, Any]) -> None:
-    """Before minutes of work: a report that cannot be written is a mistake in the command line."""
-    for name, path in _files(options).items():
-        try:
-            with path.open("a"):
-                pass
-        except OSError as exc:
-            usage(
-                f"--{name} {path}: {exc.strerror}; allowed is a file that this user can write, in a directory that exists"
-            )
-
-
-def _refuse_unknown_balancer(options: Mapping[str, Any]) -> None:
-    from scenarios import balancers
-
-    try:
-        modes = balancers.MODES(options["with_"]) if options["with_"] else ()
-    except balancers.UnknownBalancerError as exc:
-        usage(str(exc))
-    if options["with_"] and options["mode"] not in (None, *modes):
-        usage(f"{options['with_']} has no mode {options['mode']!r}; its modes are {', '.join(modes)}")
-
-
 def _conditions(texts: Sequence[str]) -> "list[Condition]":
     from scenarios.load.conditions import contradictions, parse_condition
 
@@ -376,7 +316,5 @@ def _rate(text: str | None) -> float:
 def _show(document: Mapping[str, Any], files: Sequence[str]) -> None:
     from scenarios.load import terminal
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    encoding = (sys.stdout.encoding or "ascii").lower()
-    text = terminal.render(document, colour=colour, unicode=encoding.startswith("utf"), files=files)
-    click.echo(text, nl=False, color=colour)
+    colour, unicode = looks()
+    click.echo(terminal.render(document, colour=colour, unicode=unicode, files=files), nl=False, color=colour)

@@ -6,14 +6,13 @@ all, and of two clusters that create one at once, one wins and both use it. The 
 addresses of each run and lives in the run directory.
 """
 
-import contextlib
-import os
 import ssl
-import tempfile
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from mocknode.drafts import keep
 
 _SECRET = 0o600
 _PUBLIC = 0o644
@@ -126,22 +125,7 @@ def _keep(path: Path, content: bytes, mode: int) -> bytes:
         CertificateError: it can be neither made nor read.
     """
     try:
-        return _kept(path, content, mode)
+        keep(path, content, mode)
+        return path.read_bytes()
     except OSError as exc:
         raise CertificateError(f"{path}: {exc.strerror}; allowed is a directory that this user can write") from exc
-
-
-def _kept(path: Path, content: bytes, mode: int) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        draft.chmod(mode)
-        # A link fails where a rename would replace: whoever comes second uses the first one's.
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()
-    return path.read_bytes()

@@ -5,14 +5,11 @@ extensions (`CertificateGenerator.cs` of OctopusTentacle). A thumbprint is the S
 hex digits. Files hold a key and its certificate in PEM; each appears whole or not at all.
 """
 
-import contextlib
 import datetime
 import hashlib
-import os
 import re
 import secrets
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+from mocknode.drafts import draft, keep
 
 TENTACLE_NAME: Final = "Octopus Tentacle"
 SERVER_NAME: Final = "Octopus Portal"
@@ -123,7 +122,7 @@ def kept_identity(path: Path, common_name: str) -> Identity:
         IdentityError: the file holds none. OSError: it cannot be read or written.
     """
     if not path.exists():
-        _keep(path, Identity.generate(common_name).pem)
+        keep(path, Identity.generate(common_name).pem, _SECRET)
     return Identity.read(path.read_bytes(), str(path))
 
 
@@ -182,28 +181,7 @@ def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Create the file with this content unless it exists."""
-    # A link fails where a rename would replace: whoever comes second uses the first one's.
-    with _draft(path, content) as draft, contextlib.suppress(FileExistsError):
-        path.hardlink_to(draft)
-
-
 def _replace(path: Path, content: bytes) -> None:
-    with _draft(path, content) as draft:
+    with draft(path, content, _SECRET) as written:
         path.unlink(missing_ok=True)
-        path.hardlink_to(draft)
-
-
-@contextlib.contextmanager
-def _draft(path: Path, content: bytes) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        draft.chmod(_SECRET)
-        yield draft
-    finally:
-        draft.unlink()
+        path.hardlink_to(written)

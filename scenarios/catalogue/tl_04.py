@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from mocknode.cluster.client import ControlError, ControlUnreachableError
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
 from scenarios.history import Session, sessions_of
@@ -45,19 +44,13 @@ async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
         if not session.ready:
             return
         async with lab.registered(session) as name:
-            calling = asyncio.create_task(_call(lab, place.node, name))
+            calling = asyncio.create_task(lab.call(place.node, name))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(silent_s + MARGIN_S):
                     while "proceeded" not in session.marks and await session.poll(silent_s + MARGIN_S):
                         pass
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
-
-
-async def _call(lab: "Lab", node: str, name: str) -> None:
-    """What becomes of the call is the Tentacle's to see; a control API that waited long enough may have gone on."""
-    with contextlib.suppress(ControlError, ControlUnreachableError):
-        await lab.control.call_tentacle(node, name, "capabilities")
 
 
 def judge(case: Case) -> list[Variant]:

@@ -8,7 +8,6 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from mocknode.cluster.client import ControlError, ControlUnreachableError
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
 from scenarios.history import sessions_of
@@ -48,17 +47,12 @@ async def _half_close(lab: "Lab", node: str) -> None:
             session.half_close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(session.ended), REST_AFTER_S)
-            calling = asyncio.create_task(_call(lab, node, name))
+            calling = asyncio.create_task(lab.call(node, name))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(services.called.wait(), REST_S_MAX - REST_AFTER_S)
                 session.marks["rest"] = time.monotonic_ns()
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
-
-
-async def _call(lab: "Lab", node: str, name: str) -> None:
-    with contextlib.suppress(ControlError, ControlUnreachableError):
-        await lab.control.call_tentacle(node, name, "capabilities")
 
 
 def judge(case: Case) -> list[Variant]:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mocknode.cli import main
+from tests.up_process import up
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,8 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Typed]:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A running cluster of two nodes, as `mocknode up --json` describes it."""
-    directory: Path = tmp_path_factory.mktemp("cluster")
-    command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "2", "--http-port", "0"]
-    command += [
-        "--control-port",
-        "0",
-        "--run-dir",
-        str(directory / "run"),
-        "--identity-dir",
-        str(directory / "identity"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.communicate(timeout=15)
+    with up(tmp_path_factory.mktemp("cluster"), "--nodes", "2") as document:
+        yield document
 
 
 @pytest.fixture

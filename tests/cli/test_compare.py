@@ -1,9 +1,6 @@
 """`mocknode compare` against a second mock, which is as it should be or differs in one thing."""
 
 import contextlib
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,27 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.up_process import up
 
-@contextlib.contextmanager
-def server(directory: Path, *flags: str) -> Iterator[dict[str, Any]]:
-    """A cluster of one node in a process of its own, as `mocknode up --json` describes it."""
-    command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "1", "--http-port", "0"]
-    command += [
-        "--control-port",
-        "0",
-        "--run-dir",
-        str(directory / "run"),
-        "--identity-dir",
-        str(directory / "id"),
-        *flags,
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.communicate(timeout=15)
+
+def server(directory: Path, *flags: str) -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """A cluster of one node in a process of its own."""
+    return up(directory, "--nodes", "1", *flags)
 
 
 def against(document: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from mocknode.cluster.client import ControlClient
 from scenarios import balancers
 from tests.controls.broken_proxy import Fault, broken_proxy
 from tests.controls.control_runs import Found, check, edited
+from tests.up_process import up
 
 # The shipped interval of 2 s makes a run of two minutes.
 OFTEN = (" check\n", " check inter 500ms\n")
@@ -29,23 +30,8 @@ pytestmark = [pytest.mark.balancer, pytest.mark.timeout(200)]
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[dict[str, Any]]:
     """Three nodes, as `mocknode up --json` describes them."""
-    command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "3", "--http-port", "0"]
-    command += [
-        "--tentacle-port",
-        "0",
-        "--control-port",
-        "0",
-        "--run-dir",
-        str(tmp_path / "up"),
-        "--identity-dir",
-        str(tmp_path / "identity"),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())
-        finally:
-            process.terminate()
+    with up(tmp_path, "--nodes", "3", "--tentacle-port", "0") as document:
+        yield document
 
 
 def free_ports(count: int) -> list[int]:

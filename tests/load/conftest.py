@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.up_process import up
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -58,13 +60,5 @@ def load(started: Callable[..., Any], finished: Callable[..., Loaded]) -> Callab
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A running cluster of one node, as `mocknode up --json` describes it."""
-    directory: Path = tmp_path_factory.mktemp("cluster")
-    command = [sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", "1", "--http-port", "0"]
-    command += ["--control-port", "0", "--run-dir", str(directory / "run"), "--identity-dir", str(directory / "id")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.communicate(timeout=15)
+    with up(tmp_path_factory.mktemp("cluster"), "--nodes", "1") as document:
+        yield document
