@@ -55,9 +55,9 @@ class Listener:
 
 
 def take(connection: socket.socket) -> bytes:
-    """Everything up to the end of a body in either framing."""
+    """Everything up to the end of a body in either framing; a chunked one's multipart ends before its last chunk does."""
     data = b""
-    while not data.endswith((b"--\r\n", b"0\r\n\r\n")):
+    while not data.endswith(b"\r\n0\r\n\r\n" if b"Transfer-Encoding: chunked" in data else b"--\r\n"):
         more = connection.recv(1 << 20)
         if not more:
             break
