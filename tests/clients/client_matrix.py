@@ -20,7 +20,7 @@ from client_programs import CLIENTS, FAIL, IGNORE, OVERWRITE, Client, MissingPro
 from client_stage import DIRECT, LIMIT_S, Stage, catalogue_id, digest, staged
 from client_wire import Told, override_delete, override_modify, told
 
-from scenarios.balancers import KINDS
+from scenarios.balancers import KINDS, probes
 
 WRONG_KEY = "API-0000000000000000000000000"
 # Small enough to be quick, large enough that a node can crash in its middle.
@@ -28,6 +28,7 @@ CRASH_BYTES = 2 * 1024 * 1024
 # In bytes: a share of a chunked body, whose length nobody knows, comes only with its end.
 CRASH_AT = "512KiB"
 PUSHES_WHILE_DISTURBED = 4
+DELTA_BYTES = 64 * 1024
 
 
 class BrokenPromiseError(AssertionError):
@@ -46,7 +47,7 @@ async def account(stage: Stage, pushed: list[tuple[Path, Told]]) -> Counter[str]
     outcomes: Counter[str] = Counter()
     for file, outcome in pushed:
         entry = (catalogue_id(file), digest(file))
-        times, delivered = listed[entry], deliveries.get(entry[1], 0)
+        times, delivered = listed[entry], deliveries[entry[1]]
         promise(times <= 1, f"{file.name} is in the catalogue {times} times")
         promise(delivered <= 1, f"{file.name} was delivered {delivered} times")
         if outcome.ok:
@@ -131,7 +132,8 @@ async def draining(stage: Stage, front: str, client: Client) -> str:
     during = asyncio.create_task(client.push(stage.fronts[front], stage.api_key, files[:-1], FAIL))
     await stage.control.set_state(node, "draining")
     outcome = await during
-    if front != DIRECT:
+    # One that does not probe, such as open-source nginx, leaves the node in; it serves as before, so nothing is waited for.
+    if front != DIRECT and probes(front, "recommended"):
         await stage.in_service(front, [name for name in stage.behind(front) if name != node])
     last = await client.push(stage.fronts[front], stage.api_key, files[-1:], FAIL)
     pushed = [(file, outcome) for file in files[:-1]] + [(files[-1], last)]
@@ -150,6 +152,7 @@ async def crashing(stage: Stage, front: str, client: Client) -> str:
     while (await _alive(stage, node)) and time.monotonic() < deadline:
         (file,) = stage.packages("Matrix.Crash", 1, CRASH_BYTES)
         pushed.append((file, await client.push(stage.fronts[front], stage.api_key, [file], FAIL)))
+        await stage.visit(front)
     promise(not await _alive(stage, node), "no push reached the node that was to crash")
     # An early verdict may still send one or two to the dead node; what counts is that none of them is lost.
     for _ in range(2):
@@ -184,6 +187,24 @@ async def overriding(stage: Stage, front: str, client: Client) -> str:
     return "DELETE, PUT"
 
 
+async def by_delta(stage: Stage, front: str, client: Client) -> str:
+    """A second version that differs a little: it is sent as a delta, and is the whole of it."""
+    if client.push is None or client.delta is None:
+        return ""
+    old, new = stage.packages("Matrix.Delta", 2, DELTA_BYTES)
+    new.write_bytes(old.read_bytes()[: DELTA_BYTES // 2] + b"a change" + old.read_bytes()[DELTA_BYTES // 2 + 500 :])
+    pushed = [(old, await client.push(stage.fronts[front], stage.api_key, [old], FAIL))]
+    before = await _deltas(stage)
+    pushed.append((new, await client.delta(stage.fronts[front], stage.api_key, [new], FAIL)))
+    promise(all(outcome.ok for _, outcome in pushed), f"{pushed}")
+    promise(await _deltas(stage) == before + 1, "no node was sent a delta")
+    return f"{(await account(stage, pushed))['stored']} of 2"
+
+
+async def _deltas(stage: Stage) -> int:
+    return sum(record["target"].partition("?")[0].endswith("/delta") for record in await stage.requests("head"))
+
+
 Operation = Callable[[Stage, str, Client], Awaitable[str]]
 OPERATIONS: dict[str, Operation] = {
     "read": read,
@@ -191,6 +212,7 @@ OPERATIONS: dict[str, Operation] = {
     "modes": modes,
     "refused": refusal,
     "override": overriding,
+    "delta": by_delta,
     "drain": draining,
     "crash": crashing,
 }
@@ -223,7 +245,7 @@ async def one(stage: Stage, front: str, client: Client, operation: str) -> Cell:
 async def run(kinds: list[str], directory: Path) -> list[Cell]:
     """Every cell."""
     cells = []
-    async with staged(directory, kinds) as stage:
+    async with staged(directory, kinds, keep_packages=True) as stage:
         for front in stage.fronts:
             for operation in OPERATIONS:
                 for client in CLIENTS:

@@ -119,6 +119,7 @@ class Client:
         modes: Overwrite modes that it can ask for; none if it cannot push.
         push: url, key, files, mode: pushes them as it does several.
         read: url, key: what it reads of spaces, nodes and packages; None if it reads nothing.
+        delta: As `push`, with its compression by deltas; None if it knows none.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Client:
     modes: tuple[str, ...] = ()
     push: Callable[[str, str, list[Path], str], Awaitable[Told]] | None = None
     read: Callable[[str, str], Awaitable[dict[str, Told]]] | None = None
+    delta: Callable[[str, str, list[Path], str], Awaitable[Told]] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -212,12 +214,18 @@ def _each(
     return every
 
 
-def _wire(name: str, modes: tuple[str, ...], push: Push) -> Client:
+def _wire(name: str, modes: tuple[str, ...], push: Push, delta: Push | None = None) -> Client:
+    return Client(
+        name=name, version="its bytes", modes=modes, push=_sent(push), delta=None if delta is None else _sent(delta)
+    )
+
+
+def _sent(push: Push) -> Callable[[str, str, list[Path], str], Awaitable[Told]]:
     async def one(url: str, key: str, file: Path, mode: str) -> Told:
         content = await asyncio.to_thread(file.read_bytes)
         return await told(push(url, key, File(name=file.name, content=content), mode))
 
-    return Client(name=name, version="its bytes", modes=modes, push=_each(one))
+    return _each(one)
 
 
 CLIENTS = (
@@ -228,8 +236,8 @@ CLIENTS = (
     Client(name="octopus-deploy (npm)", version="6.3.1", modes=REPLACE, push=_octopus_deploy_push),
     Client(name="octopus-deploy-swagger-client (PyPI)", version="1.1.0", read=_swagger_read),
     Client(name="curl, documented form", version="", modes=MODES, push=_each(_curl)),
-    _wire("Go CLI", MODES, go_cli),
-    _wire("Octopus.Client, async", MODES, client_async),
+    _wire("Go CLI", MODES, go_cli, functools.partial(go_cli, delta=True)),
+    _wire("Octopus.Client, async", MODES, client_async, functools.partial(client_async, delta=True)),
     _wire("Octopus.Client, sync", MODES, client_sync),
     _wire("PowerShell sample", REPLACE, powershell),
     _wire("Python sample", REPLACE, python_sample),

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,18 +64,26 @@ class Stage:
         assert all(other == seen[0] for other in seen), "nodes list different packages"
         return seen[0]
 
-    async def deliveries(self) -> dict[str, int]:
-        """By digest how often a package's body arrived whole at a node."""
-        counts: dict[str, int] = {}
+    async def requests(self, phase: str) -> list[dict[str, Any]]:
+        """The nodes' journal lines of requests in this phase."""
+        found: list[dict[str, Any]] = []
         cursor: str | None = None
         more = True
         while more:
             page = await self.control.journal(cursor, kind="request", limit=5000)
-            for record in page.records:
-                if record["phase"] == "body" and record.get("sha1"):
-                    counts[record["sha1"]] = counts.get(record["sha1"], 0) + 1
+            found += [record for record in page.records if record["phase"] == phase]
             cursor, more = page.cursor, page.more
-        return counts
+        return found
+
+    async def deliveries(self) -> Counter[str]:
+        """By digest how often a package's body arrived whole at a node."""
+        return Counter(record["sha1"] for record in await self.requests("body") if record.get("sha1"))
+
+    async def visit(self, front: str) -> None:
+        """Somebody else's request: among three nodes, taken in turn, a client of three requests a push has one for its uploads."""
+        with contextlib.suppress(httpx.TransportError):
+            async with httpx.AsyncClient(trust_env=False, timeout=LIMIT_S) as client:
+                await client.get(f"{self.fronts[front]}/api")
 
     async def in_service(self, front: str, nodes: Iterable[str]) -> None:
         """Return when just these nodes answer through a front door, twenty requests in a row."""
@@ -143,5 +152,6 @@ async def _start(directory: Path, kind: str, nodes: list[balancers.Node]) -> bal
     binary = await asyncio.to_thread(balancers.find, kind)
     files = balancers.render(kind, "recommended", front, nodes, directory / kind, version=binary.version)
     return await balancers.start(
-        binary, files, front, directory / kind, nodes=nodes, mode="recommended", health_probes_expected=True
-    )
+        binary, files, front, directory / kind, nodes=nodes, mode="recommended",
+        health_probes_expected=balancers.probes(kind, "recommended"),
+    )  # fmt: skip

@@ -35,6 +35,6 @@ def runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(scope="module")
 def stage(runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Three nodes, all five balancers in front of them."""
-    context = staged(tmp_path_factory.mktemp("clients") / "stage", KINDS)
+    context = staged(tmp_path_factory.mktemp("clients") / "stage", KINDS, keep_packages=True)
     yield runner.run(context.__aenter__())
     runner.run(context.__aexit__(None, None, None))
