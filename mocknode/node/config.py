@@ -12,6 +12,8 @@ from mocknode.node.web import DEFAULT_WEB, WebSettings, parse_web
 
 # Kestrel's keep-alive; uvicorn's 5 s loses about one POST in 180 through HAProxy, Envoy and nginx.
 KEEP_ALIVE_S: Final = 130
+# Kestrel's as well (Microsoft's page on its request draining); a client that sends no rest would wait for the other for ever.
+BODY_DRAIN_S: Final = 5.0
 HEARTBEAT_S: Final = 60.0
 TASK_POLL_S: Final = 20.0
 TASK_CANCEL_AFTER_S: Final = 3600.0
@@ -33,6 +35,8 @@ class NodeConfig:
         certificate, key: PEM files for HTTPS.
         tentacle_port: None for no such listener, 0 for any free port.
         tentacle_identity: PEM file of the server's key and certificate at that port.
+        keep_alive_s: Seconds for which a connection may be idle.
+        body_drain_s: Seconds in which the rest of a body must come that is answered already.
         null_message_s: After so long without work a polling Tentacle is told that there is none.
         nodes: Names of all nodes of the cluster.
         web: Of the REST API.
@@ -61,6 +65,7 @@ class NodeConfig:
     api_key: str
     keep_packages: bool = False
     keep_alive_s: int = KEEP_ALIVE_S
+    body_drain_s: float = BODY_DRAIN_S
     head_ping: bool = True
     installation_id: str = "00000000-0000-0000-0000-000000000000"
     nodes: tuple[str, ...] = ()

@@ -48,7 +48,10 @@ class ControlChannel:
         Raises:
             RefusedError: a line that is no JSON object.
         """
-        line = await self._reader.readline()
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            line = b""  # An agent that ends without having read everything resets.
         if not line:
             return None
         try:

@@ -246,6 +246,8 @@ class Exchange:
         await self.cycle.send(message)
         if not head and not message.get("more_body", False):
             self.answered()
+            if not self._finished:
+                self.protocol.drain_for(self.node.config.body_drain_s, self)
 
     async def _before_answer(self) -> None:
         """An app that answers early must not outrun what faults do at the end of the body."""

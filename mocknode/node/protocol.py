@@ -212,6 +212,14 @@ class NodeProtocol(HttpToolsProtocol):
         self._open.discard(exchange)
         self.node.dismiss(exchange)
 
+    def drain_for(self, seconds: float, exchange: Exchange) -> None:
+        """It is answered before its body was read: close the connection unless the rest of it comes within these seconds."""
+        self.loop.call_later(seconds, self._leave_rest, exchange)
+
+    def _leave_rest(self, exchange: Exchange) -> None:
+        if exchange in self._open and not self.node.silent:
+            self.transport.close()
+
     def shutdown(self) -> None:
         """FIN when idle; else the answer in flight says `Connection: close`."""
         if not self._discarding:

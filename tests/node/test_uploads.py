@@ -249,3 +249,13 @@ def test_an_upload_that_is_refused_at_its_head_is_read_to_its_end(node):
         assert read_answer(sock).startswith(b"HTTP/1.1 200")
     line = node.ended()
     assert (line["status"], line["complete"], line["received"], line["sha1"]) == (401, True, len(body), None)
+
+
+def test_a_client_that_sends_no_rest_of_a_refused_upload_is_not_waited_for(start_node):
+    node = start_node(body_drain_s=0.05)
+    with node.connect() as sock:
+        sock.sendall(b"POST /api/packages/raw HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nsome")
+        assert read_answer(sock).startswith(b"HTTP/1.1 401")
+        assert sock.recv(1) == b""
+    assert (node.ended()["complete"], node.ended()["received"]) == (False, 4)
+    assert node.journaled("connection", lambda line: line["phase"] == "close")["by"] == "node"
