@@ -16,17 +16,18 @@ from octodiff_client import delta_of, read_signature
 RAW = "/api/Spaces-1/packages/raw"
 
 
-def archive():
+def archive(*names):
     """A ZIP archive with a comment, and more bytes than its end may have."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as writer:
-        writer.writestr("Acme.Lib.nuspec", "x" * 100_000)
+        for name in names:
+            writer.writestr(name, "x" * 100_000)
         writer.comment = b"a comment"
     return file.getvalue()
 
 
 OLD = random.Random(1).randbytes(300_000)
-ARCHIVE = archive()
+ARCHIVE = archive("Acme.Lib.nuspec")
 NEW = OLD[:100_000] + b"a change" + OLD[100_500:]
 
 
@@ -202,6 +203,14 @@ def test_signature_and_delta_of_a_large_package_leave_memory_flat(node):
         (ARCHIVE, "Acme.Web.2.0.0.nupkg", None),
         (ARCHIVE[:-1], "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
         (b"x" + ARCHIVE, "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
+        (archive("readme.txt", "lib/Acme.Lib.nuspec"), "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
+        (archive("Acme.Lib.nuspec", "Other.nuspec"), "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
+        (
+            archive("Acme.Lib.nuspec").replace(b"PK\x01\x02", b"PK\x01\x03"),
+            "Acme.Web.2.0.0.nupkg",
+            "CorruptedNugetPackage",
+        ),
+        (archive("readme.txt"), "Acme.Web.2.0.0.zip", None),
         (b"x", "Acme.Web.1.0.0.zip", "PackageAlreadyExists"),
         (b"not an archive", "Acme.Web.2.0.0.nupkg", "CorruptedNugetPackage"),
         (b"", "Acme.Web.2.0.0.zip", "EmptyFile"),
@@ -224,9 +233,14 @@ def test_a_body_that_cannot_be_read_cannot_be_validated(node):
     assert (status, json.loads(body)) == (200, {"Issue": "CouldNotValidate"})
 
 
-def test_a_nuget_package_that_is_no_archive_is_refused(node):
-    status, _, answer = node.request("POST", RAW, *multipart(b"not an archive", "Acme.Web.2.0.0.nupkg"))
-    assert (status, "no NuGet package" in json.loads(answer)["Errors"][0]) == (400, True)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"not an archive", "no whole ZIP archive"), (archive("lib/a.dll"), "0 manifests"), (archive(), "0 manifests")],
+)
+def test_a_nuget_package_that_is_none_is_refused(node, content, reason):
+    status, _, answer = node.request("POST", RAW, *multipart(content, "Acme.Web.2.0.0.nupkg"))
+    assert (status, reason in json.loads(answer)["Errors"][0]) == (400, True)
+    assert ids(node) == ["packages-Acme.Web.1.0.0"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])

@@ -44,6 +44,11 @@ class PackageName:
     version: str
     extension: str
 
+    @property
+    def is_nuget(self) -> bool:
+        """Whether it is of the one format that the feed opens."""
+        return self.extension.lower() == ".nupkg"
+
 
 def bare_name(file_name: str) -> str:
     """The name without the directories that some clients send along."""

@@ -8,7 +8,8 @@ from mocknode.directory import MANAGE_PACKAGES, PUSH
 from mocknode.node.documents.packages import package_document
 from mocknode.node.packages.kept import forget, place, whole_path
 from mocknode.node.packages.multipart import MultipartError, boundary_of
-from mocknode.node.packages.names import FileNameError, PackageName, bare_name, parse_file_name
+from mocknode.node.packages.names import FileNameError, bare_name, parse_file_name
+from mocknode.node.packages.nuget import archive_flaw
 from mocknode.node.packages.octodiff.delta import DeltaError
 from mocknode.node.packages.receiver import FileSink, receive_file
 from mocknode.node.problems import FORBIDDEN, ProblemError, invalid
@@ -24,9 +25,6 @@ EXISTS: Final = (
     "A package with the same ID and version already exists. To proceed anyway, specify an overwriteMode of "
     "OverwriteExisting or IgnoreIfExists. (A package with the same name and version already exists.)"
 )
-# What ends an archive, and what begins one with files and an empty one (APPNOTE.TXT of PKWARE, 4.3).
-_ZIP_END: Final = b"PK\x05\x06"
-_ZIP_STARTS: Final = (b"PK\x03\x04", _ZIP_END)
 # What may stand in a path as it is (RFC 3986, pchar and the slash).
 _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
 
@@ -112,22 +110,12 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
         name = parse_file_name(file_name)
     except FileNameError as exc:
         raise invalid(str(exc)) from exc
-    if corrupted(name, sink):
-        raise invalid(f"{file_name} is no NuGet package: it is no whole ZIP archive")
+    if name.is_nuget and (flaw := archive_flaw(sink.start, sink.end)) is not None:
+        raise invalid(f"{file_name} is no NuGet package: {flaw}")
     return Package(
         space=call.space, package_id=name.package_id, version=name.version, extension=name.extension, file_name=file_name,
         size=sink.size, sha1=sink.sha1, published=timestamp(time.time()), node=config.name, kept_as=kept_as,
     )  # fmt: skip
-
-
-def corrupted(name: PackageName, sink: FileSink) -> bool:
-    """Whether a NuGet package is no whole archive; of other formats the feed reads nothing."""
-    if name.extension.lower() != ".nupkg":
-        return False
-    at = sink.end.rfind(_ZIP_END)
-    comment = sink.end[at + len(_ZIP_END) + 16 :]
-    whole = at >= 0 and len(comment) >= 2 and int.from_bytes(comment[:2], "little") == len(comment) - 2
-    return not whole or sink.start not in _ZIP_STARTS
 
 
 async def _store(call: Call, package: Package, existing: Existing) -> bool:

@@ -10,8 +10,9 @@ from mocknode.directory import PUSH
 from mocknode.node.documents.packages import PackageDocument, Validation
 from mocknode.node.packages.multipart import MultipartError
 from mocknode.node.packages.names import FileNameError, bare_name, parse_file_name
+from mocknode.node.packages.nuget import archive_flaw
 from mocknode.node.packages.receiver import FileSink, receive_file
-from mocknode.node.packages.upload import boundary, corrupted, upload
+from mocknode.node.packages.upload import boundary, upload
 from mocknode.node.requests import Call
 from mocknode.node.routing import Operation, Query, route
 from mocknode.store import package_key
@@ -50,7 +51,7 @@ async def _issue(call: Call, sink: FileSink) -> Any:
         name = parse_file_name(bare_name(sink.part.file_name or ""))
     except FileNameError as exc:
         return exc.issue
-    if corrupted(name, sink):
+    if name.is_nuget and archive_flaw(sink.start, sink.end) is not None:
         return "CorruptedNugetPackage"
     held = await call.stored(call.node.store.package, call.space, package_key(name.package_id, name.version))
     return None if held is None else "PackageAlreadyExists"
