@@ -49,6 +49,7 @@ READING: Final = (
     Asked(path="/api", method="HEAD", anonymous=True),
     Asked(path=_PING, anonymous=True, equal=("IsOffline", "IsInMaintenanceMode", "Links.Self")),
     Asked(path=_PING, method="HEAD", anonymous=True),
+    Asked(path="/", anonymous=True),
     Asked(path="/api/users/me", equal=("IsRequestor",)),
     Asked(path="/api/users/me", anonymous=True, equal=("ErrorMessage",)),
     Asked(path="/api/no-such-resource"),

@@ -41,7 +41,7 @@ def openapi(operations: Iterable[Operation], *, version: str) -> dict[str, Any]:
     types: dict[Any, None] = {ErrorDocument: None}
     for operation in operations:
         wanted = (operation.answer, operation.refusal, operation.body[1] if operation.body else None)
-        types |= {kind: None for kind in wanted if kind not in (None, bytes)}
+        types |= {kind: None for kind in wanted if kind not in (None, bytes, str)}
     references, schemas = TypeAdapter.json_schemas(
         [(kind, "serialization", TypeAdapter(kind)) for kind in types], ref_template=REFERENCES
     )
@@ -104,6 +104,8 @@ def _content(kind: Any, named: dict[Any, Any]) -> dict[str, Any]:
         return {}
     if kind is bytes:
         return {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+    if kind is str:
+        return {"content": {"text/html": {"schema": {"type": "string"}}}}
     return {"content": {"application/json": {"schema": named[kind]}}}
 
 

@@ -11,6 +11,7 @@ from mocknode.node.resources import (
     maintenance,
     oidc,
     packages,
+    portal,
     root,
     server_nodes,
     server_status,
@@ -23,6 +24,7 @@ from mocknode.node.resources import (
 from mocknode.node.routing import Operation
 
 OPERATIONS: Final[list[Operation]] = [
+    *portal.operations,
     *root.operations,
     *swagger.operations,
     *spaces.operations,

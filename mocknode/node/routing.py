@@ -53,7 +53,7 @@ class Operation:
         anonymous: Needs no credentials.
         scoped: Belongs to a space.
         root: What a scoped path follows: `/api`, or nothing.
-        answer: Type of the successful answer's document; None is an empty body, bytes an octet stream.
+        answer: Type of the successful answer's document; None is an empty body, bytes an octet stream, str a page.
         statuses: Successful ones.
         errors: Statuses with an error document, beyond 401, 404 and 500.
         refusal: Type of the document of its 400, where that is not the server's error document.

@@ -63,6 +63,17 @@ def test_every_answer_names_its_node_and_forbids_caching(node, path):
     assert "strict-transport-security" not in headers
 
 
+@pytest.mark.parametrize("path", ["/", "//"])
+def test_what_probes_the_portal_sees_no_drain(node, path):
+    node.state("draining")
+    status, headers, body = node.request("GET", path, headers={"X-Octopus-ApiKey": ""})
+    assert (status, headers["location"], headers["octopus-node"], body) == (302, "/app", "node-1", b"")
+    status, headers, body = node.request("GET", "/app", headers={"X-Octopus-ApiKey": ""})
+    assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"no portal" in body
+    assert node.ping() == 418
+
+
 @pytest.mark.parametrize("path", ["/api", "/api/", "//api", "/API"])
 def test_the_root_says_what_clients_decide_by(start_node, path):
     node = start_node(version="2026.3.1", installation_id="7d2f8b3c-0000-4000-8000-000000000001")

@@ -58,15 +58,25 @@ async def one_package(call: Call) -> None:
     await call.answer(200, package_document(package, await call.node.spaces.built_in_feed(call)))
 
 
-async def delete_package(call: Call) -> None:
-    """Delete a package."""
+async def _delete_one(call: Call) -> None:
     await call.no_body()
     await call.changes(MANAGE_PACKAGES)
     package = await _find(call, call.params["id"])
     if package is None:
         raise not_found(call.params["id"])
     await _delete(call, package)
+
+
+async def delete_one(call: Call) -> None:
+    """Delete a package; the answer is empty."""
+    await _delete_one(call)
     await call.answer(200, None)
+
+
+async def delete_one_v1(call: Call) -> None:
+    """Delete a package; the answer is an empty document."""
+    await _delete_one(call)
+    await call.answer(200, {})
 
 
 async def delete_bulk(call: Call) -> None:
@@ -176,7 +186,10 @@ operations: Final = [
     ),
     Operation(method="GET", path="/packages/{id}", handler=one_package, scoped=True, answer=PackageDocument),
     Operation(
-        method="DELETE", path="/packages/{id}", handler=delete_package, scoped=True, errors=(403, 413)
+        method="DELETE", path="/packages/{id}", handler=delete_one, scoped=True, errors=(403, 413)
+    ),
+    Operation(
+        method="DELETE", path="/packages/{id}/v1", handler=delete_one_v1, scoped=True, answer=dict[str, str], errors=(403, 413),
     ),
     Operation(
         method="GET", path="/packages/{id}/raw", handler=download, scoped=True, answer=bytes, errors=(400, 403)
