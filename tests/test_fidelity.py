@@ -42,7 +42,10 @@ def test_every_claim_has_a_source_and_a_test(row):
 
 
 def test_flags_that_are_named_exist():
-    known = {option for parameter in up.params for option in parameter.opts} | {"--cancel-tasks", "--wait"}
+    known = {option for parameter in up.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--cancel-tasks",
+        "--wait",
+    }
     named = set(re.findall(r"`(--[\w-]+)`", PAGE))
     assert named
     assert named <= known

@@ -47,6 +47,10 @@ _OPTIONS: Final = (
     click.option("--rate-audit", is_flag=True, help="Only count, refuse nobody."),
     click.option("--rate-ping", is_flag=True, help="The ping counts as well."),
     click.option(
+        "--head-ping/--no-head-ping", default=True, show_default=True,
+        help="Whether HEAD on the ping is answered, or 404 as in the builds of 2022.",
+    ),
+    click.option(
         "--overwrite-status", type=click.Choice(["201", "200"]), default="201", show_default=True,
         help="Of an upload that replaced a package.",
     ),

@@ -61,7 +61,6 @@ class SharedConfig:
             "api_key": self.api_key,
             "keep_packages": self.keep_packages,
             "keep_alive_s": KEEP_ALIVE_S,
-            "head_ping": True,
             "installation_id": self.installation_id,
             "nodes": names,
             "web": self.web.document(),

@@ -62,7 +62,7 @@ class NodeApp:
         if node.config.web.limits_ping:
             node.gate.charge(exchange, None)
         status, headers, body = ping_answer(
-            exchange.method, node.ping_document(), draining=node.draining, head_ping=node.config.head_ping
+            exchange.method, node.ping_document(), draining=node.draining, head_ping=node.config.web.head_ping
         )
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         await exchange.send({"type": "http.response.body", "body": body})

@@ -66,7 +66,6 @@ class NodeConfig:
     keep_packages: bool = False
     keep_alive_s: int = KEEP_ALIVE_S
     body_drain_s: float = BODY_DRAIN_S
-    head_ping: bool = True
     installation_id: str = "00000000-0000-0000-0000-000000000000"
     nodes: tuple[str, ...] = ()
     web: WebSettings = DEFAULT_WEB

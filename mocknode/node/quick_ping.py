@@ -72,7 +72,7 @@ class QuickPings:
     def _render(self) -> None:
         node = self._node
         self._status, headers, body = ping_answer(
-            "GET", node.ping_document(), draining=node.draining, head_ping=node.config.head_ping
+            "GET", node.ping_document(), draining=node.draining, head_ping=node.config.web.head_ping
         )
         lines = [STATUS_LINE[self._status], *(b"%b: %b\r\n" % pair for pair in (*self._default_headers, *headers))]
         self._answer = b"".join([*lines, b"\r\n", body])

@@ -48,6 +48,7 @@ class WebSettings:
         rate, anonymous_rate: Of users by id, and of others by address; None has no limiter.
         rate_audit: Only count, refuse nobody.
         rate_ping: The ping is limited too.
+        head_ping: HEAD on the ping is answered; without, it is 404 as in the builds of 2022 (OctopusDeploy/Issues 8081).
         overwrite_status: Of an upload that replaced a package: 201 by the description of the swagger, 200 in 2026's reference.
         maintenance_status: Of a change that maintenance mode refuses.
         delta_base: Which version a delta starts from: the latest, or the nearest below the new one.
@@ -64,6 +65,7 @@ class WebSettings:
     anonymous_rate: Rate | None = None
     rate_audit: bool = False
     rate_ping: bool = False
+    head_ping: bool = True
     overwrite_status: Literal[200, 201] = 201
     maintenance_status: Literal[403, 503] = 503
     delta_base: Literal["latest", "nearest"] = "latest"

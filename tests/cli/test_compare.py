@@ -132,6 +132,16 @@ def test_no_answer_is_a_difference_and_not_the_end(
     assert found(done.document) == [("GET", ping, "answer", ""), ("HEAD", ping, "answer", "")]
 
 
+def test_a_server_of_2022_differs_in_the_head_of_its_ping(
+    shell: Callable[..., Any], mock: dict[str, Any], tmp_path: Path
+) -> None:
+    with server(tmp_path, "--no-head-ping") as old:
+        done = shell(*against(old), "--control", mock["control"], "--json")
+    assert done.code == 1
+    ping = "/api/octopusservernodes/ping"
+    assert found(done.document) == [("HEAD", ping, "status", ""), ("HEAD", ping, "content type", "")]
+
+
 def test_nobody_there_and_what_is_no_url(shell: Callable[..., Any], mock: dict[str, Any]) -> None:
     done = shell("compare", "--server", "http://127.0.0.1:9", "--api-key", "API-X")
     assert done.code == 3

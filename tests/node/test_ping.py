@@ -47,7 +47,7 @@ def test_no_key_is_needed_and_other_methods_are_refused(node):
 
 @pytest.mark.parametrize(("head_ping", "online", "draining"), [(True, 200, 418), (False, 404, 404)])
 def test_head_is_a_switch(start_node, head_ping, online, draining):
-    node = start_node(head_ping=head_ping)
+    node = start_node(web={"head_ping": head_ping})
     status, headers, body = node.request("HEAD", PING)
     assert (status, body) == (online, b"")
     assert (headers["content-length"] == "0") is not head_ping
