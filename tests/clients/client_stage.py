@@ -80,7 +80,7 @@ class Stage:
         return Counter(record["sha1"] for record in await self.requests("body") if record.get("sha1"))
 
     async def visit(self, front: str) -> None:
-        """Somebody else's request: among three nodes, taken in turn, a client of three requests a push has one for its uploads."""
+        """Somebody else's request."""
         with contextlib.suppress(httpx.TransportError):
             async with httpx.AsyncClient(trust_env=False, timeout=LIMIT_S) as client:
                 await client.get(f"{self.fronts[front]}/api")
