@@ -105,6 +105,30 @@ def test_an_unknown_id_is_404_or_what_is_documented(node, operation):
         error(answer)
 
 
+HOSTILE_IDS = [
+    "..%2F..%2Fstore.db",
+    "%2e%2e",
+    "a%00b",
+    "packages-" + "a" * 10_000,
+    "%E2%98%83",
+    "%FF",
+    "'%20OR%201=1--",
+    "%",
+]
+
+
+@rows(where=lambda row: re.search(r"{(?!space)", row.path))
+def test_a_hostile_id_is_refused_and_finds_nothing(node, operation):
+    headers = {} if operation.body is None else {"Content-Type": operation.body[0]}
+    for id_ in HOSTILE_IDS:
+        path = re.sub(r"{(?!space)\w+}", id_, path_of(operation).replace("{spaceIdentifier}", "default"))
+        answer = ask(node, operation, path, b"{}" if operation.body else b"", headers)
+        assert answer[0] in (400, 404), (path[:80], answer)
+        error(answer)
+    nothing_stored(node)
+    assert node.ping() == 200
+
+
 @pytest.mark.parametrize("number", ["1", "99999999999999999999999999", "%D9%A3", "-1", "0x1"])
 def test_no_machine_has_such_a_number(node, number):
     answer = node.request("GET", f"/api/Spaces-1/machines/Machines-{number}")
@@ -140,6 +164,20 @@ def test_a_body_that_is_no_json_object_is_400(node, operation, body):
     answer = ask(node, operation, filled(path_of(operation), id="OctopusServerNodes-node-1"), body)
     assert answer[0] == 400
     assert error(answer)["ErrorMessage"] == "There was a problem with your request."
+
+
+@rows(where=lambda row: row.body is not None and row.body[0] == "application/json")
+def test_a_document_that_is_cut_short_changes_nothing(node, operation):
+    body = b'{"IsInMaintenanceMode": true, "Ids": ["x"], "Name": "cut"}'
+    path = filled(path_of(operation), id="OctopusServerNodes-node-1")
+    head = f"{operation.method} {path} HTTP/1.1\r\nHost: x\r\nX-Octopus-ApiKey: {KEY}\r\nContent-Length: {len(body) + 1}\r\n\r\n"
+    with node.connect() as sock:
+        sock.sendall(head.encode() + body)
+    line = node.ended()
+    assert (line["complete"], line["status"]) == (False, None)
+    assert node.ping() == 200
+    assert json.loads(node.request("GET", "/api/maintenanceconfiguration")[2])["IsInMaintenanceMode"] is False
+    assert json.loads(node.request("GET", "/api/machines")[2])["TotalResults"] == 0
 
 
 @rows(where=lambda row: row.body is not None and row.body[0] == "application/json")

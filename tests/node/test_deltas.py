@@ -166,6 +166,28 @@ def test_what_makes_no_package_is_400_and_leaves_nothing(node, delta, facts, rea
     assert node.ping() == 200
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "..", "Acme.Web.1\0.1.0.zip", "Acme.Web." + "1" * 10_000 + ".zip", "Acme.Web.1.1.0", "☃.1.1.zip", "", " "],
+    ids=["path", "dots", "nul", "10KB", "no-extension", "snowman", "empty", "blank"],
+)  # fmt: skip
+def test_a_delta_with_a_hostile_file_name_is_400_and_leaves_nothing(node, name):
+    before = files(node)
+    status, document = push(node, good_delta(node), name=name)
+    assert (status, document["ErrorMessage"]) == (400, "There was a problem with your request.")
+    assert ids(node) == ["packages-Acme.Web.1.0.0"]
+    assert files(node) == before
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/json", "", "multipart/form-data"])
+def test_a_delta_of_the_wrong_type_is_400_and_leaves_nothing(node, kind):
+    before = files(node)
+    answer = node.request("POST", "/api/packages/Acme.Web/1.0.0/delta", good_delta(node), {"Content-Type": kind})
+    assert answer[0] == 400
+    assert ids(node) == ["packages-Acme.Web.1.0.0"]
+    assert files(node) == before
+
+
 def test_a_torn_delta_leaves_nothing(node):
     before = files(node)
     body, headers = multipart(good_delta(node), "Acme.Web.1.1.0.zip")
