@@ -7,7 +7,7 @@ import asyncio
 import shutil
 
 import pytest
-from client_matrix import BrokenPromiseError, account, crashing, draining, modes, overriding, read, refusal
+from client_matrix import BrokenPromiseError, account, by_delta, crashing, draining, modes, overriding, read, refusal
 from client_programs import CLIENTS, FAIL, OVERWRITE, PUSHERS, Client
 from client_stage import DIRECT, Stage
 from client_wire import Told
@@ -76,13 +76,21 @@ def test_put_and_delete_are_posts_with_a_header(runner, stage, name):
     runner.run(overriding(stage, "nginx", BY_NAME[name]))
 
 
-@pytest.mark.parametrize("name", ["@octopusdeploy/api-client", "Go CLI"])
-def test_nothing_is_lost_while_a_node_drains(npm_clients, runner, stage, name):
-    runner.run(draining(stage, "haproxy", BY_NAME[name]))
-    runner.run(stage.reset(["haproxy"]))
+@pytest.mark.parametrize(("name", "front"), [("Go CLI", "envoy"), ("Octopus.Client, async", "caddy")])
+def test_a_version_that_differs_a_little_is_sent_as_a_delta(runner, stage, name, front):
+    runner.run(by_delta(stage, front, BY_NAME[name]))
 
 
-@pytest.mark.parametrize("name", ["@octopusdeploy/api-client", "Octopus.Client, sync"])
-def test_nothing_is_lost_when_a_node_dies_within_a_push(npm_clients, runner, stage, name):
-    runner.run(crashing(stage, "traefik", BY_NAME[name]))
-    runner.run(stage.reset(["traefik"]))
+DISTURBED = [("@octopusdeploy/api-client", DIRECT), ("@octopusdeploy/api-client", "haproxy")]
+
+
+@pytest.mark.parametrize(("name", "front"), [*DISTURBED, ("Go CLI", "nginx")])
+def test_nothing_is_lost_while_a_node_drains(npm_clients, runner, stage, name, front):
+    runner.run(draining(stage, front, BY_NAME[name]))
+    runner.run(stage.reset([front]))
+
+
+@pytest.mark.parametrize(("name", "front"), [*DISTURBED, ("Octopus.Client, sync", "traefik")])
+def test_nothing_is_lost_when_a_node_dies_within_a_push(npm_clients, runner, stage, name, front):
+    runner.run(crashing(stage, front, BY_NAME[name]))
+    runner.run(stage.reset([front]))
