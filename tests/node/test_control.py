@@ -129,7 +129,9 @@ def test_the_node_family(start_node):
     assert node.request("PUT", f"{base}/OctopusServerNodes-node-2", cap)[0] == 200
     assert get("/OctopusServerNodes-node-2")[1]["MaxConcurrentTasks"] == 7
     assert node.request("PUT", f"{base}/OctopusServerNodes-node-2", b"no json")[0] == 400
-    assert node.request("PUT", f"{base}/OctopusServerNodes-node-2", b'{"IsInMaintenanceMode": 3}')[0] == 400
+    for wrong in (b'{"Id": "x", "IsInMaintenanceMode": 3}', b'{"IsInMaintenanceMode": true}', b'{"Id": 2}'):
+        assert node.request("PUT", f"{base}/OctopusServerNodes-node-2", wrong)[0] == 400
+    assert get("/OctopusServerNodes-node-2")[1]["IsInMaintenanceMode"] is False
     assert node.request("DELETE", f"{base}/OctopusServerNodes-node-2")[0] == 200
     assert node.request("GET", base, headers={"X-Octopus-ApiKey": "x"})[0] == 401
 
@@ -137,7 +139,7 @@ def test_the_node_family(start_node):
 def test_errors_are_octopus_documents(node):
     for method, target, status in [
         ("GET", "/nope", 404),
-        ("GET", "/", 404),
+        ("GET", "/no/portal", 404),
         ("PATCH", "/api", 405),
         ("GET", "/api/Spaces-7", 404),
     ]:

@@ -25,15 +25,15 @@ from mocknode.node.documents.nodes import (
     summary_document,
 )
 from mocknode.node.problems import ProblemError, invalid, not_found
-from mocknode.node.requests import INT32_MAX, Call
+from mocknode.node.requests import INT32_MAX, Call, text_of
 from mocknode.node.routing import IDS, PAGING, PARTIAL_NAME, Operation
 from mocknode.store import NodeRow
 
 
 class NodeChange(TypedDict):
-    """What of a node can be changed."""
+    """What of a node can be changed; only the id is mandatory."""
 
-    Id: NotRequired[str]
+    Id: str
     Name: NotRequired[str]
     MaxConcurrentTasks: NotRequired[int]
     IsInMaintenanceMode: NotRequired[bool]
@@ -93,6 +93,7 @@ async def change_node(call: Call) -> None:
     document = await call.document()
     call.require(ADMINISTER)
     row = await _row(call)
+    text_of(document, "Id")
     draining = document.get("IsInMaintenanceMode", row.draining)
     cap = document.get("MaxConcurrentTasks", row.max_concurrent_tasks)
     if not isinstance(draining, bool):
