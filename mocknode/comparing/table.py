@@ -49,6 +49,8 @@ READING: Final = (
     Asked(path="/api", method="HEAD", anonymous=True),
     Asked(path=_PING, anonymous=True, equal=("IsOffline", "IsInMaintenanceMode", "Links.Self")),
     Asked(path=_PING, method="HEAD", anonymous=True),
+    Asked(path=f"{_PING}/", anonymous=True),
+    Asked(path=f"{_PING}?from=a-balancer", anonymous=True),
     Asked(path="/", anonymous=True),
     Asked(path="/api/users/me", equal=("IsRequestor",)),
     Asked(path="/api/users/me", anonymous=True, equal=("ErrorMessage",)),
@@ -65,6 +67,10 @@ READING: Final = (
     Asked(path=f"{_SPACE}/environments?take=5", equal=_PAGE),
     Asked(path=f"{_SPACE}/packages?take=5", equal=_PAGE),
     Asked(path=f"{_SPACE}/packages/packages-mocknode-none.1.0.0"),
+    Asked(path=f"{_SPACE}/packages/packages-mocknode-none.1.0.0/raw"),
+    Asked(path=f"{_SPACE}/packages/mocknode-none/1.0.0/delta-signature"),
+    Asked(path=f"{_SPACE}/packages?take=none"),
+    Asked(path="/api/Spaces-999999/packages"),
     Asked(path="/.well-known/openid-configuration", anonymous=True, equal=("grant_types_supported",)),
 )  # fmt: skip
 """Changes nothing at the server."""
