@@ -50,8 +50,8 @@ class ControlChannel:
         """
         try:
             line = await self._reader.readline()
-        except ConnectionError:
-            line = b""  # An agent that ends without having read everything resets.
+        except ConnectionError:  # an agent that ended with something of ours unread
+            return None
         if not line:
             return None
         try:
