@@ -198,9 +198,11 @@ class Controller:
     async def _reset(self, member: Member) -> None:
         async with member.lock:
             member.faults.clear()
+            # Faults and states that it was owed are void; that its data are others is not.
+            owed = [line for line in member.owed if line["do"] == "data-changed"]
             member.owed.clear()
             if member.alive:
-                await self._tell(member, {"do": "reset"}, wake=True)
+                await self._tell(member, *owed, {"do": "reset"}, wake=True)
             else:
                 await self._boot(member, ONLINE, "reset")
 

@@ -175,7 +175,7 @@ def load_fixtures(
     try:
         snapshots = Snapshots(store)
         content = list(_contents(fixtures, run_dir if keep_packages else None, written, stop))
-        change = snapshots.begin_with(FIXTURES, lambda connection: _fill(connection, fixtures, content), _LOADED_S)
+        change = snapshots.begin_with(FIXTURES, lambda connection: _fill(connection, fixtures, content), time.time())
         written.clear()
         _delete(run_dir, change)
     finally:
