@@ -285,7 +285,7 @@ class ControlClient:
 
     async def snapshot(self, name: str) -> dict[str, Any]:
         """Put the data aside under a name; one of that name is replaced."""
-        return await self._json("PUT", f"/snapshots/{_part(name)}")
+        return await self._json("POST", "/snapshots", json={"name": name})
 
     async def restore(self, name: str) -> None:
         """Have the data as they were."""

@@ -202,7 +202,8 @@ class ControlApi:
     async def take_snapshot(self, request: Request) -> Response:
         """Put the data aside under a name; a snapshot of that name is replaced. Nodes and their states are no part of it."""
         self._admit(request)
-        return JSONResponse(await self._data.take(request.path_params["snapshot"]))
+        wanted = models.SnapshotRequest.model_validate_json(await _body(request))
+        return JSONResponse(await self._data.take(wanted.name), HTTPStatus.CREATED)
 
     async def restore_snapshot(self, request: Request) -> Response:
         """Have the data as they were. Uploads that began before are refused when they end; tasks that ran wait again."""
@@ -302,7 +303,8 @@ class ControlApi:
             Operation("POST", "/reset", self.reset, many, query=keep, errors=(422, 423, 503)),
             Operation("GET", "/snapshots", self.snapshots, models.SnapshotsDocument, errors=(503,)),
             Operation(
-                "PUT", "/snapshots/{snapshot}", self.take_snapshot, models.SnapshotDocument, errors=(422, 423, 503)
+                "POST", "/snapshots", self.take_snapshot, models.SnapshotDocument,
+                status=201, body=models.SnapshotRequest, errors=(422, 423, 503),
             ),
             Operation(
                 "DELETE", "/snapshots/{snapshot}", self.delete_snapshot, None, status=204, errors=(404, 422, 423, 503)

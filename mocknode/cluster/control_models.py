@@ -130,6 +130,12 @@ class TasksDocument(BaseModel):
     tasks: list[TaskDocument]
 
 
+class SnapshotRequest(_Body):
+    """A snapshot to take."""
+
+    name: str = Field(description="Letters, digits, `.`, `_` and `-`; at most 63, the first a letter or digit.")
+
+
 class SnapshotDocument(BaseModel):
     """A snapshot of the data."""
 

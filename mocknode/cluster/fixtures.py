@@ -181,7 +181,8 @@ def read_fixtures(path: Path, cluster_key: str | None = None) -> Fixtures:
 
 
 def _told(path: Path, document: Document, faults: Sequence[tuple[Place, str]]) -> str:
-    shown = [f"line {document.line(_in_file(document, place))}: {words}" for place, words in faults[:_FAULTS_SHOWN]]
+    lines = sorted((document.line(_in_file(document, place)), words) for place, words in faults)
+    shown = [f"line {line}: {words}" for line, words in lines[:_FAULTS_SHOWN]]
     rest = [f"and {len(faults) - _FAULTS_SHOWN} more"] if len(faults) > _FAULTS_SHOWN else []
     return f"--fixtures {path}, " + "; ".join(shown + rest)
 
