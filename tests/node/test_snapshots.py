@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mocknode import snapshots
@@ -90,7 +90,8 @@ actions = st.lists(
 
 
 @given(before=actions, after=actions)
-@settings(max_examples=20, deadline=None)
+# Explaining a failure runs hundreds of further examples, each with a store of its own.
+@settings(max_examples=20, deadline=None, phases=set(Phase) - {Phase.explain})
 def test_what_was_put_aside_comes_back_and_the_same_changes_give_the_same_answers(before, after):
     with opened() as store:
         kept = Snapshots(store)
@@ -169,7 +170,7 @@ def test_a_package_that_began_to_arrive_before_is_refused(store):
 def test_restoring_among_writers_leaves_what_was_there_and_what_began_later(store):
     kept = Snapshots(store)
     kept.take("a", 1.0)
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=30)
 
     def push(node):
         mine = Store(str(store._url))
