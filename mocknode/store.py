@@ -52,6 +52,8 @@ _nodes = sa.Table(
     sa.Column("max_concurrent_tasks", sa.Integer, nullable=False),
 )
 
+# Made once: every upload asks it.
+_LAST: Final = sa.select(_counters.c.last).where(_counters.c.name == sa.bindparam("wanted"))
 RESTORES: Final = "restores"
 """The counter of the times that all data were replaced; the only one that is never rewound."""
 
@@ -337,7 +339,7 @@ def kept_files(connection: sa.Connection) -> set[str]:
 
 
 def _last(connection: sa.Connection, name: str) -> int:
-    value = connection.execute(sa.select(_counters.c.last).where(_counters.c.name == name)).scalar_one_or_none()
+    value = connection.execute(_LAST, {"wanted": name}).scalar_one_or_none()
     return int(value or 0)
 
 
