@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
-from mocknode.store import Store
+from mocknode.store import Store, draw, twin
 
 ADMINISTER: Final = "AdministerSystem"
 PUSH: Final = "BuiltInFeedPush"
@@ -75,6 +75,11 @@ _settings = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.String(4000), nullable=False),
 )  # fmt: skip
+COPIED: Final = tuple(
+    (table, twin(table), _settings.c.name != _TOKEN_SECRET if table is _settings else sa.true())
+    for table in (_spaces, _users, _keys, _feeds, _settings)
+)
+"""What of these tables is data: each with its twin for snapshots and with which rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +151,10 @@ ADMINISTRATOR: Final = User(
 BUILT_IN: Final = "BuiltIn"
 BUILT_IN_FEED: Final = Feed(id="feeds-builtin", space="Spaces-1", name="Octopus Server (built-in)", feed_type=BUILT_IN)
 
+_FRESH: Final = ((_spaces, DEFAULT_SPACE), (_users, ADMINISTRATOR), (_feeds, BUILT_IN_FEED))
+_FIRST: Final = {"Spaces": 2, "Users": 2, "Feeds": 1001, "apikeys": 1}
+"""What the next one of each is called in a fresh server; feeds begin as in the vendor's examples."""
+
 _Row = TypeVar("_Row", Space, User, ApiKey, Feed)
 
 
@@ -158,6 +167,36 @@ def hash_password(password: str, salt: bytes | None = None) -> str:
 def same_password(password: str, kept: str) -> bool:
     """Whether it is the one that was hashed."""
     return hmac.compare_digest(hash_password(password, bytes.fromhex(kept.partition(":")[0])), kept)
+
+
+def next_id(connection: sa.Connection, kind: str) -> str:
+    """The next id of a kind, one of `Spaces`, `Users`, `Feeds` and `apikeys`, as Octopus writes it."""
+    return f"{kind}-{draw(connection, kind, first=_FIRST[kind])}"
+
+
+def begin_afresh(connection: sa.Connection) -> None:
+    """Put in what a fresh server has; the tables are empty."""
+    for table, row in _FRESH:
+        connection.execute(sa.insert(table).values(**asdict(row)))
+
+
+def put(connection: sa.Connection, row: Space | User | Feed) -> None:
+    """Add a row, or replace the one with the same id."""
+    table = {Space: _spaces, User: _users, Feed: _feeds}[type(row)]
+    values = asdict(row)
+    same = sa.and_(*(column == values[column.name] for column in table.primary_key))
+    connection.execute(sa.delete(table).where(same))
+    connection.execute(sa.insert(table).values(**values))
+
+
+def insert_key(
+    connection: sa.Connection, user_id: str, secret: str, *, purpose: str, now_s: float, expires: float | None = None
+) -> ApiKey:
+    """Give a user a key; only its digest is kept."""
+    id_ = next_id(connection, "apikeys")
+    key = ApiKey(id=id_, user_id=user_id, purpose=purpose, hint=secret[:7], created=now_s, expires=expires)
+    connection.execute(sa.insert(_keys).values(**asdict(key), digest=_digest(secret)))
+    return key
 
 
 def make_api_key() -> str:
@@ -179,7 +218,7 @@ class Directory:
         self.store = store
         store.prepare(_metadata)
         if not self.spaces():
-            for table, row in ((_spaces, DEFAULT_SPACE), (_users, ADMINISTRATOR), (_feeds, BUILT_IN_FEED)):
+            for table, row in _FRESH:
                 self._insert_missing(table, asdict(row))
         self._insert_missing(_settings, {"name": _TOKEN_SECRET, "value": secrets.token_hex(32)})
         self.token_secret = bytes.fromhex(self.setting(_TOKEN_SECRET) or "")
@@ -210,21 +249,14 @@ class Directory:
         """Add rows, or replace those with the same id."""
         with self.store.transaction() as connection:
             for row in rows:
-                table = {Space: _spaces, User: _users, Feed: _feeds}[type(row)]
-                values = asdict(row)
-                same = sa.and_(*(column == values[column.name] for column in table.primary_key))
-                connection.execute(sa.delete(table).where(same))
-                connection.execute(sa.insert(table).values(**values))
+                put(connection, row)
 
     # API keys
 
     def add_key(self, user_id: str, secret: str, *, purpose: str, now_s: float, expires: float | None = None) -> ApiKey:
         """Give a user a key; only its digest is kept."""
-        key = ApiKey(id=f"apikeys-{secrets.token_hex(8)}", user_id=user_id, purpose=purpose, hint=secret[:7],
-                     created=now_s, expires=expires)  # fmt: skip
         with self.store.transaction() as connection:
-            connection.execute(sa.insert(_keys).values(**asdict(key), digest=_digest(secret)))
-        return key
+            return insert_key(connection, user_id, secret, purpose=purpose, now_s=now_s, expires=expires)
 
     def keys(self, user_id: str) -> list[ApiKey]:
         """The keys of a user, newest first."""

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 
-from mocknode.store import Store
+from mocknode.store import Store, draw, next_after, twin
 
 Style = Literal["TentacleActive", "TentaclePassive"]
 POLLING: Final = "TentacleActive"
@@ -21,7 +21,7 @@ LISTENING: Final = "TentaclePassive"
 _metadata = sa.MetaData()
 _machines = sa.Table(
     "machines", _metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("space", sa.String(64), nullable=False),
     sa.Column("name", sa.String(200), nullable=False),
     # Names are unique in a space, whatever their case.
@@ -32,6 +32,8 @@ _machines = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.UniqueConstraint("space", "name_key"),
 )  # fmt: skip
+COPIED: Final = ((_machines, twin(_machines), sa.true()),)
+"""What of this table is data, with its twin for snapshots."""
 
 
 class NameTakenError(Exception):
@@ -99,11 +101,11 @@ class Machines:
         with self._store.transaction() as connection:
             try:
                 with connection.begin_nested():
-                    result = connection.execute(sa.insert(_machines).values(**_values(machine)))
+                    number = draw(connection, "Machines", first=next_after(_machines.c.number))
+                    connection.execute(sa.insert(_machines).values(number=number, **_values(machine)))
             except sa_exc.IntegrityError as exc:
                 raise NameTakenError(machine.name) from exc
-            (number,) = result.inserted_primary_key or (0,)
-        return replace(machine, number=int(number))
+        return replace(machine, number=number)
 
     def change(self, machine: Machine) -> None:
         """Replace the machine with that number.

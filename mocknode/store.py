@@ -1,4 +1,4 @@
-"""What the nodes of a cluster share: the package catalogue and the node table with its heartbeats.
+"""What the nodes of a cluster share: the package catalogue, the node table with its heartbeats, and the counters of ids.
 
 SQLAlchemy Core with portable statements; SQLite (WAL, busy timeout) in the run directory by default. Every call is one short
 blocking transaction: call it from a worker thread. `locked()` keeps a process out of any transaction, so that it can be
@@ -35,6 +35,12 @@ _packages = sa.Table(
     sa.Column("node", sa.String(64), nullable=False),
     sa.Column("kept_as", sa.String(600)),
 )
+_counters = sa.Table(
+    "counters",
+    _metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)
 _nodes = sa.Table(
     "nodes",
     _metadata,
@@ -46,6 +52,28 @@ _nodes = sa.Table(
     sa.Column("max_concurrent_tasks", sa.Integer, nullable=False),
 )
 
+# Made once: every upload asks it.
+_LAST: Final = sa.select(_counters.c.last).where(_counters.c.name == sa.bindparam("wanted"))
+RESTORES: Final = "restores"
+"""The counter of the times that all data were replaced; the only one that is never rewound."""
+
+
+def twin(table: sa.Table) -> sa.Table:
+    """The table that holds the rows of this one for every snapshot, by the snapshot's name."""
+    copied = [sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable) for c in table.columns]
+    # Last in the key, so that a row is found in all snapshots by its own key.
+    name = sa.Column("snapshot", sa.String(64), primary_key=True)
+    return sa.Table(f"snapshot_{table.name}", table.metadata, *copied, name)
+
+
+_packages_in_snapshots = twin(_packages)
+_counters_in_snapshots = twin(_counters)
+COPIED: Final = (
+    (_packages, _packages_in_snapshots, sa.true()),
+    (_counters, _counters_in_snapshots, _counters.c.name != RESTORES),
+)
+"""What of these tables is data: each with its twin and with which rows."""
+
 Existing = Literal["fail", "replace", "keep"]
 Stored = Literal["created", "replaced", "kept", "exists"]
 Added = tuple[Stored, "Package", "Package | None"]
@@ -54,6 +82,20 @@ Engine = sa.Engine
 
 class StoreError(RuntimeError):
     """The shared store cannot be reached or used; the message names its URL and the reason."""
+
+
+class RestoredError(Exception):
+    """All data were replaced meanwhile, so that what belongs to the data before was not stored.
+
+    Attributes:
+        restores: How often they were by now.
+    """
+
+    def __init__(self, restores: int) -> None:
+        super().__init__(
+            "the cluster's data were reset or restored while this was on its way; nothing of it was stored"
+        )
+        self.restores = restores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,17 +204,18 @@ class Store:
         """Store one package; see `add_packages`."""
         return self.add_packages([(package, existing)])[0]
 
-    def add_packages(self, wanted: Sequence[tuple[Package, Existing]]) -> list[Added]:
+    def add_packages(self, wanted: Sequence[tuple[Package, Existing]], restores: int | None = None) -> list[Added]:
         """Store packages, in this order, in one transaction: a commit costs as much as many rows.
 
         Args:
             wanted: Each with what to do when the space has that id and version already.
+            restores: As `restores` was when they began to arrive; None stores them into whatever data there are.
 
         Returns:
             Of each what happened, the package that the catalogue holds now, and the one that it replaced, if any.
 
         Raises:
-            StoreError: nothing was stored.
+            StoreError, RestoredError: nothing was stored.
         """
         # In one order everywhere, so that two nodes with the same packages wait for each other, not on each other.
         order = sorted(range(len(wanted)), key=lambda index: wanted[index][0].key)
@@ -180,8 +223,10 @@ class Store:
             try:
                 with connection.begin_nested():
                     connection.execute(sa.insert(_packages), [_values(wanted[index][0]) for index in order])
+                    _require(connection, restores)
             except sa_exc.IntegrityError:
                 added = {index: _add(connection, *wanted[index]) for index in order}
+                _require(connection, restores)
                 return [added[index] for index in range(len(wanted))]
         return [("created", package, None) for package, _ in wanted]
 
@@ -203,6 +248,19 @@ class Store:
         statement = sa.delete(_packages).where((_packages.c.space == space) & (_packages.c.key == key.lower()))
         with self._translated(), self._transaction() as connection:
             return connection.execute(statement).rowcount > 0
+
+    def restores(self) -> int:
+        """How often all data were replaced."""
+        with self._translated(), self._transaction() as connection:
+            return _last(connection, RESTORES)
+
+    def needs_file(self, package: Package) -> bool:
+        """Whether the catalogue or a snapshot has this package with this file."""
+        with self._translated(), self._transaction() as connection:
+            return any(
+                package.kept_as in connection.execute(sa.select(t.c.kept_as).where(_is(t, package))).scalars()
+                for t in (_packages, _packages_in_snapshots)
+            )
 
     def heartbeat(self, row: NodeRow) -> None:
         """Write a node's row; its task cap is kept where it was set before."""
@@ -242,6 +300,55 @@ class Store:
         self._engine.dispose()
 
 
+def draw(connection: sa.Connection, name: str, count: int = 1, *, first: Any = 1) -> int:
+    """The first of the next `count` numbers of a counter, in the caller's transaction: no two nodes get the same.
+
+    Args:
+        first: What a counter begins with; a number or a scalar query.
+    """
+    counter = _counters.c.name == name
+    step = sa.update(_counters).where(counter).values(last=_counters.c.last + count)
+    if connection.execute(step).rowcount == 0:
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(_counters).values(name=name, last=first))
+                connection.execute(sa.update(_counters).where(counter).values(last=_counters.c.last + count - 1))
+        except sa_exc.IntegrityError:
+            connection.execute(step)  # Another node was first.
+    return _last(connection, name) - count + 1
+
+
+def insert_packages(connection: sa.Connection, packages: Sequence[Package]) -> None:
+    """Add packages that the catalogue does not have, in the caller's transaction."""
+    if packages:
+        connection.execute(sa.insert(_packages), [_values(package) for package in packages])
+
+
+def next_after(column: sa.Column[Any]) -> Any:
+    """What a counter begins with where rows may be older than it: a query for one more than the highest number."""
+    return sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
+
+
+def kept_files(connection: sa.Connection) -> set[str]:
+    """The files that the catalogue and all snapshots name."""
+    return {
+        name
+        for table in (_packages, _packages_in_snapshots)
+        for name in connection.execute(sa.select(table.c.kept_as).where(table.c.kept_as.is_not(None))).scalars()
+    }
+
+
+def _last(connection: sa.Connection, name: str) -> int:
+    value = connection.execute(_LAST, {"wanted": name}).scalar_one_or_none()
+    return int(value or 0)
+
+
+def _require(connection: sa.Connection, restores: int | None) -> None:
+    """After the first change of the transaction, so that nobody can restore between this look and its commit."""
+    if restores is not None and (now := _last(connection, RESTORES)) != restores:
+        raise RestoredError(now)
+
+
 def _create_missing(connection: sa.Connection, metadata: sa.MetaData) -> None:
     for table in metadata.sorted_tables:
         connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
@@ -256,13 +363,17 @@ def _add(connection: sa.Connection, package: Package, existing: Existing) -> Add
         with connection.begin_nested():
             connection.execute(sa.insert(_packages).values(**_values(package)))
     except sa_exc.IntegrityError:
-        where = (_packages.c.space == package.space) & (_packages.c.key == package.key)
+        where = _is(_packages, package)
         held = _package(connection.execute(sa.select(_packages).where(where)).mappings().one())
         if existing == "replace":
             connection.execute(sa.update(_packages).where(where).values(**_values(package)))
             return "replaced", package, held
         return ("kept" if existing == "keep" else "exists"), held, None
     return "created", package, None
+
+
+def _is(table: sa.Table, package: Package) -> sa.ColumnElement[bool]:
+    return (table.c.space == package.space) & (table.c.key == package.key)
 
 
 def _package(row: sa.RowMapping) -> Package:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from mocknode.store import NodeRow, Store
+from mocknode.store import NodeRow, Store, draw, next_after, twin
 
 State = Literal["Queued", "Executing", "Success", "Canceled"]
 WAITING: Final[State] = "Queued"
@@ -21,7 +21,7 @@ CANCELLED: Final[State] = "Canceled"
 _metadata = sa.MetaData()
 _tasks = sa.Table(
     "tasks", _metadata,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("description", sa.String(200), nullable=False),
     sa.Column("duration_s", sa.Float, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
@@ -31,6 +31,8 @@ _tasks = sa.Table(
     sa.Column("completed", sa.Float),
     sa.Column("reason", sa.String(200)),
 )  # fmt: skip
+COPIED: Final = ((_tasks, twin(_tasks), sa.true()),)
+"""What of this table is data, with its twin for snapshots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +90,9 @@ class Tasks:
         """Queue `count` equal tasks; the new ones."""
         values = {"description": description, "duration_s": duration_s, "state": WAITING, "queued": now_s}
         with self._store.transaction() as connection:
-            added = [connection.execute(sa.insert(_tasks).values(**values)).inserted_primary_key for _ in range(count)]
-            numbers = [key[0] for key in added if key is not None]
-            return _read(connection, _tasks.c.number.in_(numbers))
+            first = draw(connection, "ServerTasks", count, first=next_after(_tasks.c.number))
+            connection.execute(sa.insert(_tasks), [{**values, "number": first + index} for index in range(count)])
+            return _read(connection, _tasks.c.number >= first)
 
     def all(self) -> list[Task]:
         """Every task, oldest first."""
@@ -128,9 +130,10 @@ class Tasks:
                     taken += _read(connection, _tasks.c.number == number)
         return taken
 
-    def finish(self, number: int, name: str, now_s: float) -> bool:
-        """A node has done a task; False if it was cancelled meanwhile."""
-        held = (_tasks.c.number == number) & (_tasks.c.node == name) & (_tasks.c.state == RUNNING)
+    def finish(self, task: Task, now_s: float) -> bool:
+        """A node has done a task that it started; False if it was cancelled meanwhile, or is another one of that number."""
+        held = (_tasks.c.number == task.number) & (_tasks.c.node == task.node) & (_tasks.c.state == RUNNING)
+        held &= _tasks.c.started == task.started
         with self._store.transaction() as connection:
             return _change(connection, held, {"state": DONE, "completed": now_s}) > 0
 
@@ -144,6 +147,11 @@ class Tasks:
         mine = (_tasks.c.node == name) & (_tasks.c.state == RUNNING)
         with self._store.transaction() as connection:
             return _cancel(connection, mine, reason, now_s)
+
+
+def begin_again(connection: sa.Connection) -> None:
+    """Have what runs wait again: no node knows any more that it ran it."""
+    _change(connection, _tasks.c.state == RUNNING, {"state": WAITING, "node": None, "started": None})
 
 
 def _read(connection: sa.Connection, where: Any) -> list[Task]:

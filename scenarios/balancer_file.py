@@ -4,14 +4,14 @@ Unknown and duplicate keys are refused with their line; an acceptance past its d
 """
 
 import datetime
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mocknode import strict_yaml
+from mocknode.strict_yaml import Document, StrictYamlError
 from mocknode.units import parse_duration, parse_size
 from scenarios.traffic.polling import Place
 
@@ -98,21 +98,6 @@ LATER = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe, and strict about duplicate keys, which YAML itself lets win silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _value in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise BalancerFileError(f"line {key_node.start_mark.line + 1}: a key is a word, got {key!r}")
-            if key in seen:
-                raise BalancerFileError(f"line {key_node.start_mark.line + 1}: {key!r} is given twice")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: Path, known_checks: frozenset[str], known_kinds: frozenset[str]) -> BalancerFile:
     """Read and validate a balancer file.
 
@@ -124,47 +109,25 @@ def load(path: Path, known_checks: frozenset[str], known_kinds: frozenset[str]) 
         BalancerFileError: for everything that the file may not say.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        document = loader.construct_document(node) if node is not None else None
-    except OSError as exc:
-        raise BalancerFileError(f"{path}: {exc.strerror}") from exc
-    except BalancerFileError as exc:
-        raise BalancerFileError(f"{path}, {exc}") from exc
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise BalancerFileError(f"{path} is not YAML: {exc}") from exc
-    except ValueError as exc:
-        raise BalancerFileError(f"{path}: a value, such as a date, is none of its kind: {exc}") from exc
-    if not isinstance(document, dict):
+        document = strict_yaml.read(path)
+    except StrictYamlError as exc:
+        raise BalancerFileError(str(exc)) from exc
+    if not isinstance(document.content, dict):
         raise BalancerFileError(f"{path}: a balancer file is a mapping that begins with `mocknode-balancer: 1`")
     for key, why in LATER.items():
-        if key in document:
-            raise BalancerFileError(f"{path}, line {_line(node, (key,))}: {why}")
+        if key in document.content:
+            raise BalancerFileError(f"{path}, line {document.line((key,))}: {why}")
     try:
-        found = BalancerFile.model_validate(document)
+        found = BalancerFile.model_validate(document.content)
     except ValidationError as exc:
-        raise BalancerFileError("; ".join(_words(path, node, error) for error in exc.errors())) from exc
-    _check_names(path, node, found, known_checks, known_kinds)
+        raise BalancerFileError("; ".join(_words(path, document, error) for error in exc.errors())) from exc
+    _check_names(path, document, found, known_checks, known_kinds)
     return found
 
 
-def _line(node: yaml.Node | None, place: Sequence[int | str]) -> int:
-    """Line of the key or entry at `place`, or of the innermost one above it that the file has."""
-    line = 1
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            key, node = next(((k, v) for k, v in node.value if k.value == part), (None, None))
-            line = line if key is None else key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _words(path: Path, node: yaml.Node | None, error: Any) -> str:
+def _words(path: Path, document: Document, error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    at = f"{path}, line {_line(node, error['loc'])}"
+    at = f"{path}, line {document.line(error['loc'])}"
     if error["type"] == "extra_forbidden":
         owner, *inside = error["loc"]
         nested: dict[str, type[BaseModel]] = {"timeouts": Timeouts, "accept": Acceptance}
@@ -175,16 +138,16 @@ def _words(path: Path, node: yaml.Node | None, error: Any) -> str:
 
 
 def _check_names(
-    path: Path, node: yaml.Node | None, found: BalancerFile, checks: frozenset[str], kinds: frozenset[str]
+    path: Path, document: Document, found: BalancerFile, checks: frozenset[str], kinds: frozenset[str]
 ) -> None:
     for index, acceptance in enumerate(found.accept):
         if acceptance.id not in checks:
-            line = _line(node, ("accept", index, "id"))
+            line = document.line(("accept", index, "id"))
             raise BalancerFileError(
                 f"{path}, line {line}: no check {acceptance.id!r}; there are {', '.join(sorted(checks))}"
             )
     if found.kind is not None and found.kind not in kinds:
-        line = _line(node, ("kind",))
+        line = document.line(("kind",))
         raise BalancerFileError(
             f"{path}, line {line}: no fixes are known for {found.kind!r}; kinds are {', '.join(sorted(kinds))}"
         )

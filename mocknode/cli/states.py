@@ -30,12 +30,22 @@ def status(control: str, control_token_file: Path | None, ca: Path | None, as_js
     click.echo(json.dumps(nodes) if as_json else node_table(nodes), nl=as_json)
 
 
+_LEFT: Final = {"data": "data as they were", "fixtures": "data as the fixtures have them", "nothing": "no packages"}
+
+
 @click.command()
+@click.option(
+    "--keep",
+    type=click.Choice(["data", "fixtures"]),
+    help="data: packages, users and all else stay; fixtures: they are again as `up --fixtures` loaded them. Default: they are "
+    "again as in a fresh server. Snapshots stay.",
+)
 @cluster_options
-def reset(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """Bring every node online and remove all faults, triggers and tasks."""
-    nodes = ask(control, control_token_file, ca, lambda client: client.reset())
-    click.echo(json.dumps(nodes) if as_json else f"{len(nodes)} nodes online, no faults")
+def reset(keep: str | None, control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
+    """Bring every node online, remove all faults, triggers, tasks and data."""
+    kept = keep or "nothing"
+    nodes = ask(control, control_token_file, ca, lambda client: client.reset(kept))
+    click.echo(json.dumps(nodes) if as_json else f"{len(nodes)} nodes online, no faults, {_LEFT[kept]}")
 
 
 def _change(name: str, state: str, summary: str) -> Callable[..., Any]:

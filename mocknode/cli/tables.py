@@ -4,6 +4,7 @@ import io
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich import box
@@ -61,6 +62,12 @@ def task_table(tasks: Iterable[Mapping[str, Any]]) -> str:
     return render(["id", "state", "node", "duration", "about"], rows)
 
 
+def snapshot_table(snapshots: Iterable[Mapping[str, Any]]) -> str:
+    """One line a snapshot."""
+    rows = [[one["name"], _moment(one["taken"]), str(one["packages"])] for one in snapshots]
+    return render(["name", "taken", "packages"], rows)
+
+
 def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as text that ends with a line end."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -73,6 +80,10 @@ def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     with console.capture() as capture:
         console.print(table, highlight=False, markup=False)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def _condition(document: Mapping[str, Any]) -> str:

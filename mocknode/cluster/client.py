@@ -271,9 +271,29 @@ class ControlClient:
         asked = {"call": call, "body": body, "collect_s": collect_s}
         return await self._json("POST", path, json=asked, timeout=_CALL_LIMIT_S)
 
-    async def reset(self) -> list[dict[str, Any]]:
-        """Every node online, no faults, no triggers; the nodes after that."""
-        return list((await self._json("POST", "/reset"))["nodes"])
+    async def reset(self, keep: str = "data") -> list[dict[str, Any]]:
+        """Every node online, no faults, triggers and tasks; the nodes after that.
+
+        Args:
+            keep: Of the data: `data` all as they are, `fixtures` as `--fixtures` loaded them, `nothing` as in a fresh server.
+        """
+        return list((await self._json("POST", "/reset", params={"keep": keep}))["nodes"])
+
+    async def snapshots(self) -> list[dict[str, Any]]:
+        """Every snapshot of the data, by name."""
+        return list((await self._json("GET", "/snapshots"))["snapshots"])
+
+    async def snapshot(self, name: str) -> dict[str, Any]:
+        """Put the data aside under a name; one of that name is replaced."""
+        return await self._json("POST", "/snapshots", json={"name": name})
+
+    async def restore(self, name: str) -> None:
+        """Have the data as they were."""
+        await self._send("POST", f"/snapshots/{_part(name)}/restore")
+
+    async def delete_snapshot(self, name: str) -> None:
+        """Delete a snapshot."""
+        await self._send("DELETE", f"/snapshots/{_part(name)}")
 
     @contextlib.asynccontextmanager
     async def hold(self, holder: str) -> AsyncIterator[None]:

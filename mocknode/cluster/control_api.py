@@ -22,6 +22,7 @@ from mocknode import __version__
 from mocknode.cluster import control_models as models
 from mocknode.cluster.authorization import Authorization
 from mocknode.cluster.controller import Controller
+from mocknode.cluster.data_desk import KEEP, DataDesk, Keep
 from mocknode.cluster.event_stream import stream
 from mocknode.cluster.journal_pages import journal_page
 from mocknode.cluster.lease import LEASE_HEADER, LEASE_S, Lease
@@ -31,6 +32,7 @@ from mocknode.cluster.openapi import Operation, Query, openapi
 from mocknode.cluster.problems import HANDLERS
 from mocknode.cluster.queries import count_of
 from mocknode.cluster.task_desk import TaskDesk
+from mocknode.node.refusals import RefusedError
 
 CONTROL_API: Final = 1
 """Version of this API; a client of another one is told so by `/healthz`."""
@@ -51,6 +53,7 @@ class ControlApi:
         self._lease = lease
         self._run_id = str(uuid.uuid4())
         self._tasks = TaskDesk(controller.shared.store)
+        self._data = DataDesk(controller)
         self._ledger = NodeLedger(controller.shared.run_dir, controller.names)
 
     async def healthz(self, _: Request) -> Response:
@@ -179,12 +182,40 @@ class ControlApi:
         return StreamingResponse(stream(self._controller.events), media_type="text/event-stream")
 
     async def reset(self, request: Request) -> Response:
-        """Every node online, without faults, triggers and tasks; dead and frozen ones are brought back first."""
+        """Every node online, without faults, triggers and tasks; dead and frozen ones are brought back first. Then the data
+        (packages, spaces, users, keys, feeds, settings, Tentacles, counters of ids) are what `keep` says: as they are, as the
+        fixtures file has them, or as in a fresh server. Snapshots stay."""
         self._admit(request)
+        keep = _keep(request)
+        await self._data.require(keep)
         # First, so that no node takes one on its way to being reset.
         await self._tasks.clear()
         await self._controller.reset()
+        # Last: what a fault held back goes on when its node is reset.
+        await self._data.reset(keep)
         return JSONResponse({"nodes": await self._controller.nodes()})
+
+    async def snapshots(self, _: Request) -> Response:
+        """The snapshots, by name."""
+        return JSONResponse({"snapshots": await self._data.all()})
+
+    async def take_snapshot(self, request: Request) -> Response:
+        """Put the data aside under a name; a snapshot of that name is replaced. Nodes and their states are no part of it."""
+        self._admit(request)
+        wanted = models.SnapshotRequest.model_validate_json(await _body(request))
+        return JSONResponse(await self._data.take(wanted.name), HTTPStatus.CREATED)
+
+    async def restore_snapshot(self, request: Request) -> Response:
+        """Have the data as they were. Uploads that began before are refused when they end; tasks that ran wait again."""
+        self._admit(request)
+        await self._data.restore(request.path_params["snapshot"])
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def delete_snapshot(self, request: Request) -> Response:
+        """Delete a snapshot."""
+        self._admit(request)
+        await self._data.forget(request.path_params["snapshot"])
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def metrics(self, _: Request) -> Response:
         """Counters of the nodes in Prometheus' text format."""
@@ -231,6 +262,7 @@ class ControlApi:
             Query("limit", "Largest page.", "integer"),
         )
         ledger = (attempt, Query("from", "Entry to start at.", "integer"), Query("limit", "Largest page.", "integer"))
+        keep = (Query("keep", "What stays of the data; `data` without it.", allowed=KEEP),)
         state, fault = models.StateRequest, models.FaultRequest
         one, many = models.NodeDocument, models.NodesDocument
         return [
@@ -268,7 +300,19 @@ class ControlApi:
             Operation("GET", "/journal", self.journal, models.JournalDocument, query=journal, errors=(404, 422)),
             Operation("GET", "/ledger", self.ledger, models.LedgerDocument, query=ledger, errors=(422,)),
             Operation("GET", "/events", self.events, None, media="text/event-stream"),
-            Operation("POST", "/reset", self.reset, many, errors=(423, 503)),
+            Operation("POST", "/reset", self.reset, many, query=keep, errors=(422, 423, 503)),
+            Operation("GET", "/snapshots", self.snapshots, models.SnapshotsDocument, errors=(503,)),
+            Operation(
+                "POST", "/snapshots", self.take_snapshot, models.SnapshotDocument,
+                status=201, body=models.SnapshotRequest, errors=(422, 423, 503),
+            ),
+            Operation(
+                "DELETE", "/snapshots/{snapshot}", self.delete_snapshot, None, status=204, errors=(404, 422, 423, 503)
+            ),
+            Operation(
+                "POST", "/snapshots/{snapshot}/restore", self.restore_snapshot, None,
+                status=204, errors=(404, 423, 503),
+            ),
             Operation("GET", "/metrics", self.metrics, None, media="text/plain"),
         ]  # fmt: skip
 
@@ -315,6 +359,14 @@ def _route(path: str, methods: Mapping[str, Operation]) -> Route:
         return await methods["GET" if request.method == "HEAD" else request.method].handler(request)
 
     return Route(path, endpoint, methods=list(methods))
+
+
+def _keep(request: Request) -> Keep:
+    got = request.query_params.get("keep", "data")
+    keep = next((one for one in KEEP if one == got), None)
+    if keep is None:
+        raise RefusedError(f"keep: got {got!r}, allowed: {', '.join(KEEP)}", got=got, allowed=KEEP)
+    return keep
 
 
 async def _body(request: Request) -> bytes:

@@ -130,6 +130,26 @@ class TasksDocument(BaseModel):
     tasks: list[TaskDocument]
 
 
+class SnapshotRequest(_Body):
+    """A snapshot to take."""
+
+    name: str = Field(description="Letters, digits, `.`, `_` and `-`; at most 63, the first a letter or digit.")
+
+
+class SnapshotDocument(BaseModel):
+    """A snapshot of the data."""
+
+    name: str
+    taken: float = Field(description="Seconds since the epoch.")
+    packages: int = Field(description="How many are in it.")
+
+
+class SnapshotsDocument(BaseModel):
+    """Snapshots by name; `fixtures` is what `--fixtures` loaded."""
+
+    snapshots: list[SnapshotDocument]
+
+
 class LeaseDocument(BaseModel):
     """A lease that was given."""
 

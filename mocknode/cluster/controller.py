@@ -198,9 +198,11 @@ class Controller:
     async def _reset(self, member: Member) -> None:
         async with member.lock:
             member.faults.clear()
+            # Faults and states that it was owed are void; that its data are others is not.
+            owed = [line for line in member.owed if line["do"] == "data-changed"]
             member.owed.clear()
             if member.alive:
-                await self._tell(member, {"do": "reset"}, wake=True)
+                await self._tell(member, *owed, {"do": "reset"}, wake=True)
             else:
                 await self._boot(member, ONLINE, "reset")
 
@@ -279,6 +281,16 @@ class Controller:
         if not member.hears:
             raise RefusedError(f"{name} is {member.condition.form or 'dead'} and hears nothing", got=name)
         return await self._tell(member, line)
+
+    async def tell_all(self, line: Message) -> None:
+        """Have every node do something: a stopped one when it wakes, and a dead one never, as it begins anew."""
+        await asyncio.gather(*(self._tell_one(member, line) for member in self._members.values()))
+
+    async def _tell_one(self, member: Member, line: Message) -> None:
+        async with member.lock:
+            # One that dies or hangs meanwhile is nobody's fault who changed something for all.
+            with contextlib.suppress(RefusedError, ChannelClosedError, TimeoutError):
+                await self._tell_or_owe(member, line)
 
     async def _tell(self, member: Member, *lines: Message, wake: bool = False) -> Any:
         return await self._ask({"do": "tell", "node": member.name, "messages": lines, "wake": wake}, TELL_LIMIT_S)

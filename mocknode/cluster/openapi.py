@@ -22,6 +22,7 @@ class Query:
     name: str
     description: str
     type: str = "string"
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
     in_query = [
-        {"name": query.name, "in": "query", "description": query.description, "schema": {"type": query.type}}
+        {"name": query.name, "in": "query", "description": query.description, "schema": _schema(query)}
         for query in operation.query
     ]
     success: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
@@ -103,6 +104,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         content = {"application/json": {"schema": _reference(operation.body)}}
         document["requestBody"] = {"required": True, "content": content}
     return document
+
+
+def _schema(query: Query) -> dict[str, Any]:
+    return {"type": query.type, **({"enum": list(query.allowed)} if query.allowed else {})}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:

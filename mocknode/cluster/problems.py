@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from mocknode.cluster.channel import ChannelClosedError, UnreachableNodeError
 from mocknode.cluster.controller import UnknownFaultError, UnknownNodeError
+from mocknode.cluster.data_desk import UnknownSnapshotNameError
 from mocknode.cluster.lease import HeldError
 from mocknode.cluster.task_desk import UnknownTaskError
 from mocknode.cluster.tentacles import UnknownTentacleError
@@ -28,6 +29,7 @@ _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
     (UnknownFaultError, "unknown-fault", HTTPStatus.NOT_FOUND),
     (UnknownTaskError, "unknown-task", HTTPStatus.NOT_FOUND),
     (UnknownTentacleError, "unknown-tentacle", HTTPStatus.NOT_FOUND),
+    (UnknownSnapshotNameError, "unknown-snapshot", HTTPStatus.NOT_FOUND),
     (HeldError, "cluster-held", HTTPStatus.LOCKED),
     (UnreachableNodeError, "node-unreachable", HTTPStatus.SERVICE_UNAVAILABLE),
     (StateError, "state-not-allowed", HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mocknode.cluster import certificates, ports
 from mocknode.cluster.agent import Agent
-from mocknode.cluster.controller import Controller
+from mocknode.cluster.controller import Controller, StartError
 from mocknode.cluster.lease import Lease
 from mocknode.cluster.members import Place, TentaclePlace
 from mocknode.cluster.settings import ClusterSettings, NodeSettings, advertised
 from mocknode.cluster.shared_config import SharedConfig
 from mocknode.directory import make_api_key
+from mocknode.store import StoreError
 
 if TYPE_CHECKING:
     from mocknode.cluster.control_server import ControlServer
@@ -78,6 +80,7 @@ class Cluster:
             installation_id = certificates.installation_id(self.settings.identity_dir)
             leaving.enter_context(_locked(self.settings.run_dir))
             certificate = self._certificate()
+            await self._load_fixtures()
             starting = await self._start_nodes(leaving, held, certificate, installation_id)
             await self._serve(held[0], certificate)
             leaving.push_async_callback(self._stop_serving)
@@ -108,7 +111,7 @@ class Cluster:
         self.controller = Controller(
             SharedConfig(
                 run_dir=settings.run_dir,
-                store=settings.store or f"sqlite:///{settings.run_dir / 'store.sqlite'}",
+                store=settings.store_url,
                 api_key=self.api_key,
                 installation_id=installation_id,
                 seed=settings.seed,
@@ -132,6 +135,24 @@ class Cluster:
         # Every node is spawned before the rest of this process's imports take a core away from them.
         await self.controller.spawned()
         return starting
+
+    async def _load_fixtures(self) -> None:
+        """Before any node: it would serve what is about to be replaced."""
+        settings = self.settings
+        if settings.fixtures is None:
+            return
+        from mocknode.cluster.data_desk import load_fixtures
+
+        stop = threading.Event()
+        try:
+            await asyncio.to_thread(
+                load_fixtures, settings.store_url, settings.run_dir, settings.fixtures,
+                keep_packages=settings.keep_packages, stop=stop,
+            )  # fmt: skip
+        except (StoreError, OSError) as exc:
+            raise StartError(f"--fixtures: {exc}") from exc
+        finally:
+            stop.set()
 
     def _places(self, held: list[ports.Held]) -> list[Place]:
         real = {port.wanted.use: port.port for port in held}

@@ -9,11 +9,14 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.cluster.ports import Wanted
 from mocknode.node.web import DEFAULT_WEB, WebSettings
 from mocknode.words import did_you_mean
+
+if TYPE_CHECKING:
+    from mocknode.cluster.fixtures import Fixtures
 
 NODES_LIMIT: Final = 32
 """Octopus' own limit is eight; more than this on one machine measures the machine."""
@@ -76,6 +79,7 @@ class ClusterSettings:
         versions: Of Octopus Server, of nodes that say something else than `OCTOPUS_VERSION`.
         tentacle_certificate_each: Each node has a certificate of its own at its Tentacle port; real ones share one.
         null_message_s: After so long without work a polling Tentacle is told that there is none.
+        fixtures: What the store begins with instead of what it holds; None leaves it as it is.
     """
 
     nodes: tuple[NodeSettings, ...]
@@ -96,6 +100,7 @@ class ClusterSettings:
     versions: Mapping[str, str] = field(default_factory=dict)
     tentacle_certificate_each: bool = False
     null_message_s: float = NULL_MESSAGE_S
+    fixtures: "Fixtures | None" = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.nodes) <= NODES_LIMIT:
@@ -121,6 +126,11 @@ class ClusterSettings:
                 f"--host {self.host} lets others reach the control API: it needs --control-token-file "
                 "(and speaks TLS unless --insecure-control is given)"
             )
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the shared store."""
+        return self.store or f"sqlite:///{self.run_dir / 'store.sqlite'}"
 
     @property
     def needs_certificate(self) -> bool:

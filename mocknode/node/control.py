@@ -120,6 +120,7 @@ class Commands:
             "fault-clear": self._fault_clear,
             "faults": self._faults,
             "reset": self._reset,
+            "data-changed": self._data_changed,
             "status": self._status,
             "tentacles": self._tentacles,
             "tentacle-call": self._tentacle_call,
@@ -177,6 +178,9 @@ class Commands:
     async def _reset(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         await self._node.reset()
         return self._node.condition.document()
+
+    async def _data_changed(self, request: Mapping[str, Any]) -> None:
+        await self._node.data_changed(int(request["restores"]))
 
     async def _status(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return self._node.status()

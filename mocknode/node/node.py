@@ -279,6 +279,19 @@ class Node:
         with contextlib.suppress(ValueError):  # Superseded: the node was moved where this is not possible any more.
             await self.become(wanted, "trigger")
 
+    # Data
+
+    async def data_changed(self, restores: int) -> None:
+        """All data were replaced, for so many times by now: what this node remembers of them is void.
+
+        Every upload that began before is refused from now on.
+        """
+        self.cataloguing.restores = max(self.cataloguing.restores, restores)
+        self.spaces.forget()
+        self.tasks.stopped()
+        if self.tentacles is not None:
+            await self.tentacles.read_again()
+
     # The rest of the process
 
     async def start(self) -> None:
@@ -295,6 +308,8 @@ class Node:
         for spec in config.faults:
             self.add_fault(spec)
         await self.heartbeat.first()
+        restores = await asyncio.get_running_loop().run_in_executor(self.store_thread, self.store.restores)
+        self.cataloguing.restores = restores
         await self.server.start(self.condition)
         self.spawn(self.heartbeat.run())
         self.spawn(self.tasks.run())

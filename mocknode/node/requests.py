@@ -42,6 +42,7 @@ class Call:
         user: Who asks; a request that needs no credentials has nobody.
         space: Id of the space that the path names; empty outside of spaces.
         query_pairs: The query as it came.
+        restores: How often all data had been replaced when it began.
     """
 
     def __init__(self, scope: Any, exchange: Exchange) -> None:
@@ -52,6 +53,7 @@ class Call:
         self.params: dict[str, str] = {}
         self.user: User | None = None
         self.space = ""
+        self.restores = self.node.cataloguing.restores
         self.query_pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         self._query: dict[str, list[str]] = {}
         for key, value in self.query_pairs:

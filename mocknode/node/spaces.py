@@ -20,6 +20,7 @@ class Spaces:
         self._spaces: list[Space] = []
         self._feeds: dict[str, str] = {}
         self._until_s = 0.0
+        self._forgotten = 0
 
     async def default(self, call: "Call") -> Space:
         """The one default space.
@@ -49,12 +50,18 @@ class Spaces:
         await self._known(call)
         return self._feeds.get(call.space, "feeds-builtin")
 
+    def forget(self) -> None:
+        """Look again at the next request: they were replaced."""
+        self._until_s = 0.0
+        self._forgotten += 1
+
     async def _known(self, call: "Call") -> list[Space]:
         now_s = time.monotonic()
         if now_s >= self._until_s:
-            directory = call.node.directory
+            directory, forgotten = call.node.directory, self._forgotten
             spaces: list[Space] = await call.stored(directory.spaces)
             feeds: list[Feed] = await call.stored(directory.built_in_feeds)
-            self._spaces, self._until_s = spaces, now_s + KEPT_S
+            # Replaced while they were read: good enough for who asked before, not for the next.
+            self._spaces, self._until_s = spaces, now_s + KEPT_S if forgotten == self._forgotten else 0.0
             self._feeds = {feed.space: feed.id for feed in feeds}
         return self._spaces

@@ -78,13 +78,16 @@ class TaskRunner:
                 self.tasks.cancel(task.number, f"{name} was not seen for {after_s:g} s", now_s)
 
     def _begin(self, task: Task) -> None:
+        # Numbers begin again when the data are reset; what had this one before is gone.
+        if (earlier := self._timers.pop(task.number, None)) is not None:
+            earlier.cancel()
         self._timers[task.number] = asyncio.get_running_loop().call_later(
-            task.duration_s, lambda: self._node.spawn(self._finish(task.number))
+            task.duration_s, lambda: self._node.spawn(self._finish(task))
         )
 
-    async def _finish(self, number: int) -> None:
-        self._timers.pop(number, None)
-        await self._try(lambda: self.tasks.finish(number, self._node.config.name, time.time()))
+    async def _finish(self, task: Task) -> None:
+        self._timers.pop(task.number, None)
+        await self._try(lambda: self.tasks.finish(task, time.time()))
 
     def stopped(self) -> None:
         """The node is stopped: nothing runs any more, and nobody is told."""

@@ -131,6 +131,12 @@ class Tentacles:
             self._reloading.add_done_callback(self._reloaded)
         return await asyncio.shield(self._reloading)
 
+    async def read_again(self) -> None:
+        """As `reload`, and not older than this call."""
+        if self._reloading is not None:
+            await asyncio.wait([self._reloading])
+        await self.reload()
+
     async def _read(self) -> frozenset[str]:
         loop = asyncio.get_running_loop()
         try:

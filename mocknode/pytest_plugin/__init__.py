@@ -4,6 +4,7 @@ pytest imports this module in everybody's runs, so that it imports nothing but p
 A run, or under xdist each worker, has one cluster on free ports, started with the first test that asks for it.
 """
 
+import shlex
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -28,18 +29,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mocknode-balancer", default=_BALANCER, metavar="KIND", help=f"the `balancer` fixture's kind ({_BALANCER})"
     )
     group.addoption(
+        "--mocknode-fixtures",
+        metavar="FILE",
+        help="YAML file with the data that every test begins with (`mocknode up --fixtures`)",
+    )
+    group.addoption(
         "--mocknode-up", default="", metavar="FLAGS", help="more flags of `mocknode up`, as in '--keep-packages'"
     )
 
 
 @pytest.fixture(scope="session")
 def mock_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MockCluster]":
-    """A mock Octopus cluster: `nodes`, `node(name)`, `api_key`, `control_url`. Healthy and empty when a test begins."""
+    """A mock Octopus cluster: `nodes`, `node(name)`, `api_key`, `control_url`. Healthy when a test begins, and empty or with
+    the fixtures' data."""
     from mocknode.pytest_plugin.running import started
 
     option = request.config.getoption
     directory = tmp_path_factory.mktemp("mocknode")
-    with started(directory, nodes=option("--mocknode-nodes"), flags=option("--mocknode-up")) as cluster:
+    flags = shlex.split(option("--mocknode-up"))
+    if option("--mocknode-fixtures"):
+        flags += ["--fixtures", option("--mocknode-fixtures")]
+    with started(directory, nodes=option("--mocknode-nodes"), flags=flags) as cluster:
         yield cluster
 
 

@@ -11,11 +11,9 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-import httpx
 
 from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
 from mocknode.pytest_plugin.timeline import timeline
@@ -25,8 +23,6 @@ _START_LIMIT_S: Final = 60.0
 """A cluster is up in two seconds; on a crowded machine with thirty-two nodes it takes this long at most."""
 _END_LIMIT_S: Final = 15.0
 _PAGE: Final = 5000
-_BULK: Final = 50
-"""Ids in one URL: below any limit on its length."""
 
 
 class ClusterStartError(Exception):
@@ -106,7 +102,10 @@ class MockCluster:
         control: Its client, to be awaited through `call`.
     """
 
-    def __init__(self, document: dict[str, Any], background: Background, control: ControlClient) -> None:
+    def __init__(
+        self, document: dict[str, Any], background: Background, control: ControlClient, begins_with: str
+    ) -> None:
+        self._begins_with = begins_with
         self.api_key: str = document["api_key"]
         self.control_url: str = document["control"]
         self.control = control
@@ -131,13 +130,12 @@ class MockCluster:
         return self._background.run(work)
 
     def reset(self) -> None:
-        """Every node online; no faults, triggers or tasks."""
+        """Every node online; no faults, triggers or tasks. The data stay."""
         self.call(self.control.reset())
 
     def begin(self) -> None:
-        """Reset, delete every package, and look at what comes from now on only."""
-        self.reset()
-        self.call(self._empty())
+        """Every node online, data as at the start of the cluster; look at what comes from now on only."""
+        self.call(self.control.reset(self._begins_with))
         self.mark()
 
     def mark(self) -> None:
@@ -174,24 +172,14 @@ class MockCluster:
             records += (await self.control.journal(cursor, wait_for=1, timeout_s=wait_s)).records
         return records
 
-    async def _empty(self) -> None:
-        packages = f"{self.nodes[0].url}/api/Spaces-1/packages"
-        async with httpx.AsyncClient(headers={"x-octopus-apikey": self.api_key}, trust_env=False) as client:
-            while True:
-                page = (await client.get(packages, params={"take": _BULK})).raise_for_status().json()
-                if not page["Items"]:
-                    return
-                ids = ",".join(item["Id"] for item in page["Items"])
-                (await client.delete(f"{packages}/bulk", params={"ids": ids})).raise_for_status()
-
 
 @contextlib.contextmanager
-def started(directory: Path, *, nodes: int, flags: str) -> Iterator[MockCluster]:
+def started(directory: Path, *, nodes: int, flags: Sequence[str]) -> Iterator[MockCluster]:
     """A cluster on free ports while the block runs.
 
     Args:
         directory: For its run directory, identity and log.
-        flags: More words for `mocknode up`, as a shell would take them.
+        flags: More words for `mocknode up`.
 
     Raises:
         ClusterStartError: with what it said.
@@ -199,7 +187,7 @@ def started(directory: Path, *, nodes: int, flags: str) -> Iterator[MockCluster]
     command = [
         sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", str(nodes),
         "--http-port", "0", "--control-port", "0", "--run-dir", str(directory / "run"),
-        "--identity-dir", str(directory / "identity"), *shlex.split(flags),
+        "--identity-dir", str(directory / "identity"), *flags,
     ]  # fmt: skip
     log = directory / "up.log"
     with contextlib.ExitStack() as stack:
@@ -212,7 +200,9 @@ def started(directory: Path, *, nodes: int, flags: str) -> Iterator[MockCluster]
         stack.callback(background.close)
         control = ControlClient(document["control"])
         stack.callback(lambda: background.run(control.aclose()))
-        yield MockCluster(document, background, control)
+        # Where the flags come from, `--mocknode-up` or the environment, makes no difference.
+        loaded = any(snapshot["name"] == "fixtures" for snapshot in background.run(control.snapshots()))
+        yield MockCluster(document, background, control, "fixtures" if loaded else "nothing")
 
 
 def _first_line(process: "subprocess.Popen[bytes]", log: Path, command: list[str]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def refused(*words: str) -> click.ClickException:
         (["up", "--http-port", "65535"], 2, "allowed are 1 to 65535"),
         (["up", "--api-key", "secret"], 2, "--api-key: got 'secret'"),
         (["up", "--host", "0.0.0.0"], 2, "needs --control-token-file"),
+        (["up", "--fixtures", "/dev/null/none"], 2, "'/dev/null/none' does not exist"),
         (["up", "--tentacle-port", "8081"], 2, "--http-port and --tentacle-port collide"),
         (["up", "--balancer", "haproxy"], 2, "--balancer haproxy"),
         (["up", "--certificate", "/dev/null"], 2, "'/dev/null' is a directory"),

@@ -46,8 +46,35 @@ def test_resume_is_for_drained_nodes(cluster: dict[str, Any], verb: Verb) -> Non
 def test_later(cluster: dict[str, Any], verb: Verb) -> None:
     assert verb("drain", "node-2", "--after", "2 pings").out == "node-2 is online; the change waits for 2 pings\n"
     assert verb("status", "--json").document[1]["pending"] == [{"state": "draining", "how": None, "after": "2 pings"}]
-    assert verb("reset").out == "2 nodes online, no faults\n"
+    assert verb("reset").out == "2 nodes online, no faults, no packages\n"
     assert verb("status", "--json").document[1]["pending"] == []
+
+
+def test_snapshots(cluster: dict[str, Any], verb: Verb) -> None:
+    assert verb("snapshots").out == "no snapshots\n"
+    with httpx.Client(trust_env=False, headers={"x-octopus-apikey": cluster["api_key"]}) as client:
+        packages = cluster["nodes"][0]["http"] + "/api/packages"
+        client.post(packages + "/raw", files={"file": ("Acme.1.0.0.zip", b"bytes")}).raise_for_status()
+        assert verb("snapshot", "one").out == "one has 1 packages\n"
+        assert verb("reset", "--keep", "data").out == "2 nodes online, no faults, data as they were\n"
+        assert client.get(packages).json()["TotalResults"] == 1
+        verb("reset")
+        assert client.get(packages).json()["TotalResults"] == 0
+        assert verb("restore", "one").out == "the data are those of one\n"
+        assert client.get(packages).json()["TotalResults"] == 1
+    assert verb("snapshots").out.splitlines()[2].split()[::3] == ["one", "1"]
+    assert [one["name"] for one in verb("snapshots", "--json").document] == ["one"]
+    assert verb("snapshots", "--delete", "one").out == "one is deleted\n"
+    for words, says in (
+        (("restore", "one"), "snapshot: got 'one', allowed: there is none"),
+        (("snapshots", "--delete", "one"), "snapshot: got 'one', allowed: there is none"),
+        (("snapshot", "../one"), "snapshot: got '../one', allowed: 1 to 63 letters"),
+        (("snapshot", "fixtures"), "is what --fixtures loaded"),
+        (("reset", "--keep", "fixtures"), "this cluster was started without --fixtures"),
+        (("reset", "--keep", "all"), "'all' is not one of 'data', 'fixtures'"),
+    ):
+        done = verb(*words)
+        assert (done.code, says in done.err) == (2, True), done.err
 
 
 def test_faults(cluster: dict[str, Any], verb: Verb) -> None:

@@ -157,6 +157,33 @@ def test_flags_of_up_and_what_is_wrong_with_them(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*ClusterStartError*--no-such-flag*"])
 
 
+FIXTURES = """
+import httpx
+
+
+def packages(node):
+    url = f"{node.url}/api/Spaces-1/packages"
+    with httpx.Client(headers={"X-Octopus-ApiKey": node.api_key}, trust_env=False) as client:
+        found = [item["Id"] for item in client.get(url).json()["Items"]]
+        client.delete(f"{url}/packages-Acme.Web.1.0.0").raise_for_status()
+    return found
+
+
+def test_it_has_the_package_and_deletes_it(mock_node):
+    assert packages(mock_node) == ["packages-Acme.Web.1.0.0"]
+
+
+def test_the_next_one_has_it_again(mock_node):
+    assert packages(mock_node) == ["packages-Acme.Web.1.0.0"]
+"""
+
+
+def test_each_test_begins_with_the_fixtures(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(FIXTURES)
+    pytester.makefile(".yaml", f="mocknode-fixtures: 1\npackages: [{id: Acme.Web, version: 1.0.0, size: 1KiB}]\n")
+    inner(pytester, "--mocknode-nodes", "1", "--mocknode-fixtures", "f.yaml").assert_outcomes(passed=2)
+
+
 def test_loading_the_plugin_imports_nothing_else() -> None:
     asked = "import sys, pytest; before = set(sys.modules); import mocknode.pytest_plugin; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run(

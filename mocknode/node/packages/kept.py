@@ -1,12 +1,13 @@
 """Where the bytes of packages are when nodes keep them: a file an upload, under the run directory that the nodes share.
 
-Names are the node's own, never a client's: a package id may have any letters and more of them than a file name.
+Names are the node's own, never a client's: a package id may have any letters and more of them than a file name. A name is used
+once, and its file written once, so that snapshots can name it too.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mocknode.store import Package
+from mocknode.store import Package, Store
 
 if TYPE_CHECKING:
     from mocknode.node.requests import Call
@@ -32,8 +33,13 @@ def path_of(run_dir: Path, package: Package) -> Path | None:
     return None if package.kept_as is None else whole_path(run_dir, package.kept_as)
 
 
-def forget(run_dir: Path, package: Package) -> None:
-    """Delete the file of a package, if there is one."""
+def forget(store: Store, run_dir: Path, package: Package) -> None:
+    """Delete the file of a package that left the catalogue, if there is one and no snapshot needs it.
+
+    Raises:
+        StoreError: it cannot be asked; the file stays.
+    """
     path = path_of(run_dir, package)
-    if path is not None:
+    # The catalogue is asked too: the package may have been restored since it left.
+    if path is not None and not store.needs_file(package):
         path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from mocknode.node.packages.octodiff.delta import DeltaError
 from mocknode.node.packages.receiver import FileSink, receive_file
 from mocknode.node.problems import FORBIDDEN, ProblemError, invalid
 from mocknode.node.requests import Call
-from mocknode.store import Existing, Package, StoreError, timestamp
+from mocknode.store import Existing, Package, RestoredError, StoreError, timestamp
 
 MODES: Final[dict[str, Existing]] = {
     "failifexists": "fail",
@@ -76,7 +76,7 @@ async def take(
         of: What it must be another version of.
 
     Raises:
-        ProblemError: 400, 403, 409. OverError: the upload was torn, or a fault answered it.
+        ProblemError: 400, 403, 409, 503. OverError: the upload was torn, or a fault answered it.
     """
     stored = False
     try:
@@ -122,9 +122,13 @@ async def _store(call: Call, package: Package, existing: Existing) -> bool:
     """Store and answer; whether the catalogue took this very upload."""
     may_replace = existing != "replace" or call.asker.may(MANAGE_PACKAGES)
     try:
-        stored, held, replaced = await call.node.cataloguing.add(package, existing if may_replace else "fail")
+        stored, held, replaced = await call.node.cataloguing.add(
+            package, existing if may_replace else "fail", call.restores
+        )
     except StoreError as exc:
         raise ProblemError(500, str(exc)) from exc
+    except RestoredError as exc:
+        raise ProblemError(503, str(exc)) from exc
     if stored == "exists":
         raise (
             ProblemError(409, EXISTS, (EXISTS,))
@@ -132,7 +136,7 @@ async def _store(call: Call, package: Package, existing: Existing) -> bool:
             else ProblemError(403, FORBIDDEN.format(MANAGE_PACKAGES))
         )
     if replaced is not None and replaced.kept_as is not None:
-        await call.stored(forget, call.node.config.run_dir, replaced)
+        await call.stored(forget, call.node.store, call.node.config.run_dir, replaced)
     document = package_document(held, await call.node.spaces.built_in_feed(call))
     call.exchange.package = {
         "id": document["Id"], "package_id": held.package_id, "version": held.version, "file_name": held.file_name,

@@ -1,6 +1,5 @@
 """`/api/{space}/packages`: what the built-in feed holds; list, get, notes, delete, and download where nodes keep bytes."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -102,7 +101,7 @@ async def delete_bulk(call: Call) -> None:
 
 async def _delete(call: Call, package: Package) -> None:
     await call.stored(call.node.store.delete_package, package.space, package.key)
-    await asyncio.to_thread(forget, call.node.config.run_dir, package)
+    await call.stored(forget, call.node.store, call.node.config.run_dir, package)
 
 
 async def notes(call: Call) -> None:
