@@ -1,15 +1,17 @@
 """Packages that exist only while they are sent: unique per attempt, digested on the way, without memory or disk.
 
-Every 1 MiB block is the process's one pseudo-random block with its first 64 bytes replaced by attempt id and block number, so
-that a lost, doubled or swapped block changes the digest.
+Every 1 MiB block is the process's one pseudo-random block with its first 64 bytes replaced by whose it is and its number, so
+that a lost, doubled or swapped block changes the digest. Whose: the attempt's; of a large package the beginning is a stream's,
+whose digest may be known already (see `streams`).
 """
 
-import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+from loadtests import streams
 
 BLOCK: Final = 1 << 20
 PIECE: Final = 1 << 18
@@ -27,8 +29,14 @@ def _template() -> memoryview:
     return memoryview(random.Random("mocknode load").randbytes(BLOCK))
 
 
-def _sha1() -> Any:
-    return hashlib.sha1(usedforsecurity=False)
+def _blocks(whose: str, start: int, end: int) -> Iterator[memoryview]:
+    """Bytes `start` (of a whole block) to `end` of the content that is `whose`."""
+    for at in range(start, end, BLOCK):
+        length = min(BLOCK, end - at)
+        stamp = f"mocknode {whose} {at // BLOCK:012d}\n".encode().ljust(STAMP, b".")
+        yield memoryview(stamp)[:length]
+        for piece in range(STAMP, length, PIECE):
+            yield _template()[piece : min(piece + PIECE, length)]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,14 +84,22 @@ class PackageBody:
     def pieces(self) -> Iterator[memoryview]:
         """The body in order, in pieces of at most 256 KiB that share memory with every other body."""
         yield memoryview(self.prologue)
-        digest = _sha1()
-        for number, start in enumerate(range(0, self.size, BLOCK)):
-            length = min(BLOCK, self.size - start)
-            stamp = f"mocknode {self.attempt} {number:012d}\n".encode().ljust(STAMP, b".")
-            block = [memoryview(stamp)[:length]]
-            block += [_template()[at : min(at + PIECE, length)] for at in range(STAMP, length, PIECE)]
-            for piece in block:
-                digest.update(piece)
-                yield piece
+        digest, shared = streams.sha1(), max(0, self.size - BLOCK) // streams.MARK
+        if shared:
+            with streams.leased() as stream:
+                for mark in range(shared):
+                    blocks = _blocks(stream.key, mark * streams.MARK, (mark + 1) * streams.MARK)
+                    if mark + 1 < len(stream.marks):
+                        yield from blocks
+                        continue
+                    digest = stream.marks[mark].copy()
+                    for piece in blocks:
+                        digest.update(piece)
+                        yield piece
+                    stream.marks.append(digest)
+                digest = stream.marks[shared].copy()
+        for piece in _blocks(self.attempt, shared * streams.MARK, self.size):
+            digest.update(piece)
+            yield piece
         self.sha1 = digest.hexdigest()
         yield memoryview(self.epilogue)

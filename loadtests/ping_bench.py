@@ -24,7 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from upload_bench import cpu_seconds, node, process
+from stage import cpu_seconds, process
+from upload_bench import node
 
 PING = "/api/octopusservernodes/ping"
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)

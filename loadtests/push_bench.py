@@ -9,26 +9,23 @@ says where they went.
 
 import argparse
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
 import re
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from upload_bench import cpu_seconds, family, parse_size
+from stage import cluster, cpu_seconds
+
+from mocknode.units import parse_size
 
 BOUNDARY = b"------------------------d74496d66958873e"
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-EXIT_TIMEOUT_S = 20.0
 
 
 class Client(asyncio.Protocol):
@@ -76,8 +73,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     size = parse_size(args.size)
-    with cluster(args.nodes) as (up, pid):
-        nodes = [child for child in family(pid) if child != pid and b"mocknode.node" in command(child)]
+    with cluster(args.nodes) as running:
+        up, nodes = running.document, running.node_pids
         rates, costs, own = [], [], []
         for run in range(args.runs + 1):
             packages = {f"Bench.R{run}.{number}.0.0": os.urandom(size) for number in range(args.packages)}
@@ -145,37 +142,6 @@ def check(up: dict[str, Any], packages: dict[str, bytes], package_id: str) -> No
         raise SystemExit(
             f"the catalogue has {len(stored)} packages, {len(set(stored) & set(sent))} of the {len(sent)} sent"
         )
-
-
-@contextlib.contextmanager
-def cluster(nodes: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """`mocknode up` in a directory of its own: what it printed, and its process."""
-    with tempfile.TemporaryDirectory(prefix="push-bench-") as directory:
-        arguments = [
-            "up",
-            "--json",
-            "--nodes",
-            str(nodes),
-            "--http-port",
-            "0",
-            "--control-port",
-            "0",
-            "--run-dir",
-            directory,
-        ]
-        started = subprocess.Popen([sys.executable, "-m", "mocknode", *arguments], stdout=subprocess.PIPE)
-        try:
-            assert started.stdout is not None
-            yield json.loads(started.stdout.readline()), started.pid
-        finally:
-            started.send_signal(signal.SIGINT)
-            started.wait(EXIT_TIMEOUT_S)
-
-
-def command(pid: int) -> bytes:
-    """A process's command line."""
-    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-        return file.read()
 
 
 if __name__ == "__main__":

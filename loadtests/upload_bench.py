@@ -30,6 +30,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stage import cpu_seconds, peak_rss, process
+
+from mocknode.units import parse_size
+
 KEY = "API-BENCHMARK"
 # As curl makes them; the search for a boundary is the faster the longer it is.
 BOUNDARY = b"------------------------d74496d66958873e"
@@ -70,6 +74,10 @@ async def hashing_app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+class UploadRefusedError(Exception):
+    """The answer was no success; the message has it."""
+
+
 @dataclass
 class Receiver:
     """A server under test and what it did.
@@ -108,15 +116,6 @@ def main() -> None:
         serve_uvicorn()
     else:
         run(parse_size(args.size), args.runs, with_go=args.go)
-
-
-def parse_size(text: str) -> int:
-    """Bytes in `512MiB`, `2GiB` or a bare number."""
-    units = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-    for unit, factor in units.items():
-        if text.endswith(unit):
-            return int(float(text.removesuffix(unit)) * factor)
-    return int(text)
 
 
 def run(size: int, runs: int, *, with_go: bool) -> None:
@@ -184,18 +183,33 @@ def pattern_file() -> Iterator[int]:
 
 def upload(receiver: Receiver, pattern: int, size: int, *, label: int) -> float:
     """One upload; its rate in bytes per second, until the answer's head is here."""
+    try:
+        elapsed = send(
+            receiver.port, pattern, size, key=KEY, name=f"Bench.{label}.0.{size}.zip", multipart=receiver.multipart
+        )
+    except UploadRefusedError as exc:
+        raise SystemExit(f"{receiver.name} did not take the upload: {exc}") from exc
+    return size / elapsed
+
+
+def send(port: int, pattern: int, size: int, *, key: str, name: str, multipart: bool = True) -> float:
+    """`size` bytes of `pattern` to `POST /api/packages/raw`, as curl frames them or as they are; seconds until the answer's head.
+
+    Raises:
+        UploadRefusedError: another answer than 200 or 201.
+    """
     head, tail = b"", b""
     content_type = b"application/octet-stream"
-    if receiver.multipart:
+    if multipart:
         content_type = b"multipart/form-data; boundary=" + BOUNDARY
-        disposition = b'Content-Disposition: form-data; name="file"; filename="Bench.%d.0.%d.zip"' % (label, size)
+        disposition = b'Content-Disposition: form-data; name="file"; filename="%s"' % name.encode()
         head = b"--" + BOUNDARY + b"\r\n" + disposition + b"\r\n\r\n"
         tail = b"\r\n--" + BOUNDARY + b"--\r\n"
     request = (
         b"POST /api/packages/raw HTTP/1.1\r\nHost: bench\r\nX-Octopus-ApiKey: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
-        b"Connection: close\r\n\r\n" % (KEY.encode(), content_type, size + len(head) + len(tail))
+        b"Connection: close\r\n\r\n" % (key.encode(), content_type, size + len(head) + len(tail))
     )
-    with socket.create_connection(("127.0.0.1", receiver.port)) as sock:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.settimeout(None)
         started = time.perf_counter()
         sock.sendall(request + head)
@@ -208,46 +222,11 @@ def upload(receiver: Receiver, pattern: int, size: int, *, label: int) -> float:
         answer = sock.recv(4096)
         elapsed = time.perf_counter() - started
     if answer.split(b" ", 2)[1:2] not in ([b"200"], [b"201"]):
-        raise SystemExit(f"{receiver.name} did not take the upload: {answer[:200]!r}")
-    return size / elapsed
-
-
-def family(pid: int) -> list[int]:
-    """A process and its children."""
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process and its children have used."""
-    fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
-    return sum(int(values[11]) + int(values[12]) for values in fields) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_rss(pid: int) -> int:
-    """Peak resident memory of a process and its children, in bytes."""
-    total = 0
-    for one in family(pid):
-        status = Path(f"/proc/{one}/status").read_text()
-        total += int(status.split("VmHWM:")[1].split()[0]) * 1024
-    return total
+        raise UploadRefusedError(repr(answer[:200]))
+    return elapsed
 
 
 # The servers
-
-
-@contextlib.contextmanager
-def process(arguments: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends with the block."""
-    started = subprocess.Popen(arguments, stdout=subprocess.PIPE, **options)
-    try:
-        yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(5)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
 
 
 @contextlib.contextmanager

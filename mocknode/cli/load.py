@@ -87,6 +87,13 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
     metavar="DEMAND",
     help="The highest rate of uploads that still meets it, such as 'p99<1s and lost==0'; a run of --duration a probe.",
 )
+@click.option(
+    "--limit-of",
+    type=click.Choice(("rate", "uploads")),
+    default="rate",
+    show_default=True,
+    help="What --find-limit raises: arrivals a second, or how many uploads (of 1GiB, or of --sizes) go on at once.",
+)
 @click.option("--json", "json_", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as JSON.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as one HTML file.")
 @click.option("--csv", type=click.Path(path_type=Path, dir_okay=False), help="Write every attempt as a line of CSV.")
@@ -96,7 +103,22 @@ def load(**options: Any) -> None:
     Exit codes: 0 held, 1 an upload was lost, doubled, corrupted or failed (or a --fail-if held), 2 usage, 3 the environment, 4 not
     everything could be told, 5 the generator's figures cannot be trusted, 130 interrupted.
     """
-    sys.exit(_load(options))
+    sys.exit(_load(_searched(options)))
+
+
+def _searched(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags as a search means them: how many uploads go on at once is what it finds, not what it is told."""
+    from scenarios.load.limit import SIZE_AT_ONCE
+
+    if options["limit_of"] == "rate":
+        return dict(options)
+    if options["find_limit"] is None:
+        usage("--limit-of goes with --find-limit, which says what must hold")
+    source = click.get_current_context().get_parameter_source
+    if source("users") is not click.core.ParameterSource.DEFAULT:
+        usage("--users does not go with --limit-of uploads, which searches their number")
+    sizes = SIZE_AT_ONCE if source("sizes") is click.core.ParameterSource.DEFAULT else options["sizes"]
+    return {**options, "sizes": sizes}
 
 
 def _load(options: Mapping[str, Any]) -> int:
@@ -187,10 +209,10 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
 
 async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
     """Search, report as far as the search came, and give the exit code."""
-    from scenarios.load.limit import LimitSearch, lines
+    from scenarios.load.limit import SCALES, LimitSearch, lines
     from scenarios.report.files import replace
 
-    search, code = LimitSearch(plan, demand, options["find_limit"], lanes), None
+    search, code = LimitSearch(plan, demand, options["find_limit"], lanes, SCALES[options["limit_of"]]), None
     try:
         await search.run()
     except asyncio.CancelledError:

@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from mocknode import json_text
+
 CONTROL_API: Final = 1
 """Version of the control API that this client speaks."""
 _LIMIT_S: Final = 40.0
@@ -328,7 +330,7 @@ class ControlClient:
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         response = await self._send(method, path, **options)
         try:
-            document = response.json()
+            document = json_text.loads(response.content)
         except ValueError:
             document = None
         if not isinstance(document, dict):

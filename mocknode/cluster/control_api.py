@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from mocknode import __version__
+from mocknode import __version__, json_text
 from mocknode.cluster import control_models as models
 from mocknode.cluster.authorization import Authorization
 from mocknode.cluster.controller import Controller
@@ -166,7 +166,9 @@ class ControlApi:
 
     async def journal(self, request: Request) -> Response:
         """What the nodes saw, page by page; with `wait_for`, as soon as so many records are there."""
-        return JSONResponse(await journal_page(self._controller, request))
+        # Pages of a thousand records, twice a second during a load run: the standard library takes ten times as long.
+        page = json_text.dumps(await journal_page(self._controller, request))
+        return Response(page, media_type=JSONResponse.media_type)
 
     async def ledger(self, request: Request) -> Response:
         """The nodes' side of the ledger: deliveries, nodes, digests and statuses of each attempt. What the clients were

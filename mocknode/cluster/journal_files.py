@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from mocknode import json_text
 from mocknode.node.refusals import RefusedError
 
 Record = dict[str, Any]
@@ -102,7 +103,7 @@ def _read_file(path: Path, offset: int, keep: Callable[[Record], bool], limit: i
             return records, offset, True
         offset += len(line)
         try:
-            record = json.loads(line)
+            record = json_text.loads(line)
         except ValueError:
             continue
         if isinstance(record, dict) and keep(record):

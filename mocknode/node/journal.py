@@ -4,13 +4,12 @@ One JSON object a line, one `write` a line, nothing buffered in the process. Bou
 is counted, and `dropped` lines say so (a reader takes the last one of a boot). Bodies are never written.
 """
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
+from mocknode import json_text
 
 # A long evening of load tests stays below both; a journal that is forgotten cannot fill a disk.
 ENTRIES_MAX: Final = 1_000_000
@@ -18,14 +17,6 @@ BYTES_MAX: Final = 512 * 1024 * 1024
 # Room for a `dropped` line at the first loss, at every doubling of it (2^40 at most) and at the end.
 _RESERVED_LINES: Final = 42
 _RESERVED_BYTES: Final = _RESERVED_LINES * 256
-
-
-def _encode(document: dict[str, Any]) -> bytes:
-    """One line."""
-    try:
-        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # What JSON text cannot carry as such, lone surrogates above all, is escaped.
-        return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 class Journal:
@@ -62,7 +53,7 @@ class Journal:
 
     def add(self, kind: str, t_ns: int, **facts: Any) -> None:
         """Append one line, or count it as dropped."""
-        line = _encode({"kind": kind, "node": self._node, "boot": self._boot, "t_ns": t_ns, **facts})
+        line = json_text.dumps({"kind": kind, "node": self._node, "boot": self._boot, "t_ns": t_ns, **facts}) + b"\n"
         if self._entries_left > 0 and len(line) <= self._bytes_left and self._write(line):
             self._entries_left -= 1
             self._bytes_left -= len(line)
@@ -85,7 +76,7 @@ class Journal:
 
     def _announce(self) -> None:
         facts = {"kind": "dropped", "node": self._node, "boot": self._boot, "t_ns": time.monotonic_ns()}
-        self._write(_encode({**facts, "entries": self.dropped, "bytes": self._dropped_bytes}))
+        self._write(json_text.dumps({**facts, "entries": self.dropped, "bytes": self._dropped_bytes}) + b"\n")
 
     def close(self) -> None:
         """Say once more what was dropped, if anything, and close the file."""

@@ -1,7 +1,7 @@
-"""`--find-limit`: the highest arrival rate at which a condition still holds, by doubling and then halving the interval.
+"""`--find-limit`: the highest arrival rate, or the most uploads at once, at which a condition still holds: doubling, then bisection.
 
-Every probe is a load run of its own on the same cluster and balancer, open loop, with its own book; what gave way first is read
-from the lowest probe that failed.
+Every probe is a load run of its own on the same cluster and balancer, with its own book; what gave way first is read from the
+lowest probe that failed.
 """
 
 import dataclasses
@@ -15,16 +15,59 @@ from scenarios.lab import Lab
 from scenarios.lanes import LaneError, Lanes
 from scenarios.load.conditions import Condition, parse_condition
 from scenarios.load.document import build
+from scenarios.load.generator import Workload
 from scenarios.load.run import LoadPlan, LoadRun
 from scenarios.runner import ENVIRONMENT
 
 SCHEMA: Final = "mocknode-load-limit/1"
-START_PER_S: Final = 5.0
-"""A rate that any balancer carries; the search doubles from here."""
 PRECISION: Final = 1.15
-"""The search ends when the lowest rate that failed is so close to the highest that held."""
-CEILING_PER_S: Final = 5000.0
-"""More than any generator on one machine makes."""
+"""The search ends when the lowest value that failed is so close to the highest that held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What a search varies.
+
+    Attributes:
+        unit: What it counts, for people.
+        key, asked: Names in the report, of the limit and of what a probe asked for.
+        start: What any balancer carries; the search doubles from here.
+        floor: The least that is tried.
+        ceiling: The most.
+        whole: Only whole numbers.
+    """
+
+    unit: str
+    key: str
+    asked: str
+    start: float
+    floor: float
+    ceiling: float
+    whole: bool = False
+
+    def applied(self, workload: Workload, value: float) -> Workload:
+        """The workload of a probe: open loop at a rate, or a closed loop of so many pushers."""
+        if not self.whole:
+            return dataclasses.replace(workload, rate=value)
+        users = int(value)
+        return dataclasses.replace(workload, rate=0.0, users=users, workers=min(workload.workers, users))
+
+    def shown(self, value: float) -> str:
+        """A value, for people."""
+        return f"{value:.0f}" if self.whole else f"{value:.1f}"
+
+
+RATE: Final = Scale(
+    # More than the ceiling no generator on one machine makes.
+    unit="uploads a second", key="per_s", asked="rate_per_s", start=5.0, floor=5 / 64, ceiling=5000.0,
+)  # fmt: skip
+AT_ONCE: Final = Scale(
+    # More sockets than the ceiling one process of most systems may not open, on either side of a balancer.
+    unit="uploads at once", key="uploads_at_once", asked="uploads_at_once", start=4.0, floor=1.0, ceiling=8192.0, whole=True,
+)  # fmt: skip
+SCALES: Final[Mapping[str, Scale]] = {"rate": RATE, "uploads": AT_ONCE}
+SIZE_AT_ONCE: Final = "1GiB"
+"""Of the uploads of which the most at once are searched, unless another is asked for."""
 
 
 def parse_demand(text: str) -> list[Condition]:
@@ -38,33 +81,35 @@ def parse_demand(text: str) -> list[Condition]:
 
 @dataclass(slots=True)
 class Bisection:
-    """Which rate to try next. Pure.
+    """Which value to try next. Pure.
 
     Attributes:
-        held: The highest rate that held, 0 before.
+        held: The highest that held, 0 before.
         failed: The lowest that failed; None before.
     """
 
+    scale: Scale = RATE
     held: float = 0.0
     failed: float | None = None
 
     def next(self) -> float | None:
-        """A rate, or None when the limit is known closely enough."""
+        """A value, or None when the limit is known closely enough."""
         if self.failed is None:
-            rate = self.held * 2 if self.held else START_PER_S
-            return rate if rate <= CEILING_PER_S else None
+            value = self.held * 2 if self.held else self.scale.start
+            return value if value <= self.scale.ceiling else None
         if not self.held:
-            return self.failed / 4 if self.failed > START_PER_S / 16 else None
-        if self.failed / self.held <= PRECISION:
+            return max(self.failed / 4, self.scale.floor) if self.failed > self.scale.floor else None
+        if self.failed / self.held <= PRECISION or (self.scale.whole and self.failed - self.held <= 1):
             return None
-        return math.sqrt(self.held * self.failed)
+        between = math.sqrt(self.held * self.failed)
+        return max(self.held + 1, math.floor(between)) if self.scale.whole else between
 
-    def tell(self, rate: float, *, held: bool) -> None:
-        """What became of a rate."""
+    def tell(self, value: float, *, held: bool) -> None:
+        """What became of a value."""
         if held:
-            self.held = max(self.held, rate)
+            self.held = max(self.held, value)
         else:
-            self.failed = rate if self.failed is None else min(self.failed, rate)
+            self.failed = value if self.failed is None else min(self.failed, value)
 
 
 @dataclass(slots=True)
@@ -75,8 +120,12 @@ class LimitSearch:
     demand: Sequence[Condition]
     text: str
     lanes: Lanes
+    scale: Scale = RATE
     probes: list[dict[str, Any]] = field(default_factory=list)
-    bisection: Bisection = field(default_factory=Bisection)
+    bisection: Bisection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bisection = Bisection(self.scale)
 
     async def run(self) -> None:
         """All probes.
@@ -86,30 +135,31 @@ class LimitSearch:
         """
         try:
             async with self.lanes.open("load") as lab:
-                while (rate := self.bisection.next()) is not None:
-                    probe = await self._probe(lab, rate)
+                while (value := self.bisection.next()) is not None:
+                    probe = await self._probe(lab, value)
                     self.probes.append(probe)
-                    self.bisection.tell(rate, held=not probe["gave_way"])
+                    self.bisection.tell(value, held=not probe["gave_way"])
                     verdict = f"gave way: {'; '.join(probe['gave_way'])}" if probe["gave_way"] else "held"
-                    self.plan.say(f"{rate:.1f}/s {verdict}")
+                    self.plan.say(f"{self.scale.shown(value)} {self.scale.unit} {verdict}")
         except ENVIRONMENT as exc:
             raise LaneError(str(exc)) from exc
 
-    async def _probe(self, lab: Lab, rate: float) -> dict[str, Any]:
+    async def _probe(self, lab: Lab, value: float) -> dict[str, Any]:
         directory = self.plan.run_dir / f"probe-{len(self.probes) + 1}"
         directory.mkdir()
-        workload = dataclasses.replace(self.plan.workload, rate=rate)
+        workload = self.scale.applied(self.plan.workload, value)
         quiet: Callable[[str], None] = lambda text: None  # noqa: E731  # a line a probe is enough
         run = LoadRun(dataclasses.replace(self.plan, workload=workload, run_dir=directory, say=quiet), self.lanes)
         await run.on(lab)
         document = build(run)
         latency = document["latency"].get("push", {}).get("response", {})
         return {
-            "rate_per_s": rate,
+            self.scale.asked: value,
             "result": document["result"],
             "gave_way": _gave_way(document, self.demand),
             "attempts": document["ledger"]["attempts"],
             "offered_per_s": document["throughput"]["uploads_per_s"],
+            "bytes_per_s": document["throughput"]["bytes_per_s"],
             "p50_s": latency.get("p50_s"),
             "p99_s": latency.get("p99_s"),
             "ledger": document["ledger"],
@@ -118,7 +168,7 @@ class LimitSearch:
 
     def document(self) -> dict[str, Any]:
         """The report of the search."""
-        first = min((p for p in self.probes if p["gave_way"]), key=lambda p: float(p["rate_per_s"]), default=None)
+        first = min((p for p in self.probes if p["gave_way"]), key=lambda p: float(p[self.scale.asked]), default=None)
         untrusted = first is not None and first["result"] == "untrusted"
         result = "untrusted" if untrusted else ("held" if self.bisection.held else "failed")
         return {
@@ -126,8 +176,8 @@ class LimitSearch:
             "result": result,
             "exit_code": {"held": 0, "failed": 1, "untrusted": 5}[result],
             "demand": self.text,
-            "limit_per_s": self.bisection.held or None,
-            "gave_way_at_per_s": self.bisection.failed,
+            f"limit_{self.scale.key}": self.bisection.held or None,
+            f"gave_way_at_{self.scale.key}": self.bisection.failed,
             "gave_way": first["gave_way"] if first else [],
             **self.plan.facts,
             "probes": self.probes,
@@ -151,18 +201,23 @@ def _shown(value: float | None) -> str:
 
 def lines(document: Mapping[str, Any]) -> list[str]:
     """The search on a terminal."""
-    limit = document["limit_per_s"]
-    title = f"{limit:.1f} uploads a second" if limit else "no rate that was tried"
+    scale = next(scale for scale in SCALES.values() if f"limit_{scale.key}" in document)
+    limit = document[f"limit_{scale.key}"]
+    title = f"{scale.shown(limit)} {scale.unit}" if limit else f"no number of {scale.unit} that was tried"
     said = [f" LIMIT {title} for {document['demand']!r}", ""]
     if document["result"] == "untrusted":
         said[0] = f" UNTRUSTED  the generator gave way before the balancer did; the limit is {title} or more"
     if document["gave_way"]:
-        said.insert(1, f" at {document['gave_way_at_per_s']:.1f}/s gave way first: {'; '.join(document['gave_way'])}")
-    said.append(f" {'asked/s':>9}{'done/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}")
-    for probe in sorted(document["probes"], key=lambda p: float(p["rate_per_s"])):
+        at = f"{scale.shown(document[f'gave_way_at_{scale.key}'])} {scale.unit}"
+        said.insert(1, f" at {at} gave way first: {'; '.join(document['gave_way'])}")
+    said.append(
+        f" {'at once' if scale.whole else 'asked/s':>9}{'done/s':>9}{'MB/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}"
+    )
+    for probe in sorted(document["probes"], key=lambda p: float(p[scale.asked])):
         took = "".join(f"{'–' if probe[k] is None else format_duration(probe[k]):>9}" for k in ("p50_s", "p99_s"))
         mark = f"✗ {probe['gave_way'][0]}" if probe["gave_way"] else "✓"
         said.append(
-            f" {probe['rate_per_s']:>9.1f}{probe['offered_per_s'] or 0:>9.1f}{probe['attempts']:>9}{took}  {mark}"
+            f" {scale.shown(probe[scale.asked]):>9}{probe['offered_per_s'] or 0:>9.1f}{(probe['bytes_per_s'] or 0) / 1e6:>9.0f}"
+            f"{probe['attempts']:>9}{took}  {mark}"
         )
     return [*said, "", f" record: {document['run_dir']}"]

@@ -1,8 +1,9 @@
 """Reads files of JSON lines while others append to them: every whole line once, a torn last one left for later."""
 
-import json
 from pathlib import Path
 from typing import Any, Final
+
+from mocknode import json_text
 
 STEP: Final = 1 << 20
 """Bytes of one file taken in one step: a few milliseconds."""
@@ -32,7 +33,7 @@ class Tail:
             self._offsets[path] = offset + len(whole)
             more = more or len(chunk) == STEP
             try:
-                found += [json.loads(line) for line in whole.splitlines()]
+                found += [json_text.loads(line) for line in whole.splitlines()]
             except ValueError as exc:
                 raise ValueError(f"{path} holds a line that no generator of ours wrote: {exc}") from exc
         return found, more

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,9 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests import streams
 from loadtests.audit import Audit
-from loadtests.content import STAMP, PackageBody
+from loadtests.content import BLOCK, STAMP, PackageBody
 from loadtests.exchange import Door, Exchange
 from loadtests.records import Records
 from loadtests.sizes import parse_sizes
@@ -171,6 +173,38 @@ def test_content_is_as_long_as_said_and_unlike_any_other(size: int, form: str) -
     content = [b"".join(body.pieces()) for body in (one, other)]
     assert [len(c) for c in content] == [one.total, other.total]
     assert one.sha1 != other.sha1 or size < STAMP
+
+
+@given(sizes=st.lists(st.integers(0, 6 * BLOCK), min_size=1, max_size=4), broken_off=st.integers(0, 40))
+def test_a_digest_that_is_known_already_is_the_digest(sizes: list[int], broken_off: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "MARK", 2 * BLOCK)
+        patch.setattr(streams, "_free", deque())
+        # An upload that breaks off leaves its stream known as far as it came.
+        for _ in zip(
+            range(broken_off), PackageBody(attempt="0" * 32, size=6 * BLOCK, form="length").pieces(), strict=False
+        ):
+            pass
+        for number, size in enumerate(sizes):
+            body = PackageBody(attempt=f"{number + 1:032d}", size=size, form="length")
+            content = b"".join(body.pieces())[len(body.prologue) : -len(body.epilogue)]
+            assert (len(content), body.sha1) == (size, hashlib.sha1(content, usedforsecurity=False).hexdigest())
+
+
+def test_large_uploads_under_way_share_no_block_and_end_differently_ever_after() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "MARK", 2 * BLOCK)
+        patch.setattr(streams, "_free", deque())
+        first, second, third = (PackageBody(attempt=a * 32, size=5 * BLOCK, form="length") for a in "123")
+        stamps = [
+            {bytes(piece) for piece in pieces if len(piece) == STAMP}
+            for pieces in (*zip(*zip(first.pieces(), second.pieces(), strict=True), strict=True), list(third.pieces()))
+        ]
+    assert [len(found) for found in stamps] == [5, 5, 5]
+    assert not stamps[0] & stamps[1]
+    # The third began as one of the others that had ended, and is another package all the same.
+    assert len(stamps[2] & (stamps[0] | stamps[1])) == 4
+    assert len({first.sha1, second.sha1, third.sha1}) == 3
 
 
 @pytest.mark.parametrize("text", ["", "0", "5MiB..1MiB", "1MiB:0", "1MiB:x", "1 potato", "1MiB..", "-1"])

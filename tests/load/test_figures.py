@@ -13,7 +13,7 @@ from loadtests.sizes import parse_sizes
 from scenarios.load.conditions import METRICS, parse_condition
 from scenarios.load.figures import bucket, histogram, percentile
 from scenarios.load.health import Health
-from scenarios.load.limit import CEILING_PER_S, PRECISION, START_PER_S, Bisection
+from scenarios.load.limit import AT_ONCE, PRECISION, RATE, Bisection, Scale
 from scenarios.load.schedule import parse_schedule
 
 seconds = st.floats(1e-4, 1e4)
@@ -107,18 +107,21 @@ def test_what_the_audit_calls_a_problem(change: dict[str, float], said: str | No
     assert said is None or said in health.problems()[0]
 
 
-@given(limit=st.floats(0.01, 10_000))
-def test_a_search_ends_close_to_the_limit(limit: float) -> None:
-    search = Bisection()
-    probes = 0
-    while (rate := search.next()) is not None:
-        search.tell(rate, held=rate <= limit)
-        probes += 1
-    assert probes <= 25
+@given(limit=st.floats(0.01, 20_000), scale=st.sampled_from([RATE, AT_ONCE]))
+def test_a_search_ends_close_to_the_limit(limit: float, scale: Scale) -> None:
+    search = Bisection(scale)
+    tried: list[float] = []
+    while (value := search.next()) is not None:
+        search.tell(value, held=value <= limit)
+        tried.append(value)
+    assert len(tried) == len(set(tried)) <= 25
+    assert scale.floor <= min(tried) <= max(tried) <= scale.ceiling
     if search.held and search.failed:
-        assert search.held <= limit < search.failed <= search.held * PRECISION
+        assert search.held <= limit < search.failed
+        assert search.failed <= search.held * PRECISION or (scale.whole and search.failed - search.held == 1)
     else:
-        assert limit < START_PER_S / 16 or limit > CEILING_PER_S / 2
+        assert limit < scale.floor or limit > scale.ceiling / 2
+    assert not scale.whole or all(value == int(value) for value in tried)
 
 
 def test_no_sample_is_no_health() -> None:

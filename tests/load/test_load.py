@@ -161,6 +161,20 @@ def test_the_limit_is_found_and_what_gave_way_is_named(load: Callable[..., Loade
         assert bool(probe["gave_way"]) == (probe["attempts"] >= 24)
 
 
+@pytest.mark.balancer
+def test_the_most_uploads_at_once_are_found(load: Callable[..., Loaded]) -> None:
+    # A push takes two seconds at its link, so each pusher makes one in a run of one second.
+    words = ("--with", "haproxy", "--sizes", "256KiB", "--link", "128KiB", "--duration", "1s")
+    run = load(*words, "--find-limit", "attempts<=6 and lost==0", "--limit-of", "uploads")
+    document = run.document
+    assert (run.code, document["result"]) == (0, "held"), run.out + run.err
+    assert (document["limit_uploads_at_once"], document["gave_way_at_uploads_at_once"]) == (6, 7)
+    assert [probe["uploads_at_once"] for probe in document["probes"]] == [4, 8, 5, 6, 7]
+    assert document["gave_way"] == ["attempts<=6: 7"]
+    assert "6 uploads at once" in run.out
+    assert "at 7 uploads at once gave way first: attempts<=6: 7" in run.out
+
+
 @pytest.fixture
 def stranger() -> Iterator[str]:
     """A web server that is no node."""
@@ -207,6 +221,9 @@ def test_a_host_that_is_no_mock_cluster_gets_no_upload(
         (["--schedule", "drain node-1 at 5s for 9s; crash node-1 at 9s for 2s"], "overlap"),
         (["--find-limit", "p99 is low"], "--find-limit: got 'p99 is low'"),
         (["--find-limit", "p99<1s", "--rate", "5/s"], "--rate does not go with --find-limit"),
+        (["--limit-of", "uploads"], "--limit-of goes with --find-limit"),
+        (["--limit-of", "sizes"], "'sizes' is not one of 'rate', 'uploads'"),
+        (["--find-limit", "lost==0", "--limit-of", "uploads", "--users", "3"], "--users does not go with --limit-of"),
         (["--with", "nope"], "'nope' is not a balancer"),
         (["--mode", "x"], "has no mode 'x'"),
         (["--rate", "fast"], "--rate: got 'fast'"),

@@ -1,0 +1,169 @@
+"""What benchmarks start and measure: processes, a cluster of nodes, a balancer in front of it; all ended with their block."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+HOST = "127.0.0.1"
+EXIT_TIMEOUT_S = 20.0
+
+
+# Processes
+
+
+@contextlib.contextmanager
+def process(arguments: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that ends with the block."""
+    started = subprocess.Popen(arguments, stdout=subprocess.PIPE, **options)
+    try:
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(5)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def command(pid: int) -> bytes:
+    """A process's command line."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process and its children have used."""
+    fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
+    return sum(int(values[11]) + int(values[12]) for values in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_rss(pid: int) -> int:
+    """Peak resident memory of a process and its children, in bytes."""
+    total = 0
+    for one in family(pid):
+        status = Path(f"/proc/{one}/status").read_text()
+        total += int(status.split("VmHWM:")[1].split()[0]) * 1024
+    return total
+
+
+# What is under load
+
+
+@dataclass(frozen=True)
+class Up:
+    """A cluster that runs: what `mocknode up --json` printed, its process, and those of its nodes."""
+
+    document: dict[str, Any]
+    pid: int
+    identity: Path
+
+    @property
+    def key(self) -> str:
+        """The API key."""
+        return str(self.document["api_key"])
+
+    @property
+    def ports(self) -> list[int]:
+        """HTTP ports of the nodes."""
+        return [urlsplit(node["http"]).port or 0 for node in self.document["nodes"]]
+
+    @property
+    def https_ports(self) -> list[int]:
+        """HTTPS ports of the nodes, if they have any."""
+        return [urlsplit(node["https"]).port or 0 for node in self.document["nodes"] if node["https"]]
+
+    @property
+    def ca(self) -> Path:
+        """Authority of every certificate here."""
+        return self.identity / "ca.pem"
+
+    @property
+    def node_pids(self) -> list[int]:
+        """Processes of the nodes."""
+        return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.node" in command(pid)]
+
+
+@contextlib.contextmanager
+def cluster(nodes: int, *options: str) -> Iterator[Up]:
+    """`mocknode up` on free ports, in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="mocknode-bench-") as directory:
+        identity = Path(directory) / "identity"
+        arguments = ["up", "--json", "--with-parent", "--nodes", str(nodes), "--http-port", "0", "--control-port", "0"]
+        arguments += ["--run-dir", f"{directory}/run", "--identity-dir", str(identity), *options]
+        started = subprocess.Popen([sys.executable, "-m", "mocknode", *arguments], stdout=subprocess.PIPE)
+        try:
+            assert started.stdout is not None
+            yield Up(json.loads(started.stdout.readline()), started.pid, identity)
+        finally:
+            started.send_signal(signal.SIGINT)
+            started.wait(EXIT_TIMEOUT_S)
+
+
+@dataclass(frozen=True)
+class Front:
+    """A balancer that runs."""
+
+    kind: str
+    version: str
+    pid: int
+    http_port: int
+    https_port: int
+
+
+@contextlib.contextmanager
+def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
+    """A balancer in mode recommended before all nodes of a cluster, HTTP and HTTPS; certificates are the cluster's authority's."""
+    from mocknode.cluster import certificates, ports
+    from scenarios import balancers
+
+    with tempfile.TemporaryDirectory(prefix=f"mocknode-bench-{kind}-") as name:
+        directory = Path(name)
+        binary = balancers.find(kind)
+        held = ports.hold([ports.Wanted(flag=kind, use=use, host=HOST, port=0) for use in ("HTTP", "HTTPS")])
+        for port in held:
+            port.release()
+        leaf = certificates.issue(up.identity, directory, [HOST])
+        front = balancers.Front(
+            host=HOST, http_port=held[0].port, https_port=held[1].port, certificate=leaf.certificate, key=leaf.key
+        )
+        behind = [
+            balancers.Node(name=node["name"], host=HOST, port=port)
+            for node, port in zip(up.document["nodes"], up.ports, strict=True)
+        ]
+        files = balancers.render(kind, "recommended", front, behind, directory / kind, version=binary.version)
+        running = runner.run(
+            balancers.start(binary, files, front, directory / kind, nodes=behind, health_probes_expected=False)
+        )
+        try:
+            runner.run(_serving(front.http_port))
+            yield Front(kind, binary.version, running.pid, front.http_port, held[1].port)
+        finally:
+            runner.run(running.stop())
+
+
+async def _serving(port: int, limit_s: float = 30.0) -> None:
+    """Wait until the balancer has found a healthy node: five pings in a row come through."""
+    import httpx
+
+    good = 0
+    async with asyncio.timeout(limit_s), httpx.AsyncClient(trust_env=False) as client:
+        while good < 5:
+            answer = await client.get(f"http://{HOST}:{port}/api/octopusservernodes/ping")
+            good = good + 1 if answer.status_code == 200 else 0
+            if not good:
+                await asyncio.sleep(0.1)
