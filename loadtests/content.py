@@ -6,7 +6,7 @@ that a lost, doubled or swapped block changes the digest.
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Literal
@@ -16,9 +16,9 @@ PIECE: Final = 1 << 18
 """Bytes handed to the kernel at once: below it the calls cost more than the copy, above it others wait too long."""
 STAMP: Final = 64
 
-Form = Literal["chunked", "length"]
-"""How the body is framed: chunked as the Go CLI does, with Content-Length as the TypeScript client does."""
-FIELDS: Final = {"chunked": "file", "length": "fileToUpload"}
+Form = Literal["chunked", "length", "delta"]
+"""How the body is framed: chunked as the Go CLI does, with Content-Length as the TypeScript client does; a delta is the Go CLI's."""
+FIELDS: Final = {"chunked": "file", "length": "fileToUpload", "delta": "file"}
 """Name of the multipart field that the client of each form uses."""
 
 
@@ -27,8 +27,18 @@ def _template() -> memoryview:
     return memoryview(random.Random("mocknode load").randbytes(BLOCK))
 
 
-def _sha1() -> Any:
+def sha1() -> Any:
+    """A digest as the feed has them."""
     return hashlib.sha1(usedforsecurity=False)
+
+
+def stamped(size: int, stamp: Callable[[int], str]) -> Iterator[memoryview]:
+    """Content of `size` bytes in pieces of at most 256 KiB, each block with its stamp; they share memory with all others."""
+    for number, start in enumerate(range(0, size, BLOCK)):
+        length = min(BLOCK, size - start)
+        yield memoryview(stamp(number).encode().ljust(STAMP, b"."))[: min(STAMP, length)]
+        for at in range(STAMP, length, PIECE):
+            yield _template()[at : min(at + PIECE, length)]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,17 +46,24 @@ class PackageBody:
     """A multipart body around `size` bytes of content that belong to one attempt; sent once.
 
     Attributes:
-        sha1: Of the content, once all of it was taken by `pieces`; None before.
+        file_name: `mocknode-load.1.0.0-<attempt>.zip` unless given: every attempt is a version of its own, so no push meets another's.
+        content: Bytes to send instead of the attempt's own, `size` of them.
+        made: SHA-1 of the file that the server makes of the content, where that is a delta.
+        sha1: Of the file, once all of the content was taken by `pieces`; None before.
     """
 
     attempt: str
     size: int
     form: Form
+    file_name: str = ""
+    content: Iterable[memoryview] | None = None
+    made: str | None = None
     sha1: str | None = None
     prologue: bytes = field(init=False)
     epilogue: bytes = field(init=False)
 
     def __post_init__(self) -> None:
+        self.file_name = self.file_name or f"mocknode-load.1.0.0-{self.attempt}.zip"
         self.prologue = (
             f"--{self._boundary}\r\nContent-Disposition: form-data; "
             f'name="{FIELDS[self.form]}"; filename="{self.file_name}"\r\n'
@@ -57,11 +74,6 @@ class PackageBody:
     @property
     def _boundary(self) -> str:
         return f"mocknode-{self.attempt}"
-
-    @property
-    def file_name(self) -> str:
-        """`mocknode-load.1.0.0-<attempt>.zip`: every attempt is a version of its own, so no push meets another's."""
-        return f"mocknode-load.1.0.0-{self.attempt}.zip"
 
     @property
     def content_type(self) -> str:
@@ -76,14 +88,12 @@ class PackageBody:
     def pieces(self) -> Iterator[memoryview]:
         """The body in order, in pieces of at most 256 KiB that share memory with every other body."""
         yield memoryview(self.prologue)
-        digest = _sha1()
-        for number, start in enumerate(range(0, self.size, BLOCK)):
-            length = min(BLOCK, self.size - start)
-            stamp = f"mocknode {self.attempt} {number:012d}\n".encode().ljust(STAMP, b".")
-            block = [memoryview(stamp)[:length]]
-            block += [_template()[at : min(at + PIECE, length)] for at in range(STAMP, length, PIECE)]
-            for piece in block:
-                digest.update(piece)
-                yield piece
-        self.sha1 = digest.hexdigest()
+        digest = sha1()
+        for piece in stamped(self.size, self._stamp) if self.content is None else self.content:
+            digest.update(piece)
+            yield piece
+        self.sha1 = self.made or digest.hexdigest()
         yield memoryview(self.epilogue)
+
+    def _stamp(self, number: int) -> str:
+        return f"mocknode {self.attempt} {number:012d}\n"

@@ -60,6 +60,7 @@ class NodeConfig:
     store: str
     api_key: str
     keep_packages: bool = False
+    keep_only: str = ""
     keep_alive_s: int = KEEP_ALIVE_S
     head_ping: bool = True
     installation_id: str = "00000000-0000-0000-0000-000000000000"

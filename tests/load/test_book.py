@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios.ledger import CLASSES, classify
-from scenarios.load.book import Book, Outage
+from scenarios.load.book import Book
+from scenarios.load.outages import Outage
 from tests.judge.histories import attempt, request
 
 SYNCED_NS = 1_000
