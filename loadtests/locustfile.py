@@ -34,6 +34,7 @@ from loadtests.records import Records
 from loadtests.shapes import parse_shape
 from loadtests.sizes import parse_sizes
 
+KEY = "MOCKNODE_LOAD_KEY"
 PING = "/api/octopusservernodes/ping"
 GO_CLIENT = "go-octopusdeploy (mocknode-load)"
 TYPESCRIPT_CLIENT = "ts-octopusdeploy mocknode-load"
@@ -45,7 +46,10 @@ SIGNATURE_MAX = 64 + 2 * SIZE_MAX // 2048 * 26
 
 @events.init_command_line_parser.add_listener
 def _options(parser: Any) -> None:
-    parser.add_argument("--octopus-key", env_var="MOCKNODE_LOAD_KEY", default="", is_secret=True, help="API key.")
+    # In no case on the web UI's page, which shows secrets to whoever reads its source.
+    parser.add_argument(
+        "--octopus-key", default="", include_in_web_ui=False, help=f"API key; better given as {KEY}, which nobody sees."
+    )
     parser.add_argument("--space", default="Spaces-1", help="Id of the space to push to.")
     parser.add_argument("--space-name", default="Default", help="Its name, by which the GitHub Action asks for it.")
     parser.add_argument("--sizes", type=_sizes, default="64KiB..16MiB", help="Package sizes.")
@@ -114,17 +118,22 @@ class Bench:
             ca=options.ca or None,
             insecure=options.accept_any_certificate,
         )
-        self.credentials = [("X-Octopus-ApiKey", options.octopus_key), ("Accept", "application/json")]
+        self.credentials = [
+            ("X-Octopus-ApiKey", options.octopus_key or os.environ.get(KEY, "")),
+            ("Accept", "application/json"),
+        ]
         self.records = Records(Path(options.records) if options.records else None)
         self.audit = Audit(self.records, self.door.target)
         # People and monitors of one process repeat their pauses for the same seed.
         self.rng = random.Random(f"{options.seed}-{os.getpid() if options.worker else 0}")
+        self._sampling: gevent.Greenlet | None = None
         self.pushers = options.pushers + options.actions + options.deltas
         if options.shape != "steady" and not self.pushers:
             raise ValueError("--shape needs --pushers, --actions or --deltas: how many there are when all are at work")
 
     def begin(self) -> None:
-        """A test starts: time, plan and arrivals begin anew."""
+        """A test starts: time, plan and arrivals begin anew; health is sampled from here on, as starting up hurts nobody."""
+        self._sampling = self._sampling or gevent.spawn(self.audit.run)
         options = self.options
         self.index, self.of = 0, 1
         if options.worker:
@@ -228,7 +237,6 @@ def _prepare(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, MasterRunner):
         return
     environment.bench = Bench(environment)  # type: ignore[attr-defined]
-    gevent.spawn(environment.bench.audit.run)  # type: ignore[attr-defined]
 
 
 @events.test_start.add_listener

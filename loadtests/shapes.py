@@ -93,7 +93,7 @@ def _ramp(times: Sequence[float], duration_s: float | None) -> Shape:
 
 
 def _spike(times: Sequence[float], duration_s: float | None) -> Shape:
-    since, until = _span(times or [_known(duration_s) / 3, _known(duration_s) * 2 / 3])
+    since, until = _span(times or [round(_known(duration_s) * part, 1) for part in (1 / 3, 2 / 3)])
     points = ((0.0, BASE), (since, BASE), (since, 1.0), (until, 1.0), (until, BASE))
     return Shape(text=f"spike:{since:g}s..{until:g}s", points=points)
 

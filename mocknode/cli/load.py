@@ -315,7 +315,7 @@ def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadR
             failed.append(f"--{name} {path}: {exc.strerror}")
     _show(document, [str(path) for name, path in files.items() if not any(f.startswith(f"--{name} ") for f in failed)])
     for text in failed:
-        click.echo(f"mocknode: {text}; the record in {document['run_dir']} holds everything", err=True)
+        click.echo(f"mocknode: {text}; the record in {document['run_dir']} has what was measured", err=True)
 
 
 def _files(options: Mapping[str, Any]) -> dict[str, Path]:

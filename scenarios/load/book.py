@@ -5,6 +5,7 @@ attempt by attempt, through the decision table of `scenarios.ledger`. The file s
 question in SQL.
 """
 
+import contextlib
 import itertools
 import sqlite3
 from array import array
@@ -57,6 +58,10 @@ FROM (SELECT * FROM attempts WHERE id > ? ORDER BY id LIMIT ?) a LEFT JOIN reque
 _ONE: Final = f"SELECT {_COLUMNS} FROM attempts a LEFT JOIN requests r ON r.attempt = a.id WHERE a.id = ?"
 
 
+class BookError(Exception):
+    """The book cannot be written, most likely since the disk is full; what it holds can still be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
     told: Told
@@ -107,7 +112,11 @@ class Book:
         self._db.close()
 
     def clients(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take `start` and `end` lines of the generator, in the order in which a process wrote them."""
+        """Take `start` and `end` lines of the generator, in the order in which a process wrote them.
+
+        Raises:
+            BookError: nothing of them was taken.
+        """
         with self._batch():
             for line in lines:
                 self._db.execute(_START if line["t"] == "start" else _END, line)
@@ -115,7 +124,11 @@ class Book:
                     self._touched.add(line["id"])
 
     def journal(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take journal lines of the nodes."""
+        """Take journal lines of the nodes.
+
+        Raises:
+            BookError: nothing of them was taken.
+        """
         with self._batch():
             for record in records:
                 match record["kind"]:
@@ -186,7 +199,7 @@ class Book:
         return self._one("SELECT count(*) FROM requests WHERE ended IS NULL")
 
     def close_accounts(self, outages: Iterable[Outage] = ()) -> Ledger:
-        """Give every upload its class; call it when nothing more arrives."""
+        """Give every upload its class; call it when nothing more arrives. On a full disk classes are counted and not written down."""
         spans = list(outages)
         counts: Counter[Class] = Counter()
         last = ""
@@ -196,7 +209,7 @@ class Book:
                 found, disturbed, at_nodes = self._decide(list(group), spans)
                 counts.update([found] if found is not None else [])
                 decided.append((found, disturbed, at_nodes, last))
-            with self._batch():
+            with contextlib.suppress(BookError), self._batch():
                 self._db.executemany("UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?", decided)
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
 
@@ -209,7 +222,8 @@ class Book:
             return None, disturbed, len(requests)
         seen = [_Seen(bool(r[5]), r[6], r[7], r[8]) for r in requests]
         found = classify(_Sent(cast(Told, told), sha1), seen)
-        if found in ABSENT and (ended is None or ended > self.synced_ns):
+        # Without an end nobody knows what the client sent, or was told.
+        if ended is None or (found in ABSENT and ended > self.synced_ns):
             found = "unresolved"
         return found, disturbed, len(requests)
 
@@ -325,7 +339,11 @@ class Book:
 
 
 class _Transaction:
-    """A transaction around a batch: a hundred times the rate of one commit a line."""
+    """A transaction around a batch: a hundred times the rate of one commit a line.
+
+    Raises:
+        BookError: the disk is full, or the file gone; the batch was taken back.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -334,4 +352,13 @@ class _Transaction:
         self._db.execute("BEGIN")
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        if error is None:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.OperationalError as exc:
+                error = exc
+        # SQLite takes some batches back by itself.
+        if error is not None and self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError):
+            raise BookError(str(error)) from error

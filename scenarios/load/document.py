@@ -159,12 +159,12 @@ def _notes(run: LoadRun, book: Book) -> Iterator[str]:
 
 
 def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]:
-    found = [*run.health.problems(), *run.watch.notes(), *run.dead_workers]
+    found = [*([run.broken] if run.broken else []), *run.health.problems(), *run.watch.notes(), *run.dead_workers]
     if book.dropped:
         found.append(f"the nodes' journals dropped {book.dropped} entries: the ledger lacks them")
     if numbers["unexplained"]:
         found.append(f"{numbers['unexplained']} requests at the nodes belong to no attempt that the generator recorded")
-    cut = run.interrupted or run.aborted is not None
+    cut = run.interrupted or run.aborted is not None or run.broken is not None
     if not cut and run.health.sent != numbers["recorded"]:
         found.append(f"the generator sent {run.health.sent} requests and recorded {numbers['recorded']}")
     if numbers["unfinished"] and not cut:

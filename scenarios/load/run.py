@@ -15,7 +15,7 @@ from scenarios.audit import LoopWatch
 from scenarios.lab import Lab
 from scenarios.lanes import LaneError, Lanes
 from scenarios.ledger import Ledger
-from scenarios.load.book import Book
+from scenarios.load.book import Book, BookError
 from scenarios.load.conditions import ALWAYS, Condition
 from scenarios.load.early import Failing
 from scenarios.load.generator import FINISH_S, Generator, GeneratorError, Workload
@@ -70,6 +70,7 @@ class LoadRun:
         steps: What was done to the nodes, with seconds since the load began.
         ledger: Once the accounts are closed; None for good where servers are not ours.
         aborted: The condition that ended it before its time.
+        broken: Why the record ended before the run did.
     """
 
     plan: LoadPlan
@@ -86,6 +87,7 @@ class LoadRun:
     ended_ns: int = 0
     interrupted: bool = False
     aborted: str | None = None
+    broken: str | None = None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     book: Book | None = None
     ledger: Ledger | None = None
@@ -202,16 +204,17 @@ class LoadRun:
         if self._ending:
             return
         limit = self.plan.workload.uploads
-        if self.plan.abort:
+        if self.plan.abort and self.broken is None:
             assert self.book is not None
             for news in self.book.news(self.outages.spans()):
                 self._failing.take(*news)
             if (condition := self._failing.first()) is not None:
                 self.aborted = condition.text
                 self.plan.say(f"{condition.text} holds, whatever comes: ending the run")
-        if self.aborted or (limit and self.uploads >= limit):
+        useless = self.aborted or self.broken
+        if useless or (limit and self.uploads >= limit):
             self._ending = True
-            generator.finish(CUT_S if self.aborted else FINISH_S)
+            generator.finish(CUT_S if useless else FINISH_S)
 
     @contextlib.asynccontextmanager
     async def _disturbing(self, lab: Lab) -> AsyncIterator[None]:
@@ -252,9 +255,16 @@ class LoadRun:
             )
 
     async def _read(self, lab: Lab | None) -> None:
-        self._read_clients()
-        if lab is not None:
-            await self._read_journal(lab)
+        if self.broken is not None:
+            return
+        try:
+            self._read_clients()
+            if lab is not None:
+                await self._read_journal(lab)
+        except BookError as exc:
+            self.broken = (
+                f"the record in {self.plan.run_dir} cannot be written any more ({exc}): what came later is not in it"
+            )
 
     def _read_clients(self) -> None:
         assert self.book is not None
@@ -296,8 +306,8 @@ class LoadRun:
     async def _settle(self, lab: Lab | None) -> None:
         """Read to the end: until no node has anything open of ours."""
         assert self.book is not None
-        if lab is None:
-            self._read_clients()
+        if lab is None or self.broken is not None:
+            await self._read(lab)
             return
         deadline = time.monotonic() + SETTLE_S_MAX
         with contextlib.suppress(ControlError, ControlUnreachableError):
