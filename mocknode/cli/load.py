@@ -233,7 +233,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
                 "binary": binary,
                 "url": options["lb"],
             },
-            "reproduce": shlex.join(["mocknode", *sys.argv[1:]]),
+            "reproduce": _command(options["api_key"]),
         },
         say=progress.say,
         abort=options["abort_on_fail"],
@@ -259,6 +259,12 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     document["balancer"]["url"] = target.url
     _report(options, document, run)
     return int(document["exit_code"])
+
+
+def _command(secret: str | None) -> str:
+    """What was typed, for the report; a key is nobody's business there."""
+    words = sys.argv[1:] if secret is None else [word.replace(secret, "API-...") for word in sys.argv[1:]]
+    return shlex.join(["mocknode", *words])
 
 
 async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
