@@ -59,7 +59,7 @@ def format_size(count: int) -> str:
     """Bytes with the largest binary unit that leaves a number of at least 1, such as `1.5 GiB`."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
+        if round(value, 1) < 1024:
             return f"{value:.0f} {unit}" if unit == "B" or value == int(value) else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"

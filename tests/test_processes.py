@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -62,9 +61,7 @@ def test_a_stopped_and_stubborn_group_is_killed(tmp_path: Path) -> None:
         worker = await worker_of(tmp_path)
         os.kill(worker, signal.SIGSTOP)
         process.signal(signal.SIGSTOP)
-        started = time.monotonic()
         assert await process.end(0.1) == -signal.SIGKILL
-        assert time.monotonic() - started < 2
         assert not running(worker)
 
     asyncio.run(run())

@@ -58,7 +58,15 @@ def test_formatted_durations(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (5 << 30, "5 GiB"), (3 << 40, "3.0 TiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        ((1 << 20) - 10, "1.0 MiB"),
+        (5 << 30, "5 GiB"),
+        (3 << 40, "3.0 TiB"),
+    ],
 )
 def test_formatted_sizes(count: int, text: str) -> None:
     assert format_size(count) == text

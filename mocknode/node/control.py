@@ -48,7 +48,10 @@ class ControlChannel:
         Raises:
             RefusedError: a line that is no JSON object.
         """
-        line = await self._reader.readline()
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:  # an agent that ended with something of ours unread
+            return None
         if not line:
             return None
         try:

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 # How long a half-closed connection may go on sending before it is closed altogether: longer than a balancer's
 # own timeouts would let it, shorter than a run.
 HALF_CLOSED_S: Final = 60.0
+# Of a head that goes on after its first read. Kestrel takes 32 KiB of headers and a balancer sends 16 KiB, so this turns nobody
+# away who means it; without it a head without end would be kept whole.
+HEAD_BYTES_MAX: Final = 64 * 1024
+_HEAD_TOO_LONG: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 # While a connection's buffer drains before a cut: as fine as a loopback write takes.
 _FLUSH_POLL_S: Final = 0.001
 
@@ -77,7 +83,8 @@ class NodeProtocol(HttpToolsProtocol):
         self._exchange: Exchange | None = None
         self._open: set[Exchange] = set()
         self._bytes_in = self._requests = self._begun_ns = 0
-        self._eof = self._discarding = False
+        self._head_bytes = 0
+        self._eof = self._discarding = self._in_head = False
         self._ended: tuple[str, str] | None = None
         self._paced: PacedTransport | None = None
         self._plain_ping: dict[bytes, bytes] | None = None
@@ -101,7 +108,15 @@ class NodeProtocol(HttpToolsProtocol):
         self._bytes_in += len(data)
         if self._discarding:
             return
+        went_on = self._in_head
         super().data_received(data)
+        if went_on and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                if not self._open:  # else it would stand within another request's answer
+                    self.transport.write(_HEAD_TOO_LONG)
+                self.break_off("fin")
+            return
         exchange = self._exchange
         if exchange is not None and exchange.bytes_to_come >= BATCH_BYTES and not self.tls and not self._discarding:
             self.transport.set_protocol(BulkReader(self, exchange, exchange.bytes_to_come))
@@ -153,10 +168,12 @@ class NodeProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a head."""
         self._begun_ns = time.monotonic_ns()
+        self._in_head = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """A head: hand the app its exchange before its task runs, unless a plain ping needs no app."""
+        self._in_head, self._head_bytes = False, 0
         self._requests += 1
         self._plain_ping = self.node.quick_pings.takes(self) if self._idle else None
         if self._plain_ping is not None:

@@ -201,8 +201,12 @@ def _placeholders(
             values[f"FRONT_TENTACLE_{number}_PORT"] = str(own)
     for number, node in enumerate(standby, 1):
         values[f"STANDBY_{number}_HTTP"] = node.address
+        values[f"STANDBY_{number}_HOST"] = node.host
+        values[f"STANDBY_{number}_PORT"] = str(node.port)
         if node.tentacle is not None:
             values[f"STANDBY_{number}_TENTACLE"] = node.tentacle.address
+            values[f"STANDBY_{number}_TENTACLE_HOST"] = node.tentacle.host
+            values[f"STANDBY_{number}_TENTACLE_PORT"] = str(node.tentacle.port)
     if front.tentacle_port is not None:
         values["FRONT_TENTACLE"] = host_port(front.host, front.tentacle_port)
         values["FRONT_TENTACLE_PORT"] = str(front.tentacle_port)

@@ -116,9 +116,9 @@ def judge(case: Case) -> list[Variant]:
     variants = [_stays(case, standby)]
     if done := next(iter(case.history.steps_of(ID, "failed-over")), None):
         variants.append(_takes_over(case, standby, done))
-    variants += [_upload(case, name, standby) for name in UPLOADS if case.history.of(ID, name)]
+    took_over = any(v.name == "standby-serves" and v.outcome is Outcome.PASS for v in variants)
+    variants += [_upload(case, name, standby, took_over=took_over) for name in UPLOADS if case.history.of(ID, name)]
     if back := next(iter(case.history.steps_of(ID, "returned")), None):
-        took_over = any(v.name == "standby-serves" and v.outcome is Outcome.PASS for v in variants)
         variants.append(_failback(case, standby, back, took_over=took_over))
     if found := passage.addresses(case.history):
         variants.append(_tentacles(case, pools, found.own))
@@ -191,7 +191,7 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
     )  # fmt: skip
 
 
-def _upload(case: Case, name: str, standby: tuple[str, ...]) -> Variant:
+def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool) -> Variant:
     """What is under way when the region changes ends where it began."""
     (attempt,) = case.history.of(ID, name)
     at = case.history.at_nodes(attempt.id)
@@ -210,6 +210,8 @@ def _upload(case: Case, name: str, standby: tuple[str, ...]) -> Variant:
         return case.holds(
             name, "core", f"an upload under way when {UPLOADS[name]} was finished by its node", **evidence
         )
+    if not at and name == "at-standby" and not took_over:
+        return case.skips(name, "core", "the standby did not take over, so it had no upload to finish", **evidence)
     if not at:
         return case.unknown(name, "core", "the upload reached no node", **evidence)
     if name == "at-primary" and all(r.node in standby for r in at):

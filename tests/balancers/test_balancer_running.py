@@ -16,6 +16,7 @@ from scenarios.balancers import (
     Front,
     Node,
     Running,
+    fails_over,
     print_config,
     render,
 )
@@ -89,9 +90,14 @@ def test_starts_routes_reloads_and_leaves_nothing(kind: str, mode: str, certific
 def test_accepts_its_own_configurations(kind: str, certificate: Any, find_once: Any, tmp_path: Path) -> None:
     adapter, program = ADAPTERS[kind], find_once(kind)
     nodes = [Node(name="node-1", host="127.0.0.1", port=1), Node(name="node-2", host="::1", port=2)]
+    second = [Node(name="standby-1", host="127.0.0.1", port=3), Node(name="standby-2", host="::1", port=4)]
     for mode in MODES(kind):
-        for shipped_interval in (False, True):
-            directory = tmp_path / f"{mode}-{shipped_interval}"
+        for shipped_interval, standby in (
+            (False, ()),
+            (True, ()),
+            *([(False, second)] if fails_over(kind, mode) else []),
+        ):
+            directory = tmp_path / f"{mode}-{shipped_interval}-{len(standby)}"
             directory.mkdir()
             files = render(
                 kind,
@@ -101,6 +107,7 @@ def test_accepts_its_own_configurations(kind: str, certificate: Any, find_once: 
                 directory,
                 version=program.version,
                 shipped_interval=shipped_interval,
+                standby=standby,
             )
             for name, text in files.items():
                 (directory / name).write_text(text)

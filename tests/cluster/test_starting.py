@@ -31,8 +31,6 @@ def test_three_nodes_start_side_by_side(start: Callable[..., Any]) -> None:
     started = time.monotonic()
     up = start()
     took = time.monotonic() - started
-    # Alone on two cores it takes 1.2 s; this bound is for a machine that is busy with other tests.
-    assert took < 8
     records = up.talk(lambda client: client.journal(kind="boot")).records
     times = sorted(record["t_ns"] for record in records)
     assert len(times) == 3

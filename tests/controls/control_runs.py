@@ -23,19 +23,17 @@ PLACEHOLDERS = {
     str(CERTIFICATE): "${CERTIFICATE}",
     str(KEY): "${KEY}",
 }
+# Envoy writes address and port apart.
+APART = {"19000": ("${FRONT_HOST}", "${FRONT_PORT}"), "19443": ("${FRONT_HOST}", "${FRONT_HTTPS_PORT}")}
 for _n in (1, 2, 3):
     PLACEHOLDERS[f"127.0.0.1:1994{_n}"] = f"${{FRONT_TENTACLE_{_n}}}"
     PLACEHOLDERS[f"127.0.0.1:1894{_n}"] = f"${{NODE_{_n}_TENTACLE}}"
     PLACEHOLDERS[f"127.0.0.1:2808{_n}"] = f"${{STANDBY_{_n}_HTTP}}"
     PLACEHOLDERS[f"127.0.0.1:2894{_n}"] = f"${{STANDBY_{_n}_TENTACLE}}"
-# Envoy writes address and port apart.
-APART = {
-    'address: "127.0.0.1", port_value: 19000': 'address: "${FRONT_HOST}", port_value: ${FRONT_PORT}',
-    'address: "127.0.0.1", port_value: 19443': 'address: "${FRONT_HOST}", port_value: ${FRONT_HTTPS_PORT}',
-    'address: "127.0.0.1", port_value: 18081': 'address: "${NODE_1_HOST}", port_value: ${NODE_1_PORT}',
-    'address: "127.0.0.1", port_value: 18082': 'address: "${NODE_2_HOST}", port_value: ${NODE_2_PORT}',
-    'address: "127.0.0.1", port_value: 18083': 'address: "${NODE_3_HOST}", port_value: ${NODE_3_PORT}',
-}
+    APART[f"1994{_n}"] = ("${FRONT_HOST}", f"${{FRONT_TENTACLE_{_n}_PORT}}")
+    for _base, _name in (("18", "NODE"), ("28", "STANDBY")):
+        APART[f"{_base}08{_n}"] = (f"${{{_name}_{_n}_HOST}}", f"${{{_name}_{_n}_PORT}}")
+        APART[f"{_base}94{_n}"] = (f"${{{_name}_{_n}_TENTACLE_HOST}}", f"${{{_name}_{_n}_TENTACLE_PORT}}")
 # HAProxy's state file is not part of one configuration file; without it a start is HC-06's finding.
 STATE_FILE = ("    server-state-file server-state\n", "    load-server-state-from-file global   # HC-06\n")
 
@@ -72,7 +70,9 @@ def configuration(kind: str, mode: str = "recommended", *, polled: bool = False,
     text = "\n---\n".join(files.values())
     for line in STATE_FILE:
         text = text.replace(line, "")
-    for written, placeholder in (APART | PLACEHOLDERS).items():
+    for port, (host, own) in APART.items():
+        text = text.replace(f'address: "127.0.0.1", port_value: {port}', f'address: "{host}", port_value: {own}')
+    for written, placeholder in PLACEHOLDERS.items():
         text = text.replace(written, placeholder)
     return text
 

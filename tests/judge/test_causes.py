@@ -200,8 +200,8 @@ def rg_01(
     return case(history, calibration, **facts)
 
 
-def rg_01_upload(deliveries: int = 1, **client: Any) -> Case:
-    found = rg_01()
+def rg_01_upload(deliveries: int = 1, *, drained: Sequence[str | None] = AWAY * 20, **client: Any) -> Case:
+    found = rg_01(drained=drained)
     told = attempt("up", check="RG-01", variant="at-standby", started_ns=15 * S, **client)
     seen = [request("up", node=AWAY[n], req=900 + n) for n in range(deliveries)]
     return replace(found, history=join(found.history, History(attempts=[told], requests=seen)))
@@ -341,6 +341,7 @@ ROWS: list[Row] = [
     ("RG-01", lambda: rg_01(drained=[None] * 60, failback="auto"), "failback", "skip", None, None),
     ("RG-01", rg_01_upload, "at-standby", "pass", None, None),
     ("RG-01", lambda: rg_01_upload(0), "at-standby", "unknown", None, None),
+    ("RG-01", lambda: rg_01_upload(0, drained=[None] * 60), "at-standby", "skip", None, None),
     ("RG-01", lambda: rg_01_upload(2), "at-standby", "fail", "post-replayed", "RT-01"),
     ("RG-01", lambda: rg_01_upload(1, status=None, told="nothing", end="reset"), "at-standby", "fail", "failover-cuts-upload", None),
     ("RG-01", lambda: rg_01_tentacles(AWAY[0]), "tentacles", "pass", None, None),

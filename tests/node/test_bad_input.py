@@ -1,11 +1,13 @@
 """What every row of the table of routes does with bad input: the documented status, the error document, nothing stored."""
 
+import contextlib
 import json
 import re
 
 import pytest
 from node_process import KEY, multipart
 
+from mocknode.node.protocol import HEAD_BYTES_MAX
 from mocknode.node.routes import OPERATIONS
 from mocknode.node.routing import PAGING
 
@@ -249,3 +251,26 @@ def test_a_key_cannot_end_at_a_time_that_is_none(node, expires):
     answer = node.request("POST", "/api/users/me/apikeys", json.dumps({"Expires": expires}).encode())
     assert (answer[0], error(answer)["Errors"][0].startswith("Expires: got")) == (400, True)
     assert node.request("GET", "/api/users/me/apikeys")[0] == 200
+
+
+def test_a_head_without_end_is_refused_and_harms_nobody_else(node):
+    with node.connect() as connection:
+        connection.sendall(b"GET /api HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        sent = 0
+        with contextlib.suppress(ConnectionError):  # what comes after the answer may meet a closed connection
+            while sent < 4 * HEAD_BYTES_MAX:
+                connection.sendall(b"a" * 4096)
+                sent += 4096
+        assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
+    closed = node.journaled("connection", lambda line: line["phase"] == "close" and line["by"] == "node")
+    assert (closed["how"], closed["requests"]) == ("fin", 0)
+    assert node.ping() == 200
+
+
+def test_a_long_head_that_ends_is_read_in_as_many_pieces_as_it_comes(node):
+    with node.connect() as connection:
+        connection.sendall(b"GET /api/octopusservernodes/ping HTTP/1.1\r\nHost: x\r\nX-Long: ")
+        for _ in range(HEAD_BYTES_MAX // 4096 - 1):
+            connection.sendall(b"a" * 4096)
+        connection.sendall(b"\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")

@@ -1,8 +1,9 @@
 import json
+import select
 import threading
 
 import pytest
-from node_process import read_answer
+from node_process import WAIT_S, RunningNode, read_answer
 
 
 @pytest.mark.parametrize(
@@ -154,3 +155,12 @@ def test_a_malformed_request_is_400_and_the_node_lives(node):
         sock.sendall(b"NONSENSE\r\n\r\n")
         assert read_answer(sock).startswith(b"HTTP/1.1 400")
     assert node.ping() == 200
+
+
+def test_an_agent_that_ends_with_answers_unread_is_the_end_and_no_error(tmp_path):
+    node = RunningNode(tmp_path).wait_ready()
+    node.send({"id": 1, "do": "status"})
+    assert select.select([node.socket], [], [], WAIT_S)[0]
+    # The answer is unread, so the node's read ends with a reset; `close` looks for a traceback in its log.
+    node.close()
+    assert node.process.returncode == 0

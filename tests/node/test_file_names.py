@@ -54,7 +54,7 @@ def test_a_hostile_name_is_refused_quickly():
     started = time.perf_counter()
     with pytest.raises(FileNameError):
         parse_file_name("_" * 120 + "." + "a_" * 60 + "!.zip")
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 10  # a pattern that backtracks takes for ever
 
 
 ID = st.from_regex(r"[A-Za-z]\w{0,8}([-][A-Za-z]\w{0,8}){0,2}", fullmatch=True)

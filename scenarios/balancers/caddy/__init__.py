@@ -25,6 +25,7 @@ ADAPTER = Adapter(
     reload_signal=Signals.SIGUSR1,
     reloaded=r"successfully reloaded config",
     passing=(),  # its stock build speaks HTTP only; passing TLS through takes the plugin caddy-l4
+    regional=("recommended",),
     refused=r'"level":"error".*SIGUSR1|not implemented',
     # Certificates, locks and the last configuration would go to the user's home otherwise.
     environment=lambda directory: {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)},

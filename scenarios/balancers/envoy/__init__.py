@@ -46,5 +46,6 @@ ADAPTER = Adapter(
     reloaded=r"starting main dispatch loop",
     refused=r"\[critical\]",
     successor=True,
+    regional=("recommended",),
     after_stop=_remove_shared_memory,
 )

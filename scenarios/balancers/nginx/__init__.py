@@ -26,4 +26,5 @@ ADAPTER = Adapter(
     reloaded=r"start worker process",
     refused=r"\[emerg\]",
     passing=("recommended", "stock"),  # the vendor's page says nothing of Tentacles
+    regional=("recommended",),
 )

@@ -33,4 +33,5 @@ ADAPTER = Adapter(
     refused=r" ERR ",
     before_reload=_touch,
     documents=2,
+    regional=("recommended",),
 )
