@@ -6,10 +6,10 @@ whose digest may be known already (see `streams`).
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from loadtests import streams
 
@@ -18,9 +18,9 @@ PIECE: Final = 1 << 18
 """Bytes handed to the kernel at once: below it the calls cost more than the copy, above it others wait too long."""
 STAMP: Final = 64
 
-Form = Literal["chunked", "length"]
-"""How the body is framed: chunked as the Go CLI does, with Content-Length as the TypeScript client does."""
-FIELDS: Final = {"chunked": "file", "length": "fileToUpload"}
+Form = Literal["chunked", "length", "delta"]
+"""How the body is framed: chunked as the Go CLI does, with Content-Length as the TypeScript client does; a delta is the Go CLI's."""
+FIELDS: Final = {"chunked": "file", "length": "fileToUpload", "delta": "file"}
 """Name of the multipart field that the client of each form uses."""
 
 
@@ -29,14 +29,41 @@ def _template() -> memoryview:
     return memoryview(random.Random("mocknode load").randbytes(BLOCK))
 
 
-def _blocks(whose: str, start: int, end: int) -> Iterator[memoryview]:
-    """Bytes `start` (of a whole block) to `end` of the content that is `whose`."""
+def stamped(end: int, stamp: Callable[[int], str], start: int = 0) -> Iterator[memoryview]:
+    """Bytes `start` (of a whole block) to `end` in pieces of at most 256 KiB, each block with its stamp; they share memory with all others."""
     for at in range(start, end, BLOCK):
         length = min(BLOCK, end - at)
-        stamp = f"mocknode {whose} {at // BLOCK:012d}\n".encode().ljust(STAMP, b".")
-        yield memoryview(stamp)[:length]
+        yield memoryview(stamp(at // BLOCK).encode().ljust(STAMP, b"."))[: min(STAMP, length)]
         for piece in range(STAMP, length, PIECE):
             yield _template()[piece : min(piece + PIECE, length)]
+
+
+def digested(pieces: Iterable[memoryview], digest: Any = None) -> Generator[memoryview, None, Any]:
+    """The pieces; returns `digest`, or a fresh one, that took them."""
+    digest = streams.sha1() if digest is None else digest
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    return digest
+
+
+def own(attempt: str, size: int) -> Generator[memoryview, None, Any]:
+    """Content that belongs to one attempt; returns its digest. The beginning of a large one is a stream's, see `streams`."""
+    digest, shared = streams.sha1(), max(0, size - BLOCK) // streams.MARK
+    if shared:
+        with streams.leased() as stream:
+            for mark in range(shared):
+                blocks = stamped((mark + 1) * streams.MARK, _stamps_of(stream.key), mark * streams.MARK)
+                if mark + 1 < len(stream.marks):
+                    yield from blocks
+                else:
+                    stream.marks.append((yield from digested(blocks, stream.marks[mark].copy())))
+            digest = stream.marks[shared].copy()
+    return (yield from digested(stamped(size, _stamps_of(attempt), shared * streams.MARK), digest))
+
+
+def _stamps_of(whose: str) -> Callable[[int], str]:
+    return lambda number: f"mocknode {whose} {number:012d}\n"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,17 +71,24 @@ class PackageBody:
     """A multipart body around `size` bytes of content that belong to one attempt; sent once.
 
     Attributes:
-        sha1: Of the content, once all of it was taken by `pieces`; None before.
+        file_name: `mocknode-load.1.0.0-<attempt>.zip` unless given: every attempt is a version of its own, so no push meets another's.
+        content: Bytes to send instead of the attempt's own, `size` of them.
+        made: SHA-1 of the file that the server makes of the content, where that is a delta.
+        sha1: Of the file, once all of the content was taken by `pieces`; None before.
     """
 
     attempt: str
     size: int
     form: Form
+    file_name: str = ""
+    content: Iterable[memoryview] | None = None
+    made: str | None = None
     sha1: str | None = None
     prologue: bytes = field(init=False)
     epilogue: bytes = field(init=False)
 
     def __post_init__(self) -> None:
+        self.file_name = self.file_name or f"mocknode-load.1.0.0-{self.attempt}.zip"
         self.prologue = (
             f"--{self._boundary}\r\nContent-Disposition: form-data; "
             f'name="{FIELDS[self.form]}"; filename="{self.file_name}"\r\n'
@@ -65,11 +99,6 @@ class PackageBody:
     @property
     def _boundary(self) -> str:
         return f"mocknode-{self.attempt}"
-
-    @property
-    def file_name(self) -> str:
-        """`mocknode-load.1.0.0-<attempt>.zip`: every attempt is a version of its own, so no push meets another's."""
-        return f"mocknode-load.1.0.0-{self.attempt}.zip"
 
     @property
     def content_type(self) -> str:
@@ -84,22 +113,6 @@ class PackageBody:
     def pieces(self) -> Iterator[memoryview]:
         """The body in order, in pieces of at most 256 KiB that share memory with every other body."""
         yield memoryview(self.prologue)
-        digest, shared = streams.sha1(), max(0, self.size - BLOCK) // streams.MARK
-        if shared:
-            with streams.leased() as stream:
-                for mark in range(shared):
-                    blocks = _blocks(stream.key, mark * streams.MARK, (mark + 1) * streams.MARK)
-                    if mark + 1 < len(stream.marks):
-                        yield from blocks
-                        continue
-                    digest = stream.marks[mark].copy()
-                    for piece in blocks:
-                        digest.update(piece)
-                        yield piece
-                    stream.marks.append(digest)
-                digest = stream.marks[shared].copy()
-        for piece in _blocks(self.attempt, shared * streams.MARK, self.size):
-            digest.update(piece)
-            yield piece
-        self.sha1 = digest.hexdigest()
+        digest = yield from own(self.attempt, self.size) if self.content is None else digested(self.content)
+        self.sha1 = self.made or digest.hexdigest()
         yield memoryview(self.epilogue)

@@ -97,6 +97,8 @@ class Exchange:
         length: Content-Length of the body; None sends it chunked.
         link: Bytes a second that the body is paced at; None is as fast as it goes.
         due_ns: When it should have started; latency counts from here.
+        user_agent: As the client that sends such a request names itself.
+        answer_max: Bytes of the answer that are kept; the rest is read and forgotten.
         fine: Statuses beside 2xx that this client takes for an answer it wanted.
         sent: Every byte that the kernel took, heads and framing included, before encryption.
         sent_all: The whole request was handed over.
@@ -111,6 +113,8 @@ class Exchange:
     length: int | None = 0
     link: float | None = None
     timeout_s: float = 600.0
+    user_agent: str = USER_AGENT
+    answer_max: int = READ
     fine: frozenset[int] = frozenset()
     due_ns: int = 0
     start_ns: int = 0
@@ -180,7 +184,7 @@ class Exchange:
         trace = self.attempt if len(self.attempt) == 32 else self.attempt.rjust(32, "0")
         ours = [
             ("Host", door.authority),
-            ("User-Agent", USER_AGENT),
+            ("User-Agent", self.user_agent),
             (ATTEMPT_HEADER, self.attempt),
             ("traceparent", f"00-{trace}-{trace[:15]}1-01"),
             ("Connection", "close"),
@@ -210,7 +214,7 @@ class Exchange:
             elif isinstance(event, h11.Response):
                 self.status = event.status_code
                 self.node = next((v.decode("latin-1") for k, v in event.headers if k == b"octopus-node"), None)
-            elif isinstance(event, h11.Data) and len(self.answer) < READ:
+            elif isinstance(event, h11.Data) and len(self.answer) < self.answer_max:
                 self.answer += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 return

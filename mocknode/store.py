@@ -230,11 +230,15 @@ class Store:
                 return [added[index] for index in range(len(wanted))]
         return [("created", package, None) for package, _ in wanted]
 
-    def packages(self, space: str) -> list[Package]:
-        """All packages of a space, newest first."""
+    def packages(self, space: str, package_id: str | None = None) -> list[Package]:
+        """All packages of a space, or its versions of one id, newest first."""
         query = sa.select(_packages).where(_packages.c.space == space).order_by(_packages.c.published.desc())
+        if package_id is not None:
+            query = query.where(_packages.c.key.startswith(f"{package_id.lower()}.", autoescape=True))
         with self._translated(), self._transaction() as connection:
-            return [_package(row) for row in connection.execute(query).mappings()]
+            found = [_package(row) for row in connection.execute(query).mappings()]
+        # `a.b` is the beginning of `a.b.c` too.
+        return [p for p in found if package_id is None or p.package_id.lower() == package_id.lower()]
 
     def package(self, space: str, key: str) -> Package | None:
         """The package with this key, or None."""

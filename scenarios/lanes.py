@@ -109,6 +109,7 @@ class OwnLanes:
     Attributes:
         template: The user's `--config`, text of a configuration with placeholders.
         passing: The balancer has an address for each node's Tentacles.
+        keep_only: Nodes keep packages whose file names begin so; None keeps none.
         configuration: Files that the balancers ran with, as the first lane had them.
     """
 
@@ -120,6 +121,7 @@ class OwnLanes:
     run_dir: Path
     demands: Demands
     passing: bool = False
+    keep_only: str | None = None
     configuration: dict[str, str] = field(default_factory=dict)
     url: str = ""
     shared: bool = False
@@ -200,6 +202,8 @@ class OwnLanes:
             run_dir=self.run_dir / name / run,
             identity_dir=self.run_dir / identity,
             control_port=0,
+            keep_packages=self.keep_only is not None,
+            keep_only=self.keep_only or "",
             seed=self.demands.seed,
         )
 

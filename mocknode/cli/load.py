@@ -38,6 +38,14 @@ USERS_MAX: Final = 10_000
 """More sockets than one process of most systems may open."""
 WORKERS_MAX: Final = 64
 RATE_MAX: Final = 100_000.0
+UPLOADS_MAX: Final = 10_000_000
+"""As many as a book of some gigabytes holds."""
+WEB_UI: Final = "127.0.0.1:8089"
+"""Where locust users look for it."""
+DURATION_S: Final = 60.0
+SOAK_S: Final = 3600.0
+DELTA_NAMES: Final = "mocknode-delta-"
+"""How packages begin that deltas are made of."""
 FORMS: Final = ("chunked", "length")
 FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 
@@ -45,7 +53,19 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 @click.command(context_settings={"auto_envvar_prefix": "MOCKNODE_LOAD"})
 @target_options
 @click.option("--tls", is_flag=True, help="Through the HTTPS front of --with, its certificate checked.")
-@click.option("--users", type=Whole(1, USERS_MAX), default="20", show_default=True, help="Builds that push at once.")
+@click.option("--users", type=Whole(0, USERS_MAX), default="20", show_default=True, help="Builds that push at once.")
+@click.option(
+    "--actions", type=Whole(0, USERS_MAX), default="0", help="Runs of the GitHub Action, each pushing 3 in parallel."
+)
+@click.option("--deltas", type=Whole(0, USERS_MAX), default="0", help="Builds that push what changed (Octodiff).")
+@click.option(
+    "--shape",
+    default="steady",
+    show_default=True,
+    help="When those who push are at work: steady; soak (steady, an hour unless --duration says else); ramp[:TIME]; "
+    "spike[:FROM..TO], a tenth of them outside; storm, all at once when the balancer answers again after the --schedule's first "
+    "outage (default: 'refuse all'), or [:FROM..TO].",
+)
 @click.option(
     "--rate", metavar="N/s", help="Open loop: uploads a second, whoever is free; latency counts from when one was due."
 )
@@ -54,7 +74,10 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 @click.option(
     "--workers", type=Whole(1, WORKERS_MAX), default="1", show_default=True, help="Processes that generate the load."
 )
-@click.option("--duration", type=DURATION, default="60s", show_default=True, help="How long uploads are started.")
+@click.option("--duration", type=DURATION, help="How long uploads are started (default 60s).")
+@click.option(
+    "--uploads", type=Whole(0, UPLOADS_MAX), default="0", help="End after so many; the same ones for a --seed."
+)
 @click.option(
     "--sizes",
     default="64KiB..16MiB",
@@ -74,7 +97,7 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 @click.option(
     "--schedule",
     metavar="EVENTS",
-    help="What happens to nodes meanwhile: 'drain each', 'crash node-2 at 20s for 5s; drain node-1'.",
+    help="What happens to nodes meanwhile: 'drain each', 'crash node-2 at 20s for 5s; drain node-1', 'freeze all'.",
 )
 @click.option(
     "--fail-if",
@@ -82,6 +105,22 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
     metavar="CONDITION",
     help="Also fail the run if, such as 'p99>2s' or 'error_rate>1%'; may be given several times.",
 )
+@click.option("--abort-on-fail", is_flag=True, help="End as soon as the run has failed for certain, such as by lost>0.")
+@click.option(
+    "--web-ui",
+    metavar="[HOST:PORT]",
+    is_flag=False,
+    flag_value=WEB_UI,
+    help=f"locust's own web UI beside the run ({WEB_UI} unless given).",
+)
+@click.option(
+    "--unverified",
+    is_flag=True,
+    help="Servers at --lb that are no mock nodes: no ledger. They keep the packages, mocknode-*.",
+)
+@click.option("--api-key", help="For --unverified; better given as MOCKNODE_LOAD_API_KEY.")
+@click.option("--space", default="Spaces-1", show_default=True, help="For --unverified: where to push.")
+@click.option("--space-name", default="Default", show_default=True, help="Its name, by which --actions ask for it.")
 @click.option(
     "--find-limit",
     metavar="DEMAND",
@@ -127,8 +166,11 @@ def _load(options: Mapping[str, Any]) -> int:
 
     if bool(options["lb"]) == bool(options["with_"]):
         usage("give --lb URL for a balancer that runs already, or --with NAME to have one started")
+    if options["unverified"] and options["with_"]:
+        usage("--unverified goes with --lb; --with starts mock nodes, which keep journals")
     if options["tls"] and options["lb"]:
         usage("--tls goes with --with; for --lb write https://HOST:PORT")
+    options = _completed(options)
     try:
         with Progress() as progress:
             code = run_loop(_run(options, progress))
@@ -140,16 +182,42 @@ def _load(options: Mapping[str, Any]) -> int:
     return code
 
 
+def _completed(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the defaults that depend on other flags; refused where flags contradict each other."""
+    shape, duration_s = options["shape"].strip(), options["duration"]
+    if duration_s is None:
+        duration_s = SOAK_S if shape == "soak" else DURATION_S
+    schedule = options["schedule"]
+    if shape == "storm" and schedule is None and not options["unverified"]:
+        schedule = f"refuse all at {duration_s / 4:g}s for {duration_s / 4:g}s"
+    if options["unverified"]:
+        for name in ("control", "control_token_file", "control_ca", "schedule", "find_limit"):
+            if options[name]:
+                usage(f"--{name.replace('_', '-')} needs mock nodes; it does not go with --unverified")
+        if not options["api_key"]:
+            usage("--unverified needs a user of these servers who may push: give MOCKNODE_LOAD_API_KEY, or --api-key")
+    elif options["api_key"]:
+        usage("--api-key goes with --unverified; mock nodes tell theirs")
+    if options["find_limit"]:
+        for name in ("abort_on_fail", "web_ui", "uploads", "actions", "deltas"):
+            if options[name]:
+                usage(f"--{name.replace('_', '-')} does not go with --find-limit, which makes many short runs")
+        if shape != "steady":
+            usage("--shape does not go with --find-limit, which looks for a rate that is carried steadily")
+    return {**options, "shape": shape, "duration": duration_s, "schedule": schedule}
+
+
 async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     """Run, report as far as the run came, and give the exit code."""
-    from scenarios.lanes import LaneError
+    from scenarios.lanes import GivenLanes, LaneError, OwnLanes
     from scenarios.load.document import build
     from scenarios.load.generator import locustfile
     from scenarios.load.run import LoadPlan, LoadRun
+    from scenarios.load.unverified import Unverified
 
     locustfile()
-    workload, conditions = _workload(options), _conditions(options["fail_if"])
-    demand = _demand(options)
+    workload, conditions = _workload(options), _conditions(options)
+    demand, web = _demand(options), _web(options["web_ui"])
     refuse_unwritable(_files(options))
     task = asyncio.current_task()
     assert task is not None
@@ -162,6 +230,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     demands = demands_of(wanted, None, progress.say)
     try:
         lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
+        if isinstance(lanes, OwnLanes) and options["deltas"]:
+            lanes.keep_only = DELTA_NAMES
         if lanes.nodes:
             _events(options, lanes.nodes)  # Refused now, not when everything has started.
     except (click.UsageError, LaneError):
@@ -185,26 +255,38 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
                 "binary": binary,
                 "url": options["lb"],
             },
-            "reproduce": shlex.join(["mocknode", *sys.argv[1:]]),
+            "reproduce": _command(options["api_key"]),
         },
         say=progress.say,
+        abort=options["abort_on_fail"],
+        web=web,
     )
     if demand is not None:
         return await _search(options, plan, demand, lanes)
-    run = LoadRun(plan, lanes)
+    target: Lanes | Unverified = lanes
+    if options["unverified"]:
+        assert isinstance(lanes, GivenLanes)
+        target = Unverified(front=lanes.front, api_key=options["api_key"])
+    run = LoadRun(plan, target)
     try:
         await run.run()
     except asyncio.CancelledError:
-        if run.ledger is None:
+        if not run.ended_ns:
             return EXIT_INTERRUPTED
     except Exception:
         if not run.began_ns and options["run_dir"] is None:
             shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was sent, so there is nothing to look at again.
         raise
     document = build(run)
-    document["balancer"]["url"] = lanes.url
+    document["balancer"]["url"] = target.url
     _report(options, document, run)
     return int(document["exit_code"])
+
+
+def _command(secret: str | None) -> str:
+    """What was typed, for the report; a key is nobody's business there."""
+    words = sys.argv[1:] if secret is None else [word.replace(secret, "API-...") for word in sys.argv[1:]]
+    return shlex.join(["mocknode", *words])
 
 
 async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
@@ -261,36 +343,84 @@ def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadR
             failed.append(f"--{name} {path}: {exc.strerror}")
     _show(document, [str(path) for name, path in files.items() if not any(f.startswith(f"--{name} ") for f in failed)])
     for text in failed:
-        click.echo(f"mocknode: {text}; the record in {document['run_dir']} holds everything", err=True)
+        click.echo(f"mocknode: {text}; the record in {document['run_dir']} has what was measured", err=True)
 
 
 def _files(options: Mapping[str, Any]) -> dict[str, Path]:
     return {name: options[key] for name, key in FILES.items() if options[key] is not None}
 
 
-def _conditions(texts: Sequence[str]) -> "list[Condition]":
-    from scenarios.load.conditions import contradictions, parse_condition
+def _conditions(options: Mapping[str, Any]) -> "list[Condition]":
+    from scenarios.load.conditions import LEDGER, contradictions, parse_condition
 
     found = []
-    for text in texts:
+    for text in options["fail_if"]:
         try:
             found.append(parse_condition(text))
         except ValueError as exc:
             usage(f"--fail-if: {exc}")
+        if options["unverified"] and found[-1].metric in LEDGER:
+            usage(f"--fail-if: {text!r} needs the ledger, which --unverified has not")
     if clashes := contradictions(found):
         usage(f"--fail-if: {clashes[0]}")
     return found
 
 
 def _events(options: Mapping[str, Any], nodes: Sequence[str]) -> "list[Event]":
-    from scenarios.load.schedule import parse_schedule
+    from scenarios.load.schedule import first_outage, parse_schedule
 
     if options["schedule"] is None:
         return []
     try:
-        return parse_schedule(options["schedule"], nodes, options["duration"])
+        events = parse_schedule(options["schedule"], nodes, options["duration"])
     except ValueError as exc:
         usage(f"--schedule: {exc}")
+    if options["shape"] == "storm" and first_outage(events) is None:
+        usage(
+            "--shape storm comes after an outage, and --schedule has none; add one, such as 'refuse all', or write storm:FROM..TO"
+        )
+    return events
+
+
+def _shape(options: Mapping[str, Any]) -> str:
+    """The shape with its times; those of a storm alone come from the schedule."""
+    from loadtests.shapes import parse_shape
+
+    text: str = options["shape"]
+    if text == "storm" and not options["unverified"]:
+        shape = text
+    else:
+        try:
+            parsed = parse_shape(text, options["duration"])
+        except ValueError as exc:
+            usage(f"--{exc}")
+        if parsed.points[-1][0] > options["duration"]:
+            usage(f"--shape: got {text!r}, allowed: times within the {options['duration']:g} s of --duration")
+        shape = parsed.text
+    if shape.startswith("storm") and options["rate"] is not None:
+        usage("--shape storm does not go with --rate: it is of people who wait and come at once")
+    return shape
+
+
+def _web(text: str | None) -> tuple[str, int] | None:
+    """Where the web UI shall listen: it starts load for whoever reaches it, so nobody else's machine does."""
+    from mocknode.cluster import ports
+    from mocknode.cluster.settings import is_loopback
+
+    if text is None:
+        return None
+    host, _, number = text.rpartition(":")
+    if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536 or not is_loopback(host.strip("[]")):
+        usage(
+            f"--web-ui: got {text!r}, allowed: HOST:PORT with a loopback HOST, such as {WEB_UI}; forward it to see it from elsewhere"
+        )
+    host = host.strip("[]")
+    try:
+        for held in ports.hold([ports.Wanted(flag="--web-ui", use="locust's web UI", host=host, port=int(number))]):
+            held.release()
+    except ports.PortError as exc:
+        usage(str(exc))
+    return host, int(number)
 
 
 def _workload(options: Mapping[str, Any]) -> Any:
@@ -306,10 +436,21 @@ def _workload(options: Mapping[str, Any]) -> Any:
         usage(f"--forms: got {unknown[0]!r}, allowed: {', '.join(FORMS)}, or both by comma")
     if options["duration"] < 1:
         usage(f"--duration: got {options['duration']:g} s, allowed: 1s or more")
-    if options["workers"] > options["users"]:
-        usage(f"--workers: got {options['workers']}, allowed: up to {options['users']}, the number of --users")
+    pushers = options["users"] + options["actions"] + options["deltas"]
+    if not pushers:
+        usage("--users: got 0, allowed: 1 or more where neither --actions nor --deltas push")
+    if options["workers"] > pushers:
+        usage(
+            f"--workers: got {options['workers']}, allowed: up to {pushers}, the number of --users, --actions and --deltas"
+        )
     return Workload(
         users=options["users"],
+        actions=options["actions"],
+        deltas=options["deltas"],
+        shape=_shape(options),
+        uploads=options["uploads"],
+        space=options["space"],
+        space_name=options["space_name"],
         duration_s=options["duration"],
         sizes=options["sizes"],
         forms=options["forms"],

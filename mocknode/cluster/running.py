@@ -116,6 +116,7 @@ class Cluster:
                 installation_id=installation_id,
                 seed=settings.seed,
                 keep_packages=settings.keep_packages,
+                keep_only=settings.keep_only,
                 certificate=certificate.certificate if certificate else None,
                 key=certificate.key if certificate else None,
                 web=settings.web,

@@ -72,6 +72,8 @@ class ClusterSettings:
         api_key: Key that the nodes accept; None makes one.
         identity_dir: Where the certificate authority and the installation id are kept.
         certificate, key: The user's PEM files for every HTTPS listener; None uses the cluster's own authority.
+        keep_only: Of packages that are kept, how the file names begin that are; empty is all. A load test keeps what deltas
+            start from, not gigabytes beside it.
         token: Bearer token that the control API demands; None demands none.
         control_tls: Serve the control API over TLS.
         web: Of every node's REST API.
@@ -94,6 +96,7 @@ class ClusterSettings:
     token: str | None = None
     control_tls: bool = False
     keep_packages: bool = False
+    keep_only: str = ""
     seed: int = 1
     web: WebSettings = DEFAULT_WEB
     times: Mapping[str, Any] = field(default_factory=dict)

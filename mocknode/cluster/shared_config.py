@@ -25,6 +25,7 @@ class SharedConfig:
     installation_id: str
     seed: int
     keep_packages: bool
+    keep_only: str
     certificate: Path | None
     key: Path | None
     web: WebSettings
@@ -60,6 +61,7 @@ class SharedConfig:
             "store": self.store,
             "api_key": self.api_key,
             "keep_packages": self.keep_packages,
+            "keep_only": self.keep_only,
             "keep_alive_s": KEEP_ALIVE_S,
             "installation_id": self.installation_id,
             "nodes": names,

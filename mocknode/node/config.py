@@ -64,6 +64,7 @@ class NodeConfig:
     store: str
     api_key: str
     keep_packages: bool = False
+    keep_only: str = ""
     keep_alive_s: int = KEEP_ALIVE_S
     body_drain_s: float = BODY_DRAIN_S
     installation_id: str = "00000000-0000-0000-0000-000000000000"

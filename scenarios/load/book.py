@@ -5,6 +5,7 @@ attempt by attempt, through the decision table of `scenarios.ledger`. The file s
 question in SQL.
 """
 
+import contextlib
 import itertools
 import sqlite3
 from array import array
@@ -16,6 +17,7 @@ from typing import Any, Final, cast
 
 from scenarios.history import Told
 from scenarios.ledger import ABSENT, CLASSES, Class, Ledger, classify
+from scenarios.load.outages import Outage
 
 CACHE_KIB: Final = 16 * 1024
 """Of SQLite's pages in memory, whatever the length of the run."""
@@ -46,12 +48,18 @@ INSERT INTO requests VALUES (:node, :boot, :req, :attempt, :t, :complete, :sha1,
 """
 _PHASE: Final = """
 UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, sha1), status = coalesce(:status, status),
-    ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req
+    ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req RETURNING attempt
 """
-_JOIN: Final = """
-SELECT a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node, a.kind
+_COLUMNS: Final = "a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node, a.kind"
+_JOIN: Final = f"""
+SELECT {_COLUMNS}
 FROM (SELECT * FROM attempts WHERE id > ? ORDER BY id LIMIT ?) a LEFT JOIN requests r ON r.attempt = a.id ORDER BY a.id
 """
+_ONE: Final = f"SELECT {_COLUMNS} FROM attempts a LEFT JOIN requests r ON r.attempt = a.id WHERE a.id = ?"
+
+
+class BookError(Exception):
+    """The book cannot be written, most likely since the disk is full; what it holds can still be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +76,13 @@ class _Seen:
     ended_ns: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
-    """A node was taken away on purpose; times of the client's clock."""
-
-    node: str
-    since_ns: int
-    until_ns: int
-
-
 class Book:
     """The book, in a new file.
 
     Args:
         path: Must not exist.
         clock_offset_ns: Added to the nodes' times, to map their clock onto the generator's.
+        followed: `news` will be asked for while the run goes on.
 
     Attributes:
         synced_ns: What the nodes had journalled by then is in the book.
@@ -90,13 +90,14 @@ class Book:
         states: (time, node, state, how) as the nodes journalled them.
     """
 
-    def __init__(self, path: Path, clock_offset_ns: int = 0) -> None:
+    def __init__(self, path: Path, clock_offset_ns: int = 0, *, followed: bool = False) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         # A book that a crash of this machine tears is written again by the next run.
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_SCHEMA)
         self._offset = clock_offset_ns
+        self._touched: set[str] | None = set() if followed else None
         self._drops: dict[tuple[str, int], int] = {}
         self.synced_ns = 0
         self.states: list[tuple[int, str, str, str | None]] = []
@@ -111,13 +112,23 @@ class Book:
         self._db.close()
 
     def clients(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take `start` and `end` lines of the generator, in the order in which a process wrote them."""
+        """Take `start` and `end` lines of the generator, in the order in which a process wrote them.
+
+        Raises:
+            BookError: nothing of them was taken.
+        """
         with self._batch():
             for line in lines:
                 self._db.execute(_START if line["t"] == "start" else _END, line)
+                if self._touched is not None and line["t"] == "end":
+                    self._touched.add(line["id"])
 
     def journal(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take journal lines of the nodes."""
+        """Take journal lines of the nodes.
+
+        Raises:
+            BookError: nothing of them was taken.
+        """
         with self._batch():
             for record in records:
                 match record["kind"]:
@@ -144,8 +155,9 @@ class Book:
         if first and record.get("attempt") is None:
             return
         ended = (record.get("ended_ns") or record["t_ns"]) + self._offset if last else None
+        complete = phase == "body" or bool(record.get("complete"))
         # A later phase of a request whose head was none of ours finds no row, and changes nothing.
-        self._db.execute(
+        changed = self._db.execute(
             _REQUEST if first else _PHASE,
             {
                 "node": record["node"],
@@ -153,12 +165,30 @@ class Book:
                 "req": record["req"],
                 "attempt": record.get("attempt"),
                 "t": record["t_ns"] + self._offset,
-                "complete": phase == "body" or bool(record.get("complete")),
+                "complete": complete,
                 "sha1": record.get("sha1"),
                 "status": record.get("status"),
                 "ended": ended,
             },
-        )
+        ).fetchall()
+        if self._touched is not None and (complete or last):
+            self._touched.update([record["attempt"]] if first else (row[0] for row in changed))
+
+    def news(self, outages: Iterable[Outage]) -> Iterator[tuple[str, str, Class | None, Told, bool]]:
+        """(id, kind, class, told, disturbed) of attempts that ended, about which something has come since the last call.
+
+        What cannot be told of them yet comes again. A class may still get worse, never better.
+        """
+        assert self._touched is not None
+        spans, asked, self._touched = list(outages), self._touched, set()
+        for id_ in asked:
+            rows = self._db.execute(_ONE, (id_,)).fetchall()
+            if not rows or rows[0][2] is None:
+                continue  # Not ours, or its end will touch it.
+            found, disturbed, _ = self._decide(rows, spans)
+            if found == "unresolved":
+                self._touched.add(id_)
+            yield id_, rows[0][10], found, rows[0][3], bool(disturbed)
 
     def open_attempts(self) -> int:
         """Attempts without an end: under way, or of a worker that died."""
@@ -169,7 +199,7 @@ class Book:
         return self._one("SELECT count(*) FROM requests WHERE ended IS NULL")
 
     def close_accounts(self, outages: Iterable[Outage] = ()) -> Ledger:
-        """Give every upload its class; call it when nothing more arrives."""
+        """Give every upload its class; call it when nothing more arrives. On a full disk classes are counted and not written down."""
         spans = list(outages)
         counts: Counter[Class] = Counter()
         last = ""
@@ -179,7 +209,7 @@ class Book:
                 found, disturbed, at_nodes = self._decide(list(group), spans)
                 counts.update([found] if found is not None else [])
                 decided.append((found, disturbed, at_nodes, last))
-            with self._batch():
+            with contextlib.suppress(BookError), self._batch():
                 self._db.executemany("UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?", decided)
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
 
@@ -192,9 +222,14 @@ class Book:
             return None, disturbed, len(requests)
         seen = [_Seen(bool(r[5]), r[6], r[7], r[8]) for r in requests]
         found = classify(_Sent(cast(Told, told), sha1), seen)
-        if found in ABSENT and (ended is None or ended > self.synced_ns):
+        # Without an end nobody knows what the client sent, or was told.
+        if ended is None or (found in ABSENT and ended > self.synced_ns):
             found = "unresolved"
         return found, disturbed, len(requests)
+
+    def sent_as(self, form: str) -> int:
+        """Uploads of a form."""
+        return int(self._db.execute("SELECT count(*) FROM attempts WHERE form = ?", (form,)).fetchone()[0])
 
     def numbers(self) -> dict[str, int]:
         """Counts beside the ledger's classes."""
@@ -229,16 +264,18 @@ class Book:
         row = self._db.execute("SELECT min(due), max(ended) FROM attempts").fetchone()
         return int(row[0] or 0), int(row[1] or row[0] or 0)
 
-    def latencies(self, kind: str, column: str = "due") -> "array[float]":
+    def latencies(self, kind: str, column: str = "due", *, between: tuple[int, int] = (0, 1 << 62)) -> "array[float]":
         """Seconds of every acknowledged attempt of a kind, sorted: eight bytes each.
 
         Args:
             column: `due` counts from when it should have started, `started` from when it did.
+            between: When it was due, nanoseconds.
         """
         assert column in ("due", "started")
         rows = self._db.execute(
-            f"SELECT ended - {column} AS took FROM attempts WHERE kind = ? AND told = 'acknowledged' ORDER BY took",
-            (kind,),
+            f"SELECT ended - {column} AS took FROM attempts WHERE kind = ? AND told = 'acknowledged' AND due BETWEEN ? AND ? "
+            "ORDER BY took",
+            (kind, *between),
         )
         return array("d", (row[0] / 1e9 for row in rows))
 
@@ -273,10 +310,11 @@ class Book:
         return found
 
     def failures(self, limit: int) -> list[dict[str, Any]]:
-        """Attempts that are not `delivered_once`, worst classes first: the evidence to look at."""
+        """Attempts that are not `delivered_once`, or without a ledger not acknowledged, worst first: the evidence to look at."""
         rows = self._db.execute(
-            "SELECT id, class, size, form, started, ended, status, node, ending, error, at_nodes, disturbed FROM attempts "
-            "WHERE kind = 'push' AND class != 'delivered_once' ORDER BY "
+            "SELECT id, coalesce(class, 'told ' || told) AS class, size, form, started, ended, status, node, ending, "
+            "error, at_nodes, disturbed FROM attempts "
+            "WHERE kind = 'push' AND coalesce(class, told) NOT IN ('delivered_once', 'acknowledged') ORDER BY "
             "CASE class WHEN 'lost' THEN 0 WHEN 'corrupted' THEN 1 WHEN 'delivered_twice' THEN 2 ELSE 3 END, disturbed, started "
             "LIMIT ?",
             (limit,),
@@ -301,7 +339,11 @@ class Book:
 
 
 class _Transaction:
-    """A transaction around a batch: a hundred times the rate of one commit a line."""
+    """A transaction around a batch: a hundred times the rate of one commit a line.
+
+    Raises:
+        BookError: the disk is full, or the file gone; the batch was taken back.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -310,4 +352,13 @@ class _Transaction:
         self._db.execute("BEGIN")
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        if error is None:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.OperationalError as exc:
+                error = exc
+        # SQLite takes some batches back by itself.
+        if error is not None and self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError):
+            raise BookError(str(error)) from error

@@ -19,7 +19,11 @@ COUNTS: Final = (
     "attempts", "lost", "doubled", "corrupted", "failed", "failed_undisturbed", "refused", "broken_off",
     "stored_but_reported_failed", "unresolved", "reads_failed",
 )  # fmt: skip
-RATES: Final = ("error_rate", "per_second")
+RATES: Final = ("error_rate", "per_second", "drift")
+LEDGER: Final = frozenset(
+    ("lost", "doubled", "corrupted", "refused", "broken_off", "stored_but_reported_failed", "unresolved")
+)
+"""Known only where the servers' side is."""
 METRICS: Final = (*DURATIONS, *COUNTS, *RATES)
 
 

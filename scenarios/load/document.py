@@ -1,12 +1,14 @@
 """The report of a load run, `mocknode-load/1`: what every other format is made from. Times are seconds since the first upload."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from mocknode.units import format_size
 from scenarios.load.book import Book
 from scenarios.load.conditions import ALWAYS, Condition
 from scenarios.load.figures import histogram, latency, percentile
+from scenarios.load.generator import Workload
 from scenarios.load.run import LoadRun
 
 SCHEMA: Final = "mocknode-load/1"
@@ -17,6 +19,8 @@ SIZE_BOUNDS: Final = tuple((1 << low, 1 << (low + 2)) for low in range(0, 44, 2)
 """Rows of the table by size: each four times as large as the one before."""
 EXAMPLES: Final = 20
 """Attempts that are shown one by one; all are in the book."""
+DRIFT_MIN: Final = 30
+"""Uploads of a quarter, below which its median is an accident."""
 COLUMNS: Final = 300
 """Points of the chart over time at most."""
 
@@ -27,19 +31,20 @@ def build(run: LoadRun) -> dict[str, Any]:
     Args:
         run: With its accounts closed.
     """
-    book, ledger = run.book, run.ledger
+    book = run.book
     assert book is not None
-    assert ledger is not None
-    counts = {k: v for k, v in ledger.document().items() if k != "provoked"}
+    counts = None
+    if run.ledger is not None:
+        counts = {k: v for k, v in run.ledger.document().items() if k != "provoked"}
     numbers = book.numbers()
     first_ns, last_ns = book.span_ns()
     pushes = book.latencies("push")
     duration_s = (last_ns - first_ns) / 1e9
-    values = _values(counts, numbers, pushes, duration_s)
-    conditions = [_judged(c, values, always=True) for c in ALWAYS]
+    values = {**_values(counts, numbers, pushes, duration_s), "drift": _drift(book, first_ns, last_ns)}
+    conditions = [_judged(c, values, always=True) for c in ALWAYS if c.metric in values]
     conditions += [_judged(c, values, always=False) for c in run.plan.conditions]
     problems = _problems(run, book, numbers)
-    result = _result(run, counts, conditions, problems)
+    result = _result(run, counts or {"attempts": numbers["attempts"], "unresolved": 0}, conditions, problems)
     return {
         "schema": SCHEMA,
         "result": result,
@@ -47,8 +52,13 @@ def build(run: LoadRun) -> dict[str, Any]:
         "started": run.started.isoformat(),
         "duration_s": duration_s,
         **run.plan.facts,
+        "load": _load(run.workload),
         "workload": {
             "users": run.plan.workload.users,
+            "actions": run.plan.workload.actions,
+            "deltas": run.plan.workload.deltas,
+            "shape": run.workload.shape,
+            "uploads": run.plan.workload.uploads or None,
             "browsers": run.plan.workload.browsers,
             "monitors": run.plan.workload.monitors,
             "rate_per_s": run.plan.workload.rate or None,
@@ -59,6 +69,7 @@ def build(run: LoadRun) -> dict[str, Any]:
             "link_bytes_per_s": run.plan.workload.link or None,
             "seed": run.plan.workload.seed,
         },
+        "aborted_by": run.aborted,
         "nodes": list(run.lanes.nodes),
         "ledger": counts,
         "numbers": numbers,
@@ -82,21 +93,46 @@ def build(run: LoadRun) -> dict[str, Any]:
         ],
         "over_time": _over_time(book, first_ns, duration_s),
         "examples": _examples(book, first_ns),
-        "notes": run.notes,
+        "notes": [*run.notes, *_notes(run, book)],
         "run_dir": str(run.plan.run_dir),
     }
 
 
+def _load(work: Workload) -> str:
+    """Who pushed what, in one line."""
+    kinds = {
+        "builds": work.users, "GitHub Actions": work.actions, "delta pushers": work.deltas,
+        "browsers": work.browsers, "monitors": work.monitors,
+    }  # fmt: skip
+    said = [
+        ", ".join(f"{count} {kind.removesuffix('s') if count == 1 else kind}" for kind, count in kinds.items() if count)
+    ]
+    said += [f"{work.rate:g} uploads a second due"] if work.rate else []
+    said += [work.shape] if work.shape != "steady" else []
+    said += [f"packages of {work.sizes}", work.forms.replace(",", " and ")]
+    said += [f"uplinks of {format_size(round(work.link))}/s"] if work.link else []
+    return "; ".join(said)
+
+
+def _drift(book: Book, first_ns: int, last_ns: int) -> float | None:
+    """Median response time of uploads due in the last quarter, over that of the first; None where either is too small to say."""
+    quarter = (last_ns - first_ns) // 4
+    spans = ((first_ns, first_ns + quarter), (last_ns - quarter, last_ns))
+    first, last = (book.latencies("push", between=span) for span in spans)
+    early, late = percentile(first, 50), percentile(last, 50)
+    return late / early if early and late and min(len(first), len(last)) >= DRIFT_MIN else None
+
+
 def _values(
-    counts: Mapping[str, int], numbers: Mapping[str, int], pushes: Sequence[float], duration_s: float
+    counts: Mapping[str, int] | None, numbers: Mapping[str, int], pushes: Sequence[float], duration_s: float
 ) -> dict[str, float | None]:
-    """What conditions can be about. Latencies are None where no upload was acknowledged."""
+    """What conditions can be about. Latencies are None where no upload was acknowledged, and classes are missing without a ledger."""
     figures = latency(pushes)
-    attempts = counts["attempts"]
+    attempts = numbers["attempts"]
     return {
         **{name.removesuffix("_s"): value for name, value in figures.items() if name.endswith("_s")},
-        **counts,
-        "doubled": counts["delivered_twice"],
+        **({} if counts is None else {**counts, "doubled": counts["delivered_twice"]}),
+        "attempts": attempts,
         "failed": numbers["failed"],
         "reads_failed": numbers["reads_failed"],
         "failed_undisturbed": numbers["failed_undisturbed"],
@@ -114,15 +150,24 @@ def _judged(condition: Condition, values: Mapping[str, float | None], *, always:
     }
 
 
+def _notes(run: LoadRun, book: Book) -> Iterator[str]:
+    """What a reader of the first screen would otherwise take for granted."""
+    if run.aborted is not None:
+        yield f"ended before its time, when {run.aborted} held for certain; uploads under way then may have no end"
+    if run.plan.workload.deltas and not book.sent_as("delta"):
+        yield "no delta was sent, since no server had a base for one: nodes keep packages with `mocknode up --keep-packages`"
+
+
 def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]:
-    found = [*run.health.problems(), *run.watch.notes(), *run.dead_workers]
+    found = [*([run.broken] if run.broken else []), *run.health.problems(), *run.watch.notes(), *run.dead_workers]
     if book.dropped:
         found.append(f"the nodes' journals dropped {book.dropped} entries: the ledger lacks them")
     if numbers["unexplained"]:
         found.append(f"{numbers['unexplained']} requests at the nodes belong to no attempt that the generator recorded")
-    if not run.interrupted and run.health.sent != numbers["recorded"]:
+    cut = run.interrupted or run.aborted is not None or run.broken is not None
+    if not cut and run.health.sent != numbers["recorded"]:
         found.append(f"the generator sent {run.health.sent} requests and recorded {numbers['recorded']}")
-    if numbers["unfinished"] and not run.interrupted:
+    if numbers["unfinished"] and not cut:
         found.append(f"{numbers['unfinished']} attempts have no end: what sent them was killed")
     return found
 

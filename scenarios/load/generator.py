@@ -6,8 +6,11 @@ Nothing of it is imported here: gevent patches the process that it runs in.
 import asyncio
 import contextlib
 import importlib.util
+import math
 import os
+import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +24,6 @@ from scenarios.traffic import FrontDoor
 FINISH_S: Final = 600
 """How long uploads under way may finish after the run's time; as long as a client waits for one."""
 HOST: Final = "127.0.0.1"
-LAST_WORD_S: Final = 5.0
-"""Workers stop within a second of their master's word."""
 TAIL: Final = 12
 """Lines of the log that are shown when it fails."""
 
@@ -39,9 +40,13 @@ class Workload:
         sizes: Distribution as `loadtests.sizes` reads it.
         forms: `chunked`, `length`, or both by comma.
         link: Bytes a second of each pusher; 0 is no limit.
-        users: Pushers.
+        users: Pushers of one package.
+        actions, deltas: Those of several in parallel, and of what changed.
         browsers, monitors: Other users beside them.
         rate: Arrivals a second, open loop; 0 is a closed loop.
+        shape: When pushers are at work, as `loadtests.shapes` reads it, with its times; `storm` alone takes them from the schedule.
+        uploads: How many in all; 0 is no limit.
+        space, space_name: Where to push, by id and by name.
         workers: Processes that generate; above 1 with locust's master beside them.
         duration_s: For how long uploads are started.
     """
@@ -52,19 +57,39 @@ class Workload:
     forms: str
     link: float
     seed: int
+    actions: int = 0
+    deltas: int = 0
     browsers: int = 0
     monitors: int = 0
     rate: float = 0.0
     workers: int = 1
+    shape: str = "steady"
+    uploads: int = 0
+    space: str = "Spaces-1"
+    space_name: str = "Default"
+
+    @property
+    def pushers(self) -> int:
+        """All who upload."""
+        return self.users + self.actions + self.deltas
 
     def arguments(self, front: FrontDoor, records: Path | None) -> list[str]:
         """Options of locust; without `records` nothing of it is told to a judge."""
+        kinds = {
+            "CiPusher": self.users,
+            "ActionPusher": self.actions,
+            "DeltaPusher": self.deltas,
+            "PortalBrowser": self.browsers,
+            "Monitor": self.monitors,
+        }
         return [
-            "CiPusher", *(["PortalBrowser"] if self.browsers else []), *(["Monitor"] if self.monitors else []),
-            "--host", front.url, "--skip-log-setup", "--pushers", str(self.users), "--browsers", str(self.browsers),
-            "--monitors", str(self.monitors), "--rate", str(self.rate), "--sizes", self.sizes, "--forms", self.forms,
+            *(name for name, count in kinds.items() if count),
+            "--host", front.url, "--skip-log-setup", "--pushers", str(self.users), "--actions", str(self.actions),
+            "--deltas", str(self.deltas), "--browsers", str(self.browsers), "--monitors", str(self.monitors),
+            "--rate", str(self.rate), "--sizes", self.sizes, "--forms", self.forms,
             *(["--records", str(records)] if records else []),
-            "--link", str(self.link), "--seed", str(self.seed),
+            "--link", str(self.link), "--seed", str(self.seed), "--shape", self.shape, "--uploads", str(self.uploads),
+            "--space", self.space, "--space-name", self.space_name,
             *(["--ca", front.ca] if front.ca else []),
             *(["--accept-any-certificate"] if front.insecure else []),
             *(["--connect-to", front.connect_host] if front.connect_host else []),
@@ -92,19 +117,32 @@ class Generator:
     def __init__(self, processes: Sequence[Process], log: Path) -> None:
         self._processes = list(processes)
         self._log = log
+        self._finish_by_s = math.inf
 
     @classmethod
     def start(
-        cls, workload: Workload, front: FrontDoor, records: Path | None, log: Path, environment: Mapping[str, str]
+        cls,
+        workload: Workload,
+        front: FrontDoor,
+        records: Path | None,
+        log: Path,
+        environment: Mapping[str, str],
+        web: tuple[str, int] | None = None,
     ) -> "Generator":
-        """Start locust; secrets go through `environment`, where other users of the machine do not see them."""
+        """Start locust; secrets go through `environment`, where other users of the machine do not see them.
+
+        Args:
+            web: Where its own web UI listens; None has none.
+        """
         argv = [sys.executable, "-m", "locust", "-f", str(locustfile()), *workload.arguments(front, records)]
         # LOCUST_... of the caller's shell, and a locust.conf in its directory, would silently change the load.
         env = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "MOCKNODE_LOAD_"))} | dict(
             environment
         )
-        total = workload.users + workload.browsers + workload.monitors
-        lead = ["--headless", "--only-summary", "--exit-code-on-error", "0", "--stop-timeout", str(FINISH_S)]
+        total = workload.pushers + workload.browsers + workload.monitors
+        lead = ["--headless"] if web is None else ["--autostart", "--autoquit", "0"]
+        lead += [] if web is None else ["--web-host", web[0], "--web-port", str(web[1])]
+        lead += ["--only-summary", "--exit-code-on-error", "0", "--stop-timeout", str(FINISH_S)]
         lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", f"{workload.duration_s:.0f}s"]
         if workload.workers == 1:
             return cls([spawn([*argv, *lead], name="locust", log=log, env=env, cwd=log.parent)], log)
@@ -127,16 +165,20 @@ class Generator:
         return [process.pid for process in self._processes]
 
     async def ended(self, timeout_s: float) -> bool:
-        """Wait for its end, at most so long; workers get a moment more, to write their last sample."""
+        """Wait for its end, at most so long; workers finish their uploads after their master has gone."""
         leader, *workers = self._processes
-        try:
-            await asyncio.wait_for(leader.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        for worker in workers:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(worker.wait(), LAST_WORD_S)
-        return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await leader.wait()
+                self._finish_by_s = min(self._finish_by_s, time.monotonic() + FINISH_S)
+                await asyncio.gather(*(worker.wait() for worker in workers))
+                return True
+        return bool(leader.returncode) or time.monotonic() > self._finish_by_s
+
+    def finish(self, within_s: float) -> None:
+        """Begin nothing more: uploads under way may end within this time."""
+        self._finish_by_s = min(self._finish_by_s, time.monotonic() + within_s)
+        self._processes[0].signal(signal.SIGTERM)
 
     def dead_workers(self) -> list[str]:
         """Workers that ended in another way than by being told to."""

@@ -12,7 +12,7 @@ import jinja2
 
 from mocknode.units import format_duration, format_size
 from scenarios.ledger import CLASSES
-from scenarios.load.terminal import WORDS
+from scenarios.load.terminal import NO_LEDGER, WORDS
 
 WIDTH, LEFT, RIGHT = 1080, 62, 12
 LATENCY_TOP, LATENCY_HEIGHT = 14, 220
@@ -39,7 +39,7 @@ _ENVIRONMENT.filters |= {
 def render(document: Mapping[str, Any]) -> str:
     """The report as a page."""
     return _ENVIRONMENT.get_template("page.html.j2").render(
-        d=document, verdict=WORDS[document["result"]], classes=CLASSES, chart=chart(document)
+        d=document, verdict=WORDS[document["result"]], classes=CLASSES, chart=chart(document), no_ledger=NO_LEDGER
     )
 
 

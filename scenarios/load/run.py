@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -14,20 +15,26 @@ from scenarios.audit import LoopWatch
 from scenarios.lab import Lab
 from scenarios.lanes import LaneError, Lanes
 from scenarios.ledger import Ledger
-from scenarios.load.book import Book, Outage
-from scenarios.load.conditions import Condition
-from scenarios.load.generator import Generator, GeneratorError, Workload
+from scenarios.load.book import Book, BookError
+from scenarios.load.conditions import ALWAYS, Condition
+from scenarios.load.early import Failing
+from scenarios.load.generator import FINISH_S, Generator, GeneratorError, Workload
 from scenarios.load.health import Health
 from scenarios.load.lines import Tail
-from scenarios.load.schedule import Event
+from scenarios.load.outages import Outages
+from scenarios.load.schedule import Event, first_outage
+from scenarios.load.unverified import Unverified
 from scenarios.preflight import preflight
 from scenarios.runner import ENVIRONMENT
+from scenarios.traffic import FrontDoor
 
 READ_S: Final = 0.5
 """Between two looks at what both sides wrote: often enough that a page of the journal holds it."""
 SAY_S: Final = 5.0
 SETTLE_S_MAX: Final = 15.0
 """How long nodes may take to end the requests that they still have when every client is done."""
+CUT_S: Final = 10.0
+"""How long uploads under way may go on when a run ends because it has failed: most end by then, and somebody waits."""
 PAGE: Final = 5000
 
 
@@ -39,6 +46,8 @@ class LoadPlan:
         events: The schedule for nodes of these names.
         conditions: Those of the user, beside the ones of every run.
         secure: Through the HTTPS front of a balancer of our own.
+        abort: End the run as soon as it has failed for certain.
+        web: Where locust's own web UI listens; None has none.
         facts: What the report repeats: versions, balancer, command.
     """
 
@@ -49,6 +58,8 @@ class LoadPlan:
     run_dir: Path
     facts: Mapping[str, Any]
     say: Callable[[str], None]
+    abort: bool = False
+    web: tuple[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -57,33 +68,42 @@ class LoadRun:
 
     Attributes:
         steps: What was done to the nodes, with seconds since the load began.
-        ledger: Once the accounts are closed.
+        ledger: Once the accounts are closed; None for good where servers are not ours.
+        aborted: The condition that ended it before its time.
+        broken: Why the record ended before the run did.
     """
 
     plan: LoadPlan
-    lanes: Lanes
+    lanes: Lanes | Unverified
     started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
     health: Health = field(default_factory=Health)
     watch: LoopWatch = field(default_factory=LoopWatch)
     events: Sequence[Event] = ()
     steps: list[dict[str, Any]] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
+    outages: Outages = field(default_factory=lambda: Outages(0))
     dead_workers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     began_ns: int = 0
     ended_ns: int = 0
     interrupted: bool = False
+    aborted: str | None = None
+    broken: str | None = None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     book: Book | None = None
     ledger: Ledger | None = None
     done: int = 0
     failed: int = 0
+    uploads: int = 0
+    _pushing: set[str] = field(default_factory=set)
+    _failing: Failing = field(init=False)
+    _ending: bool = False
     _cursor: str | None = None
     _tail: Tail = field(init=False)
 
     def __post_init__(self) -> None:
         self.records.mkdir()
         self._tail = Tail(self.records)
+        self._failing = Failing([*ALWAYS, *self.plan.conditions])
 
     @property
     def records(self) -> Path:
@@ -98,6 +118,9 @@ class LoadRun:
             GeneratorError: locust is not there, or failed.
         """
         try:
+            if isinstance(self.lanes, Unverified):
+                await self._unverified(self.lanes)
+                return
             async with self.lanes.open("load") as lab:
                 await self.on(lab)
         except ENVIRONMENT as exc:
@@ -106,11 +129,23 @@ class LoadRun:
     async def on(self, lab: Lab) -> None:
         """Everything, in a lane that is open."""
         await self._prepare(lab)
+        front = lab.secure if self.plan.secure and lab.secure is not None else lab.front
         async with self.watch:
-            await self._flow(lab)
+            await self._flow(front, lab.api_key, lab)
+
+    async def _unverified(self, servers: Unverified) -> None:
+        self.plan.say(await servers.meet())
+        self.book = self._book()
+        async with self.watch:
+            await self._flow(servers.front, servers.api_key, None)
+
+    def _book(self, clock_offset_ns: int = 0) -> Book:
+        return Book(self.plan.run_dir / "book.sqlite", clock_offset_ns, followed=self.plan.abort)
 
     async def _prepare(self, lab: Lab) -> None:
         self.events = self.plan.events(lab.nodes)
+        self.outages = Outages(len(lab.nodes))
+        assert not isinstance(self.lanes, Unverified)
         if not self.lanes.shared:
             await lab.ready()  # A balancer that just started knows no healthy node yet.
         found = await preflight(lab.front, lab.control, lab.recording.attempt)
@@ -119,25 +154,29 @@ class LoadRun:
             raise LaneError(
                 "the balancer strips X-Mocknode-Attempt, by which uploads are joined; let it through for a load test"
             )
-        self.book = Book(self.plan.run_dir / "book.sqlite", lab.clock_offset_ns)
+        self.book = self._book(lab.clock_offset_ns)
         # What the preflight did belongs to no ledger.
         await self._read_journal(lab, keep=("state", "boot", "dropped"))
 
-    async def _flow(self, lab: Lab) -> None:
-        front = lab.secure if self.plan.secure and lab.secure is not None else lab.front
-        self.plan.say(f"{self.plan.workload.users} pushers at {front.url} for {self.plan.workload.duration_s:.0f} s")
+    async def _flow(self, front: FrontDoor, api_key: str, lab: Lab | None) -> None:
+        workload = self.workload
+        self.plan.say(f"{workload.pushers} pushers at {front.url} for {workload.duration_s:.0f} s")
+        if self.plan.web is not None:
+            self.plan.say(f"locust's web UI: http://{self.plan.web[0]}:{self.plan.web[1]}")
         generator = Generator.start(
-            self.plan.workload,
+            workload,
             front,
             self.records,
             self.plan.run_dir / "locust.log",
-            {"MOCKNODE_LOAD_KEY": lab.api_key},
+            {"MOCKNODE_LOAD_KEY": api_key},
+            self.plan.web,
         )
         try:
-            async with self._disturbing(lab):
+            async with contextlib.nullcontext() if lab is None else self._disturbing(lab):
                 said = time.monotonic()
                 while not await generator.ended(READ_S):
                     await self._read(lab)
+                    self._end_early(generator)
                     if time.monotonic() - said >= SAY_S:
                         said = time.monotonic()
                         self._progress()
@@ -148,9 +187,34 @@ class LoadRun:
         finally:
             await generator.stop()
             await self._settle(lab)
-            self._close()
+            self._close(lab)
         if self.interrupted:
             raise asyncio.CancelledError
+
+    @property
+    def workload(self) -> Workload:
+        """With a storm's times, which are those of the first outage."""
+        span = first_outage(self.events) if self.plan.workload.shape == "storm" else None
+        if span is None:
+            return self.plan.workload
+        return dataclasses.replace(self.plan.workload, shape=f"storm:{span[0]:g}s..{span[1]:g}s")
+
+    def _end_early(self, generator: Generator) -> None:
+        """End the generator when nothing that it could still do is of use."""
+        if self._ending:
+            return
+        limit = self.plan.workload.uploads
+        if self.plan.abort and self.broken is None:
+            assert self.book is not None
+            for news in self.book.news(self.outages.spans()):
+                self._failing.take(*news)
+            if (condition := self._failing.first()) is not None:
+                self.aborted = condition.text
+                self.plan.say(f"{condition.text} holds, whatever comes: ending the run")
+        useless = self.aborted or self.broken
+        if useless or (limit and self.uploads >= limit):
+            self._ending = True
+            generator.finish(CUT_S if useless else FINISH_S)
 
     @contextlib.asynccontextmanager
     async def _disturbing(self, lab: Lab) -> AsyncIterator[None]:
@@ -175,8 +239,11 @@ class LoadRun:
             await asyncio.sleep(max(0.0, self.began_ns / 1e9 + at_s - time.monotonic()))
             state, how = event.state if begins else ("online", None)
             before_ns = time.monotonic_ns()
+            if event.outage and begins:
+                self.outages.begin(event.node, before_ns)
             await lab.control.set_state(event.node, state, how)
-            now_ns = time.monotonic_ns()
+            if event.outage and not begins:
+                self.outages.end(event.node, time.monotonic_ns())
             self.plan.say(f"{event.node} {event.verb if begins else 'online'}")
             self.steps.append(
                 {
@@ -186,15 +253,18 @@ class LoadRun:
                     "begins": bool(begins),
                 }
             )
-            if event.outage and begins:
-                self.outages.append(Outage(node=event.node, since_ns=before_ns, until_ns=1 << 62))
-            elif event.outage:
-                index = next(i for i, o in enumerate(self.outages) if o.node == event.node and o.until_ns == 1 << 62)
-                self.outages[index] = Outage(node=event.node, since_ns=self.outages[index].since_ns, until_ns=now_ns)
 
-    async def _read(self, lab: Lab) -> None:
-        self._read_clients()
-        await self._read_journal(lab)
+    async def _read(self, lab: Lab | None) -> None:
+        if self.broken is not None:
+            return
+        try:
+            self._read_clients()
+            if lab is not None:
+                await self._read_journal(lab)
+        except BookError as exc:
+            self.broken = (
+                f"the record in {self.plan.run_dir} cannot be written any more ({exc}): what came later is not in it"
+            )
 
     def _read_clients(self) -> None:
         assert self.book is not None
@@ -208,6 +278,13 @@ class LoadRun:
             ends = [line for line in found if line["t"] == "end"]
             self.done += len(ends)
             self.failed += sum(line["told"] != "acknowledged" for line in ends)
+            self._pushing.update(line["id"] for line in found if line["t"] == "start" and line["kind"] == "push")
+            pushed = self._pushing.intersection(line["id"] for line in ends)
+            self._pushing -= pushed
+            self.uploads += len(pushed)
+            for line in ends:
+                if line["told"] == "acknowledged":
+                    self.outages.answered(line["at"])
             if found and not self.began_ns:
                 self.began_ns = min(line["at"] for line in found)
                 self.flowing.set()
@@ -226,9 +303,12 @@ class LoadRun:
         assert self.book is not None
         self.plan.say(f"{self.done} requests, {self.failed} failed, {self.book.open_attempts()} under way")
 
-    async def _settle(self, lab: Lab) -> None:
+    async def _settle(self, lab: Lab | None) -> None:
         """Read to the end: until no node has anything open of ours."""
         assert self.book is not None
+        if lab is None or self.broken is not None:
+            await self._read(lab)
+            return
         deadline = time.monotonic() + SETTLE_S_MAX
         with contextlib.suppress(ControlError, ControlUnreachableError):
             while True:
@@ -238,9 +318,10 @@ class LoadRun:
                 await asyncio.sleep(READ_S)
         self.notes.append("the control API was gone at the end: what the nodes saw last is not in the ledger")
 
-    def _close(self) -> None:
+    def _close(self, lab: Lab | None) -> None:
         assert self.book is not None
-        self.ledger = self.book.close_accounts(self.outages)
+        if lab is not None:
+            self.ledger = self.book.close_accounts(self.outages.spans(closed=True))
         self.ended_ns = time.monotonic_ns()
 
 

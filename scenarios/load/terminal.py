@@ -14,6 +14,9 @@ WORDS: Final = {
     "held": "HELD", "failed": "FAILED", "unknown": "UNKNOWN", "untrusted": "UNTRUSTED", "interrupted": "INTERRUPTED",
 }  # fmt: skip
 GOOD: Final = "delivered_once"
+NO_LEDGER: Final = (
+    "no ledger: these servers keep no journals, so nothing is said of uploads that were lost, doubled or corrupted"
+)
 SHOWN: Final = 5
 
 
@@ -23,16 +26,20 @@ def render(document: Mapping[str, Any], *, colour: bool, unicode: bool, files: S
 
 
 def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
-    result, work = document["result"], document["workload"]
+    result = document["result"]
     title = Text(" ").append(WORDS[result], STYLES.get(result, "bold red"))
-    title.append(f"   {document['ledger']['attempts']} uploads in {format_duration(document['duration_s'])}")
+    if document["ledger"] is None:
+        title.append(" UNVERIFIED", "bold yellow")
+    title.append(f"   {document['numbers']['attempts']} uploads in {format_duration(document['duration_s'])}")
     rate = document["throughput"]
     if rate["bytes_per_s"]:
         title.append(f" · {rate['uploads_per_s']:.1f}/s · {format_size(round(rate['bytes_per_s']))}/s")
     yield title
+    if document["ledger"] is None:
+        yield Text(f" {NO_LEDGER}", "bold")
     balancer = document["balancer"]
     name = " ".join(str(balancer[key]) for key in ("kind", "version", "mode") if balancer.get(key))
-    yield Text(f" {name or 'balancer'} at {balancer['url']}   {work['users']} users, {work['sizes']}, {work['forms']}")
+    yield Text(f" {name or 'balancer'} at {balancer['url']}   {document['load']}")
     for problem in [*document["generator"]["problems"], *document["notes"]]:
         yield Text(f" note: {problem}", "bold")
     yield Text()
@@ -48,11 +55,12 @@ def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
 
 def _ledger(document: Mapping[str, Any]) -> Iterator[Text]:
     counts = document["ledger"]
-    yield Text(" ledger", "bold")
-    for name in CLASSES:
-        bad = counts[name] and name != GOOD
-        yield Text(f"   {name.replace('_', ' '):<28} {counts[name]:>8}", "bold red" if bad else "")
-    yield Text(f"   {'sum = attempts':<28} {sum(counts[name] for name in CLASSES):>8}", "dim")
+    if counts is not None:
+        yield Text(" ledger", "bold")
+        for name in CLASSES:
+            bad = counts[name] and name != GOOD
+            yield Text(f"   {name.replace('_', ' '):<28} {counts[name]:>8}", "bold red" if bad else "")
+        yield Text(f"   {'sum = attempts':<28} {sum(counts[name] for name in CLASSES):>8}", "dim")
     numbers = document["numbers"]
     told = f"   told to their clients as failed: {numbers['failed']}"
     if document["schedule"]:
@@ -73,6 +81,9 @@ def _latencies(document: Mapping[str, Any]) -> Iterator[Text]:
                 continue
             if row["count"]:
                 yield Text(f"   {label:<18}" + "".join(f"{format_duration(row[name]):>10}" for name in names))
+    drift = document["values"]["drift"]
+    if drift is not None and document["workload"]["shape"] == "steady" and not document["schedule"]:
+        yield Text(f"   drift: the last quarter's median is {drift:.2f} times the first's", "dim")
     yield Text()
 
 
@@ -110,7 +121,9 @@ def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
         )
         yield Text(
             f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {told} "
-            f"from {row['node'] or 'no node'}, at {row['at_nodes']} nodes{', disturbed' if row['disturbed'] else ''}"
+            f"from {row['node'] or 'no node'}"
+            + ("" if document["ledger"] is None else f", at {row['at_nodes']} nodes")
+            + (", disturbed" if row["disturbed"] else "")
         )
     if document["examples"]:
         yield Text()

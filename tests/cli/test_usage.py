@@ -67,7 +67,7 @@ def refused(*words: str) -> click.ClickException:
         (["check", "--lb", "http://127.0.0.1:9", "--tentacle", "a=h:1,a=h:2"], 2, "'a' is given twice"),
         (["check", "--with", "haproxy", "--tentacle", "a=h:1"], 2, "--tentacle goes with --lb"),
         (["check", "--with", "nginx", "--mode", "vendor-doc", "--only", "TL-01"], 2, "those that have: recommended, stock"),
-        (["check", "--with", "nginx", "--profile", "region"], 2, "profile 'region': mode recommended of nginx has no standby"),
+        (["check", "--with", "nginx", "--mode", "stock", "--profile", "region"], 2, "profile 'region': mode stock of nginx has no standby"),
         (["check", "--lb", "http://127.0.0.1:9", "--profile", "region"], 2, "profile 'region' needs a standby"),
         (["check", "--with", "haproxy", "--profile", "web,region"], 2, "profile region is judged alone"),
         (["check", "--with", "haproxy", "--standby", "http://127.0.0.1:9"], 2, "--standby goes with --lb"),

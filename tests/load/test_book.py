@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios.ledger import CLASSES, classify
-from scenarios.load.book import Book, Outage
+from scenarios.load.book import Book, BookError
+from scenarios.load.outages import Outage
 from tests.judge.histories import attempt, request
 
 SYNCED_NS = 1_000
@@ -86,8 +88,11 @@ def test_what_nodes_were_not_asked_about_is_not_lost(book: Book) -> None:
     assert dict(book.close_accounts().counts) == {"unresolved": 1}
 
 
-def test_a_worker_that_died_leaves_its_attempt_unresolved(book: Book) -> None:
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_worker_that_died_leaves_its_attempt_unresolved(book: Book, arrived: bool) -> None:
     book.clients(client_lines("1" * 32, "acknowledged")[:1])
+    whole = {"complete": True, "ended": True, "status": 201, "sha1": "a" * 40}
+    book.journal(node_lines("1" * 32, 1, whole) if arrived else [])
     assert dict(book.close_accounts().counts) == {"unresolved": 1}
     assert book.numbers()["unfinished"] == 1
 
@@ -110,3 +115,14 @@ def test_a_failure_is_excused_only_while_a_node_is_away(book: Book) -> None:
 def test_requests_that_no_attempt_explains_are_counted(book: Book) -> None:
     book.journal(node_lines("9" * 32, 1, {"complete": True, "ended": True, "sha1": None, "status": 201}))
     assert book.numbers()["unexplained"] == 1
+
+
+def test_a_full_disk_leaves_what_was_written_and_its_classes(book: Book, tmp_path: Path) -> None:
+    book.clients(client_lines("1" * 32, "acknowledged"))
+    with sqlite3.connect(tmp_path / "book.sqlite") as other:
+        pages = other.execute("PRAGMA page_count").fetchone()[0]
+    book._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(BookError, match="full"):
+        book.clients(line for n in range(999) for line in client_lines(f"{n:032x}", "acknowledged"))
+    assert book.numbers()["attempts"] == 1
+    assert dict(book.close_accounts().counts) == {"lost": 1}

@@ -14,7 +14,7 @@ from scenarios.load.conditions import METRICS, parse_condition
 from scenarios.load.figures import bucket, histogram, percentile
 from scenarios.load.health import Health
 from scenarios.load.limit import AT_ONCE, PRECISION, RATE, Bisection, Scale
-from scenarios.load.schedule import parse_schedule
+from scenarios.load.schedule import first_outage, parse_schedule
 
 seconds = st.floats(1e-4, 1e4)
 NODES = ("node-1", "node-2", "node-3")
@@ -70,6 +70,17 @@ def test_every_arrival_is_taken_or_counted_as_missed(rate: float, seed: int, unt
 def test_sizes_lie_in_their_ranges(seed: int) -> None:
     size = parse_sizes("64KiB..1MiB:3,1GiB").draw(random.Random(seed))
     assert size == 1 << 30 or 64 << 10 <= size <= 1 << 20
+
+
+def test_all_go_at_once_and_the_first_outage_is_that_of_all() -> None:
+    events = parse_schedule(
+        "drain node-1 at 1s for 2s; crash all at 10s for 5s; refuse node-2 at 30s for 1s", NODES, 60
+    )
+    assert [(e.verb, e.node, e.at_s, e.for_s) for e in events[1:4]] == [("crash", node, 10, 5) for node in NODES]
+    assert first_outage(events) == (10, 15)
+    assert first_outage(events[:1]) is None
+    with pytest.raises(ValueError, match="node-3 overlap"):
+        parse_schedule("crash all at 10s for 5s; drain node-3 at 12s for 1s", NODES, 60)
 
 
 def test_each_gets_an_equal_part_with_health_before_and_after() -> None:

@@ -1,5 +1,6 @@
 """`mocknode load` as people run it: real balancers, real nodes, locust in its own processes."""
 
+import contextlib
 import csv
 import http.server
 import os
@@ -7,12 +8,15 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from mocknode.cluster import ports
 from scenarios.ledger import CLASSES
 from tests.load.conftest import Loaded
 
@@ -50,6 +54,107 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
     assert html.count('class="band draining"') == 3
     assert "http://" not in html.replace(document["balancer"]["url"], "")
     assert f"{document['ledger']['attempts']} uploads" in run.out
+
+
+def plan_of(document: dict[str, Any], tmp_path: Path) -> Counter[tuple[str, ...]]:
+    """What was uploaded, and its classes."""
+    rows = csv.DictReader((tmp_path / "attempts.csv").read_text().splitlines())
+    return Counter((row["size"], row["form"], row["class"]) for row in rows if row["kind"] == "push")
+
+
+@pytest.mark.balancer
+def test_three_workers_upload_what_one_process_does(load: Callable[..., Loaded], tmp_path: Path) -> None:
+    found = []
+    for workers in ("1", "3"):
+        run = load(
+            "--with", "haproxy", "--users", "6", "--sizes", "1KiB..256KiB", "--uploads", "150", "--seed", "7",
+            "--workers", workers, "--csv", str(tmp_path / "attempts.csv"),
+        )  # fmt: skip
+        assert (run.code, len(run.document["generator"]["workers"])) == (0, int(workers)), run.out + run.err
+        found.append((run.document["ledger"], plan_of(run.document, tmp_path)))
+        (tmp_path / "run").rename(tmp_path / f"run-{workers}")
+    assert found[0] == found[1]
+    assert found[0][0]["attempts"] == found[0][0]["delivered_once"] == 150
+
+
+@pytest.mark.balancer
+def test_after_an_outage_all_come_at_once(load: Callable[..., Loaded], tmp_path: Path) -> None:
+    table = tmp_path / "attempts.csv"
+    # An upload takes a second at least, so that whoever begins before the first one ends came together with it.
+    run = load(
+        "--with", "haproxy", "--users", "8", "--sizes", "256KiB", "--link", "256KiB", "--browsers", "2", "--duration", "8s",
+        "--shape", "storm", "--csv", str(table),
+    )  # fmt: skip
+    assert (run.code, run.document["result"]) == (0, "held"), run.out
+    away, online = ([s["at_s"] for s in run.document["schedule"] if s["begins"] == begins] for begins in (True, False))
+    assert (len(away), len(online)) == (3, 3)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    began_ns = min(int(row["started"]) for row in rows)
+    pushes = sorted((int(r["started"]), int(r["ended"])) for r in rows if r["kind"] == "push")
+    after = [(since, until) for since, until in pushes if since > began_ns + online[0] * 1e9]
+    assert not [since for since, _ in pushes if max(away) < (since - began_ns) / 1e9 < min(online)]
+    assert sum(since < min(until for _, until in after) for since, _ in after) == 8
+
+
+@pytest.mark.balancer
+def test_a_run_that_has_failed_ends_when_asked_to(load: Callable[..., Loaded], tmp_path: Path) -> None:
+    config = tmp_path / "caps.conf"
+    config.write_text((HERE / "nginx_caps.conf").read_text().replace("100m", "1m"))
+    # Ten minutes: without the flag this test would not end in its time.
+    words = (
+        "--with",
+        "nginx",
+        "--config",
+        str(config),
+        "--users",
+        "2",
+        "--sizes",
+        "64KiB:9,2MiB:1",
+        "--duration",
+        "10m",
+    )
+    run = load(*words, "--abort-on-fail")
+    assert (run.code, run.document["result"]) == (1, "failed"), run.out
+    assert run.document["aborted_by"] == "failed_undisturbed>0"
+    assert "note: ended before its time" in run.out
+    assert sums_up(run.document)
+
+
+@pytest.mark.balancer
+def test_the_action_and_deltas_beside_the_web_ui(
+    started: Callable[..., "subprocess.Popen[str]"], finished: Callable[..., Loaded], tmp_path: Path
+) -> None:
+    held = ports.hold([ports.Wanted(flag="test", use="web UI", host="127.0.0.1", port=0)])[0]
+    held.release()
+    address = f"127.0.0.1:{held.port}"
+    table = tmp_path / "attempts.csv"
+    process = started(
+        "--with", "haproxy", "--users", "1", "--actions", "1", "--deltas", "1", "--sizes", "300KiB..400KiB", "--link", "2MiB",
+        "--duration", "4s", "--web-ui", address, "--csv", str(table),
+    )  # fmt: skip
+
+    def page() -> str | None:
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"http://{address}/", trust_env=False).text
+        return None
+
+    found = until(page)
+    assert "<title>Locust</title>" in found
+    assert "API-" not in found
+    run = finished(process)
+    assert (run.code, run.document["result"]) == (0, "held"), run.out + run.err
+    assert sums_up(run.document)
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    forms = {row["form"] for row in rows if row["kind"] == "push"}
+    assert forms == {"chunked", "length", "delta"}
+    assert {row["class"] for row in rows if row["form"] == "delta"} == {"delivered_once"}
+    assert all(int(row["size"]) < 3000 for row in rows if row["form"] == "delta")
+    kinds = Counter(row["kind"] for row in rows)
+    assert kinds["look-up"] >= 2
+    assert kinds["signature"] >= kinds["retention"] > 0
+    # What CI pushed is not kept, and of what deltas start from only the last versions.
+    kept = list((tmp_path / "run" / "load" / "cluster" / "packages" / "Spaces-1").iterdir())
+    assert 1 <= len(kept) <= 3
 
 
 @pytest.mark.balancer
@@ -177,15 +282,24 @@ def test_the_most_uploads_at_once_are_found(load: Callable[..., Loaded]) -> None
 
 @pytest.fixture
 def stranger() -> Iterator[str]:
-    """A web server that is no node."""
+    """A web server that is no node, and takes what it gets."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        posts = 0
+        protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(201 if self.command == "POST" else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def do_POST(self) -> None:
+            # A body in chunks ends with an empty one.
+            while "Content-Length" not in self.headers and (length := int(self.rfile.readline(), 16)) + 2:
+                self.rfile.read(length + 2)
+                if not length:
+                    break
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
 
         def log_message(self, *_: Any) -> None: ...
 
@@ -196,6 +310,50 @@ def stranger() -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def test_servers_of_others_get_uploads_when_asked_for_and_no_ledger(
+    load: Callable[..., Loaded], stranger: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    words = ("--lb", stranger, "--unverified", "--api-key", "API-THEIRS", "--users", "2", "--sizes", "1KiB..64KiB")
+    run = load(*words, "--uploads", "8", "--fail-if", "failed>0", "--html", str(page))
+    assert (run.code, run.document["result"], run.document["ledger"]) == (0, "held", None), run.out + run.err
+    assert run.document["numbers"]["attempts"] == run.document["latency"]["push"]["response"]["count"] == 8
+    assert "lost" not in run.document["values"]
+    assert [c["fail_if"] for c in run.document["conditions"]] == ["failed_undisturbed>0", "reads_failed>0", "failed>0"]
+    assert run.out.splitlines()[1].startswith(" no ledger:")
+    assert "delivered" not in run.out
+    assert "no ledger:" in page.read_text()
+    for text in (page.read_text(), run.out, (tmp_path / "run" / "locust.log").read_text()):
+        assert "API-THEIRS" not in text
+
+
+def test_what_needs_journals_is_refused_without_them(
+    stranger: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mocknode.cli import main
+
+    given = ["mocknode", "load", "--lb", stranger, "--unverified"]
+    key = ["--api-key", "API-X"]
+    for words, said in (
+        ([], "--unverified needs a user"),
+        ([*key, "--fail-if", "lost>0"], "--fail-if: 'lost>0' needs the ledger"),
+        ([*key, "--schedule", "drain each"], "--schedule needs mock nodes"),
+        ([*key, "--control", "http://127.0.0.1:1"], "--control needs mock nodes"),
+        ([*key, "--shape", "storm"], "shape: got 'storm'"),
+    ):
+        monkeypatch.setattr("sys.argv", [*given, *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def test_nobody_at_a_strangers_address_is_the_environment(load: Callable[..., Loaded]) -> None:
+    run = load("--lb", "http://127.0.0.1:9", "--unverified", "--api-key", "API-X")
+    assert run.code == 3
+    assert "nobody answers at http://127.0.0.1:9" in run.err
 
 
 def test_a_host_that_is_no_mock_cluster_gets_no_upload(
@@ -230,6 +388,17 @@ def test_a_host_that_is_no_mock_cluster_gets_no_upload(
         (["--workers", "30"], "the number of --users"),
         (["--forms", "round"], "--forms: got 'round'"),
         (["--json", "/proc/none/x"], "--json /proc/none/x"),
+        (["--shape", "wave"], "shape: got 'wave'"),
+        (["--shape", "ramp:2m"], "--shape: got 'ramp:2m', allowed: times within the 60 s"),
+        (["--shape", "storm", "--rate", "5/s"], "--shape storm does not go with --rate"),
+        (["--shape", "storm", "--schedule", "drain each"], "--schedule has none"),
+        (["--shape", "ramp", "--find-limit", "p99<1s"], "--shape does not go with --find-limit"),
+        (["--abort-on-fail", "--find-limit", "p99<1s"], "--abort-on-fail does not go with --find-limit"),
+        (["--users", "0"], "--users: got 0"),
+        (["--web-ui", "0.0.0.0:8089"], "allowed: HOST:PORT with a loopback HOST"),
+        (["--web-ui", "127.0.0.1:http"], "--web-ui: got '127.0.0.1:http'"),
+        (["--api-key", "API-X"], "--api-key goes with --unverified"),
+        (["--unverified"], "--unverified goes with --lb"),
     ],
 )
 def test_bad_input_is_refused_before_anything_starts(

@@ -33,23 +33,30 @@ class FileSink:
 
     Args:
         keep: Where to write the file, None to throw it away.
+        only: What the names of files that are written down begin with.
 
     Attributes:
         start: First bytes of the file, at most `START_BYTES`.
         end: Last bytes of a NuGet package, at most `END_BYTES`; of others nothing is looked at.
     """
 
-    def __init__(self, boundary: bytes, keep: Path | None) -> None:
+    def __init__(self, boundary: bytes, keep: Path | None, only: str = "") -> None:
         self.part = FilePart(boundary)
         self.start = self.end = b""
         self._digest = hashlib.sha1(usedforsecurity=False)
         self._path = keep
+        self._only = only
         self._fd: int | None = None
 
     @property
     def keeps(self) -> bool:
         """Whether bytes are written down, which may block."""
         return self._path is not None
+
+    @property
+    def kept(self) -> bool:
+        """Whether this file is written down, now that its name is known."""
+        return self._path is not None and (self.part.file_name or "").startswith(self._only)
 
     @property
     def keeps_end(self) -> bool:
@@ -76,7 +83,7 @@ class FileSink:
                 self.start += bytes(view[: START_BYTES - len(self.start)])
             if self.keeps_end:
                 self.end = (self.end + bytes(view[-END_BYTES:]))[-END_BYTES:]
-            if self._path is not None:
+            if self._path is not None and self.kept:
                 self._write(self._path, view)
 
     def _write(self, path: Path, view: memoryview) -> None:

@@ -62,8 +62,9 @@ async def upload(call: Call) -> None:
     """Take one whole package."""
     existing = await overwrite_mode(call)
     kept_as = place(call)
-    run_dir = call.node.config.run_dir
-    sink = FileSink(boundary(call), None if kept_as is None else whole_path(run_dir, kept_as))
+    config = call.node.config
+    keep = None if kept_as is None else whole_path(config.run_dir, kept_as)
+    sink = FileSink(boundary(call), keep, config.keep_only)
     await take(call, sink, existing, kept_as)
 
 
@@ -114,7 +115,8 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
         raise invalid(f"{file_name} is no NuGet package: {flaw}")
     return Package(
         space=call.space, package_id=name.package_id, version=name.version, extension=name.extension, file_name=file_name,
-        size=sink.size, sha1=sink.sha1, published=timestamp(time.time()), node=config.name, kept_as=kept_as,
+        size=sink.size, sha1=sink.sha1, published=timestamp(time.time()), node=config.name,
+        kept_as=kept_as if sink.kept else None,
     )  # fmt: skip
 
 

@@ -27,8 +27,7 @@ async def delta_signature(call: Call) -> None:
     """From which version a delta may start, and its signature; 404 when the whole package must be sent."""
     call.require(PUSH)
     package_id, version = call.params["packageId"], _version(call, "version")
-    packages = await call.stored(call.node.store.packages, call.space)
-    versions = [package for package in packages if package.package_id.lower() == package_id.lower()]
+    versions = await call.stored(call.node.store.packages, call.space, package_id)
     config = call.node.config
     base = await asyncio.to_thread(base_for, versions, version, config.web.delta_base, config.run_dir)
     path = None if base is None else path_of(config.run_dir, base)
