@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from scenarios.catalogue import drain_walk
+from scenarios.catalogue import dr_04, drain_walk
 from scenarios.check import ROOT_OF_BLINDNESS, Case, Check
 from scenarios.history import Step
 from scenarios.verdict import Variant
@@ -58,7 +58,9 @@ def _recovery(case: Case, step: Step) -> Variant:
         # Nobody probes, so there is no reaction to hold it to; passive marks end when their time is over.
         return case.observes(name, f"{returned}, requests failed for another {after_s:.1f} s", **evidence)
     summary = f"{returned}, traffic did not flow within {budget_s:.1f} s"
-    root = ROOT_OF_BLINDNESS if case.blind else None
+    # One node of many is back: whoever ignores health below a share of them goes on sending to those that are not.
+    panics = any(v.cause == "panic-mode" for v in dr_04.judge(case))
+    root = ROOT_OF_BLINDNESS if case.blind else dr_04.ID if panics else None
     hurts = "everybody: the outage outlasts its cause"
     return case.breaks(name, "core", summary, cause="all-drained-no-recovery", caused_by=root, hurts=hurts, **evidence)
 

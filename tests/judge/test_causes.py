@@ -139,6 +139,11 @@ def dr_05(
     return case(join(history, steps=(done,)), calibration, all_drained=declared)
 
 
+def dr_05_panicking() -> Case:
+    panicking, found = dr_04(["node-3"] * 59 + ["node-1"]), dr_05([None], failing_s=30)
+    return replace(found, history=join(found.history, panicking.history))
+
+
 def uploaded(check: str, variant: str, deliveries: int = 1, seen: dict[str, Any] | None = None, **client: Any) -> Case:
     told = attempt(check=check, variant=variant, **client)
     nodes = [request(node=f"node-{n + 1}", req=n, **(seen or {})) for n in range(deliveries)]
@@ -287,6 +292,7 @@ ROWS: list[Row] = [
     ("DR-05", lambda: dr_05([None], end="timeout", ended_ns=30 * S), "418-answer", "fail", "all-drained-no-answer", None),
     ("DR-05", lambda: dr_05([None], back=False), "418-recovery", "fail", "all-drained-no-recovery", None),
     ("DR-05", lambda: dr_05([None], failing_s=30), "418-recovery", "fail", "all-drained-no-recovery", None),
+    ("DR-05", dr_05_panicking, "418-recovery", "fail", "all-drained-no-recovery", "DR-04"),
     ("DR-05", lambda: dr_05([None], BLIND, failing_s=30), "418-recovery", "observed", None, None),
     ("DR-05", lambda: dr_05([None], BLIND, back=False), "418-recovery", "fail", "all-drained-no-recovery", "HC-01"),
     ("UP-01", lambda: uploaded("UP-01", "1024"), "1,024 B", "pass", None, None),
