@@ -103,7 +103,10 @@ def drain(
         return before, document, 0 if wait is None else await _tasks_left(client, node, wait)
 
     before, document, left = ask(control, control_token_file, ca, conversation)
-    _say(document, after, as_json, "" if before["alive"] else "; it was dead and was started again")
+    aside = "" if before["alive"] else "; it was dead and was started again"
+    if wait is not None and not left:
+        aside += "; it runs no task"
+    _say(document, after, as_json, aside)
     if left:
         raise EnvironmentFailureError(f"{node} still runs {left} tasks; --cancel-tasks ends them")
 

@@ -27,7 +27,8 @@ def task(
     ca: Path | None,
     as_json: bool,
 ) -> None:
-    """Queue tasks that run for DURATION, such as 30s; nodes with room pick them up when they look next."""
+    """Queue tasks that run for DURATION, such as 30s; nodes with room pick them up when they look next: every 20 s,
+    as real ones do, or as `up --task-poll` says."""
     if (duration is None) == (cancel is None):
         raise UsageError("task: give either a DURATION such as 30s, or --cancel ID")
     if cancel is not None:

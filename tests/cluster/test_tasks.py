@@ -131,7 +131,7 @@ def test_the_drain_verb_waits_for_tasks_and_cancels_them(up, helpers):
     late = cli(up, "drain", "node-1", "--wait", "50ms")
     assert (late.returncode, "still runs 1 tasks" in late.stderr) == (3, True)
     done = cli(up, "drain", "node-1", "--cancel-tasks", "--wait", "10s")
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout) == (0, "node-1 is draining; it runs no task\n"), done.stderr
     cancelled = [task for task in tasks(up) if task["state"] == "Canceled"]
     assert [(task["node"], "--cancel-tasks" in task["reason"]) for task in cancelled] == [("node-1", True)]
     assert by_node(up) == {"node-2": 1, "node-3": 1}
