@@ -11,6 +11,7 @@ import os
 import random
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -52,12 +53,14 @@ def _options(parser: Any) -> None:
     )
     parser.add_argument("--space", default="Spaces-1", help="Id of the space to push to.")
     parser.add_argument("--space-name", default="Default", help="Its name, by which the GitHub Action asks for it.")
-    parser.add_argument("--sizes", type=_sizes, default="64KiB..16MiB", help="Package sizes.")
+    parser.add_argument("--sizes", type=_text_for(parse_sizes), default="64KiB..16MiB", help="Package sizes.")
     parser.add_argument("--forms", default="chunked,length", help="Framing of uploads: chunked, length, or both.")
     parser.add_argument(
         "--rate", type=float, default=0.0, help="Open loop: uploads a second of all pushers; 0 = closed."
     )
-    parser.add_argument("--shape", default="steady", type=_shape, help="When pushers are at work, such as ramp:30s.")
+    parser.add_argument(
+        "--shape", default="steady", type=_text_for(parse_shape), help="When pushers are at work, such as ramp:30s."
+    )
     parser.add_argument("--uploads", type=int, default=0, help="Uploads of all pushers together; 0 = no limit.")
     parser.add_argument(
         "--pushers", type=int, default=0, help="How many users push one package; 0 leaves it to weights."
@@ -78,21 +81,17 @@ def _options(parser: Any) -> None:
     parser.add_argument("--seed", type=int, default=1)
 
 
-def _sizes(text: str) -> str:
+def _text_for(parse: Callable[[str], object]) -> Callable[[str], str]:
     """Refused on the command line; kept as text, since options travel from master to workers."""
-    try:
-        parse_sizes(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
-    return text
 
+    def checked(text: str) -> str:
+        try:
+            parse(text)
+        except ValueError as exc:
+            raise argparse.ArgumentTypeError(str(exc)) from exc
+        return text
 
-def _shape(text: str) -> str:
-    try:
-        parse_shape(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
-    return text
+    return checked
 
 
 def _three_digits(milliseconds: float) -> int:
@@ -180,9 +179,9 @@ class Bench:
             gevent.sleep(WATCH_S)
         self._calm.set()
 
-    def get(self, path: str, name: str, **options: Any) -> Exchange:
-        """Read a path with our credentials."""
-        exchange = Exchange(attempt=uuid.uuid4().hex, method="GET", path=path, headers=self.credentials, **options)
+    def ask(self, path: str, name: str, *, method: str = "GET", **options: Any) -> Exchange:
+        """A request without a body, with our credentials."""
+        exchange = Exchange(attempt=uuid.uuid4().hex, method=method, path=path, headers=self.credentials, **options)
         return self.run(exchange, name)
 
     def upload(self, body: PackageBody, path: str, *, user_agent: str | None = None, due_ns: int = 0) -> Exchange:
@@ -334,11 +333,11 @@ class ActionPusher(Pusher):
         bench = self.bench
         planned = [self.planned()]
         planned += [found for _ in range(self.packages - 1) if (found := bench.plan.take()) is not None]
-        if bench.get("/api", "look-up", user_agent=TYPESCRIPT_CLIENT).told != "acknowledged":
+        if bench.ask("/api", "look-up", user_agent=TYPESCRIPT_CLIENT).told != "acknowledged":
             return
         name = bench.options.space_name
         query = f"partialName={quote(name)}&skip=0&take=2147483647"
-        answer = bench.get(f"/api/spaces?{query}", "look-up", user_agent=TYPESCRIPT_CLIENT)
+        answer = bench.ask(f"/api/spaces?{query}", "look-up", user_agent=TYPESCRIPT_CLIENT)
         if answer.told != "acknowledged" or name not in [space["Name"] for space in json.loads(answer.answer)["Items"]]:
             return
         # The client reads a whole file before it sends it, so that it knows the length.
@@ -365,7 +364,7 @@ class DeltaPusher(Pusher):
         new = Edition(owner=last.owner, version=last.version + 1, size=last.size or min(size, SIZE_MAX))
         self.edition = new
         packages = f"/api/{bench.options.space}/packages"
-        found = bench.get(
+        found = bench.ask(
             f"{packages}/{new.package_id}/{new.number}/delta-signature", "signature",
             user_agent=GO_CLIENT, answer_max=SIGNATURE_MAX, fine=frozenset({404}),
         )  # fmt: skip
@@ -383,16 +382,7 @@ class DeltaPusher(Pusher):
             return
         if bench.upload(body, path).told == "acknowledged" and new.version > 2:
             old = f"{packages}/packages-{new.package_id}.1.0.{new.version - 2}"
-            bench.run(
-                Exchange(
-                    attempt=uuid.uuid4().hex,
-                    method="DELETE",
-                    path=old,
-                    headers=bench.credentials,
-                    fine=frozenset({404}),
-                ),
-                "retention",
-            )
+            bench.ask(old, "retention", method="DELETE", fine=frozenset({404}))
 
     def _whole(self, edition: Edition) -> PackageBody:
         return PackageBody(
@@ -423,7 +413,7 @@ class PortalBrowser(User):
     def browse(self) -> None:
         """Read one page."""
         bench: Bench = self.environment.bench  # type: ignore[attr-defined]
-        bench.get(bench.rng.choice(self.pages).format(space=bench.options.space), "browse")
+        bench.ask(bench.rng.choice(self.pages).format(space=bench.options.space), "browse")
 
 
 class Monitor(User):

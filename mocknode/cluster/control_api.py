@@ -22,7 +22,7 @@ from mocknode import __version__, json_text
 from mocknode.cluster import control_models as models
 from mocknode.cluster.authorization import Authorization
 from mocknode.cluster.controller import Controller
-from mocknode.cluster.data_desk import KEEP, DataDesk, Keep
+from mocknode.cluster.data_desk import KEEP, DataDesk
 from mocknode.cluster.event_stream import stream
 from mocknode.cluster.journal_pages import journal_page
 from mocknode.cluster.lease import LEASE_HEADER, LEASE_S, Lease
@@ -30,9 +30,8 @@ from mocknode.cluster.metrics import exposition
 from mocknode.cluster.node_ledger import NodeLedger
 from mocknode.cluster.openapi import Operation, Query, openapi
 from mocknode.cluster.problems import HANDLERS
-from mocknode.cluster.queries import count_of
+from mocknode.cluster.queries import count_of, word_of
 from mocknode.cluster.task_desk import TaskDesk
-from mocknode.node.refusals import RefusedError
 
 CONTROL_API: Final = 1
 """Version of this API; a client of another one is told so by `/healthz`."""
@@ -188,7 +187,7 @@ class ControlApi:
         (packages, spaces, users, keys, feeds, settings, Tentacles, counters of ids) are what `keep` says: as they are, as the
         fixtures file has them, or as in a fresh server. Snapshots stay."""
         self._admit(request)
-        keep = _keep(request)
+        keep = word_of(request.query_params, "keep", KEEP, "data")
         await self._data.require(keep)
         # First, so that no node takes one on its way to being reset.
         await self._tasks.clear()
@@ -361,14 +360,6 @@ def _route(path: str, methods: Mapping[str, Operation]) -> Route:
         return await methods["GET" if request.method == "HEAD" else request.method].handler(request)
 
     return Route(path, endpoint, methods=list(methods))
-
-
-def _keep(request: Request) -> Keep:
-    got = request.query_params.get("keep", "data")
-    keep = next((one for one in KEEP if one == got), None)
-    if keep is None:
-        raise RefusedError(f"keep: got {got!r}, allowed: {', '.join(KEEP)}", got=got, allowed=KEEP)
-    return keep
 
 
 async def _body(request: Request) -> bytes:

@@ -1,9 +1,8 @@
-"""The data of the cluster as a whole, in the shared store that is opened when it is first asked for: fixtures, snapshots, resets.
+"""The data of the cluster as a whole, in the shared store: fixtures, snapshots, resets.
 
 What replaces data tells every node afterwards, so that none answers from what it remembers.
 """
 
-import asyncio
 import re
 import secrets
 import threading
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 
 from mocknode import directory
 from mocknode.cluster.fixture_content import write_content
+from mocknode.cluster.opened import Opened
 from mocknode.directory import BUILT_IN, BUILT_IN_FEED, DEFAULT_SPACE, Feed, Space, User
 from mocknode.node.packages.kept import whole_path
 from mocknode.node.refusals import RefusedError
@@ -60,8 +60,7 @@ class DataDesk:
 
     def __init__(self, controller: "Controller") -> None:
         self._controller = controller
-        self._snapshots: Snapshots | None = None
-        self._opening = threading.Lock()
+        self._snapshots = Opened(lambda: Snapshots(Store(controller.shared.store)))
 
     async def all(self) -> list[dict[str, Any]]:
         """Every snapshot, by name."""
@@ -144,19 +143,13 @@ class DataDesk:
             ) from exc
 
     async def _with(self, action: Callable[[Snapshots], _Result]) -> _Result:
-        def act() -> _Result:
-            result = action(self._open())
+        def act(snapshots: Snapshots) -> _Result:
+            result = action(snapshots)
             if isinstance(result, Change):
                 _delete(self._controller.shared.run_dir, result)
             return result
 
-        return await asyncio.to_thread(act)
-
-    def _open(self) -> Snapshots:
-        with self._opening:
-            if self._snapshots is None:
-                self._snapshots = Snapshots(Store(self._controller.shared.store))
-            return self._snapshots
+        return await self._snapshots.use(act)
 
 
 def load_fixtures(

@@ -181,23 +181,10 @@ def read_fixtures(path: Path, cluster_key: str | None = None) -> Fixtures:
 
 
 def _told(path: Path, document: Document, faults: Sequence[tuple[Place, str]]) -> str:
-    lines = sorted((document.line(_in_file(document, place)), words) for place, words in faults)
+    lines = sorted((document.line(place), words) for place, words in faults)
     shown = [f"line {line}: {words}" for line, words in lines[:_FAULTS_SHOWN]]
     rest = [f"and {len(faults) - _FAULTS_SHOWN} more"] if len(faults) > _FAULTS_SHOWN else []
     return f"--fixtures {path}, " + "; ".join(shown + rest)
-
-
-def _in_file(document: Document, place: Sequence[int | str]) -> Place:
-    """The place without what pydantic adds to it for a union."""
-    node, found = document.content, list[int | str]()
-    for part in place:
-        inside = isinstance(node, dict) and part in node
-        if not inside and not (isinstance(node, list) and isinstance(part, int) and part < len(node)):
-            # An unknown or missing key: its owner has a line.
-            break
-        node = node[part]
-        found.append(part)
-    return tuple(found)
 
 
 def _words(error: Any) -> str:

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from mocknode.node.refusals import RefusedError
+
+_Word = TypeVar("_Word", bound=str)
 
 
 class QueryError(RefusedError):
@@ -53,8 +56,20 @@ def words_of(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> lis
     text = query.get(name)
     if text is None:
         return list(allowed)
-    words = [word.strip() for word in text.split(",")]
-    for word in words:
-        if word not in allowed:
-            raise QueryError(f"{name}: got {word!r}, allowed: {', '.join(allowed)}", got=word, allowed=allowed)
-    return words
+    return [_allowed(name, word.strip(), allowed) for word in text.split(",")]
+
+
+def word_of(query: Mapping[str, str], name: str, allowed: Sequence[_Word], default: _Word) -> _Word:
+    """One word that is allowed.
+
+    Raises:
+        QueryError: it is not.
+    """
+    return _allowed(name, query.get(name, default), allowed)
+
+
+def _allowed(name: str, got: str, allowed: Sequence[_Word]) -> _Word:
+    word = next((one for one in allowed if one == got), None)
+    if word is None:
+        raise QueryError(f"{name}: got {got!r}, allowed: {', '.join(allowed)}", got=got, allowed=allowed)
+    return word

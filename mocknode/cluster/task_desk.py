@@ -1,11 +1,9 @@
-"""The controller's access to the tasks in the shared store, opened when it is first asked for."""
+"""The controller's access to the tasks in the shared store."""
 
-import asyncio
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from mocknode.cluster.opened import Opened
 from mocknode.node.refusals import RefusedError
 from mocknode.store import Store
 from mocknode.tasks import Task, Tasks, task_document
@@ -14,8 +12,6 @@ from mocknode.units import parse_duration
 DURATION_MAX_S: Final = 7 * 24 * 3600.0
 """Longer than any deployment; a timer of a node cannot be set beyond all bounds."""
 BY_HAND: Final = "cancelled through the control API"
-
-_Result = TypeVar("_Result")
 
 
 class UnknownTaskError(RefusedError):
@@ -26,9 +22,7 @@ class TaskDesk:
     """Adds, lists and cancels tasks."""
 
     def __init__(self, store_url: str) -> None:
-        self._url = store_url
-        self._tasks: Tasks | None = None
-        self._opening = threading.Lock()
+        self._tasks = Opened(lambda: Tasks(Store(store_url)))
 
     async def add(self, description: str, duration: str, count: int) -> list[dict[str, Any]]:
         """Queue tasks; the new ones.
@@ -44,11 +38,11 @@ class TaskDesk:
             raise RefusedError(
                 f"duration: got {duration!r}, allowed: up to 7 days", got=duration, allowed=["30s", "168h"]
             )
-        return _documents(await self._with(lambda tasks: tasks.add(description, duration_s, count, time.time())))
+        return _documents(await self._tasks.use(lambda tasks: tasks.add(description, duration_s, count, time.time())))
 
     async def all(self) -> list[dict[str, Any]]:
         """Every task, oldest first."""
-        return _documents(await self._with(lambda tasks: tasks.all()))
+        return _documents(await self._tasks.use(lambda tasks: tasks.all()))
 
     async def cancel(self, id_: str) -> None:
         """Cancel a task; a node that runs it lets it go when it would have ended.
@@ -56,9 +50,9 @@ class TaskDesk:
         Raises:
             UnknownTaskError: there is none that goes on.
         """
-        going = [task for task in await self._with(lambda tasks: tasks.all()) if task.completed is None]
+        going = [task for task in await self._tasks.use(lambda tasks: tasks.all()) if task.completed is None]
         number = next((task.number for task in going if task.id == id_), None)
-        if number is None or not await self._with(lambda tasks: tasks.cancel(number, BY_HAND, time.time())):
+        if number is None or not await self._tasks.use(lambda tasks: tasks.cancel(number, BY_HAND, time.time())):
             ids = [task.id for task in going]
             raise UnknownTaskError(
                 f"task: got {id_!r}, allowed: {', '.join(ids) or 'none goes on'}", got=id_, allowed=ids
@@ -66,16 +60,7 @@ class TaskDesk:
 
     async def clear(self) -> None:
         """Forget every task."""
-        await self._with(lambda tasks: tasks.clear())
-
-    async def _with(self, action: Callable[[Tasks], _Result]) -> _Result:
-        return await asyncio.to_thread(lambda: action(self._open()))
-
-    def _open(self) -> Tasks:
-        with self._opening:
-            if self._tasks is None:
-                self._tasks = Tasks(Store(self._url))
-            return self._tasks
+        await self._tasks.use(lambda tasks: tasks.clear())
 
 
 def _documents(tasks: list[Task]) -> list[dict[str, Any]]:

@@ -83,8 +83,8 @@ class NodeProtocol(HttpToolsProtocol):
         self._exchange: Exchange | None = None
         self._open: set[Exchange] = set()
         self._bytes_in = self._requests = self._begun_ns = 0
-        self._head_bytes = 0
-        self._eof = self._discarding = self._in_head = False
+        self._head_bytes: int | None = None  # within a head: how many came after the read that it began in
+        self._eof = self._discarding = False
         self._ended: tuple[str, str] | None = None
         self._paced: PacedTransport | None = None
         self._plain_ping: dict[bytes, bytes] | None = None
@@ -108,9 +108,9 @@ class NodeProtocol(HttpToolsProtocol):
         self._bytes_in += len(data)
         if self._discarding:
             return
-        went_on = self._in_head
+        within = self._head_bytes is not None
         super().data_received(data)
-        if went_on and self._in_head:
+        if within and self._head_bytes is not None:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 if not self._open:  # else it would stand within another request's answer
@@ -168,12 +168,12 @@ class NodeProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a head."""
         self._begun_ns = time.monotonic_ns()
-        self._in_head = True
+        self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """A head: hand the app its exchange before its task runs, unless a plain ping needs no app."""
-        self._in_head, self._head_bytes = False, 0
+        self._head_bytes = None
         self._requests += 1
         self._plain_ping = self.node.quick_pings.takes(self) if self._idle else None
         if self._plain_ping is not None:
