@@ -57,6 +57,8 @@ class _Node:
     """Why we killed it; None if we did not."""
     error: str | None = None
     """Why it gave up, in its own words."""
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """It has ended, and the controller was told."""
 
     @property
     def stopped(self) -> bool:
@@ -176,6 +178,7 @@ class Agent:
         if node.death is None and not by_trigger:
             self._record(node, "crash", cause, time.monotonic_ns())
         self._say({"event": "exit", "from": node.name, "boot": node.boot, "code": code, "cause": cause})
+        node.gone.set()
 
     def _running(self, message: Message) -> _Node:
         node = self._nodes.get(message["node"])
@@ -197,6 +200,8 @@ class Agent:
             if waking is not None:
                 waking.cancel()
         # Earlier lines were owed to a stopped process, and may have been overtaken by what happened since.
+        if isinstance(answers[-1], ChannelClosedError):
+            await node.gone.wait()  # whoever hears that it died while it was told knows by then that it is dead
         if isinstance(answers[-1], BaseException):
             raise answers[-1]
         return answers[-1]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mocknode.cluster.agent import FREEZE_LIMIT_S, START_LIMIT_S, TELL_LIMIT_S
-from mocknode.cluster.channel import Channel, ChannelClosedError, Message
+from mocknode.cluster.channel import Channel, ChannelClosedError, Message, UnreachableNodeError
 from mocknode.cluster.events import Events
 from mocknode.cluster.journal_files import last_boot
 from mocknode.cluster.members import Member, Place
@@ -202,8 +202,12 @@ class Controller:
             owed = [line for line in member.owed if line["do"] == "data-changed"]
             member.owed.clear()
             if member.alive:
-                await self._tell(member, *owed, {"do": "reset"}, wake=True)
-            else:
+                try:
+                    await self._tell(member, *owed, {"do": "reset"}, wake=True)
+                except UnreachableNodeError:
+                    if member.alive:
+                        raise
+            if not member.alive:
                 await self._boot(member, ONLINE, "reset")
 
     async def add_fault(self, name: str, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -249,3 +249,14 @@ def test_a_reset_mends_what_the_controller_believes(up: Any, helpers: Any) -> No
     up.talk(lambda client: client.reset())
     assert up.talk(lambda client: client.node("node-3"))["state"] == "online"
     assert ping(up, "node-3") == 200
+
+
+def test_a_reset_brings_back_a_node_that_dies_meanwhile(up: Any) -> None:
+    async def killed_and_reset(client: ControlClient) -> list[dict[str, Any]]:
+        os.kill((await client.node("node-1"))["pid"], signal.SIGKILL)
+        return await client.reset()
+
+    for _ in range(3):
+        nodes = up.talk(killed_and_reset)
+        assert {node["state"] for node in nodes} == {"online"}
+        assert ping(up, "node-1") == 200
