@@ -74,8 +74,9 @@ CONTROLS = (
     Control(
         name="believes-in-every-node-at-its-start",
         kind="haproxy",
-        # HAProxy before 3.1 without its state file.
-        edits=(),
+        # HAProxy before 3.1 without its state file. Its first checks are spread over the shortest interval: of the second of three
+        # servers after a third of it, which with 500 ms is hardly later than the tenth of a second that HC-06 forgives.
+        edits=(("inter 1s fastinter 500ms ", "inter 2s fastinter 2s "),),
         only="HC-01,HC-06",
         fails={"HC-06": ("advice", "traffic-before-first-verdict")},
     ),
