@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -198,6 +199,11 @@ def _completed(options: Mapping[str, Any]) -> Mapping[str, Any]:
             usage("--unverified needs a user of these servers who may push: give MOCKNODE_LOAD_API_KEY, or --api-key")
     elif options["api_key"]:
         usage("--api-key goes with --unverified; mock nodes tell theirs")
+    # A request line or a header cannot hold them.
+    if not re.fullmatch(r"[\w.-]+", options["space"], re.ASCII):
+        usage(f"--space: got {options['space']!r}, allowed: letters, digits, - and ., such as Spaces-1")
+    if options["api_key"] and not re.fullmatch(r"[!-~]+", options["api_key"]):
+        usage("--api-key: allowed: printable ASCII without spaces, such as API-...")
     if options["find_limit"]:
         for name in ("abort_on_fail", "web_ui", "uploads", "actions", "deltas"):
             if options[name]:
@@ -232,6 +238,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
         if isinstance(lanes, OwnLanes) and options["deltas"]:
             lanes.keep_only = DELTA_NAMES
+        if isinstance(lanes, GivenLanes):
+            lanes.verb = "load"  # So it is called to whoever finds the cluster held.
         if lanes.nodes:
             _events(options, lanes.nodes)  # Refused now, not when everything has started.
     except (click.UsageError, LaneError):

@@ -13,7 +13,7 @@ from typing import Any, Final
 from mocknode.units import format_duration
 from scenarios.lab import Lab
 from scenarios.lanes import LaneError, Lanes
-from scenarios.load.conditions import Condition, parse_condition
+from scenarios.load.conditions import Condition, contradictions, opposite, parse_condition
 from scenarios.load.document import build
 from scenarios.load.generator import Workload
 from scenarios.load.run import LoadPlan, LoadRun
@@ -76,7 +76,10 @@ def parse_demand(text: str) -> list[Condition]:
     Raises:
         ValueError: naming what was got and what is allowed.
     """
-    return [parse_condition(part) for part in text.split(" and ")]
+    demand = [parse_condition(part) for part in text.split(" and ")]
+    if contradictions([opposite(condition) for condition in demand]):
+        raise ValueError(f"got {text!r}, which no run could meet; allowed: what can hold at once, with lost==0 in any case")
+    return demand
 
 
 @dataclass(slots=True)
