@@ -44,7 +44,9 @@ def parse_sizes(text: str) -> Sizes:
         except ValueError:
             raise ValueError(f"sizes: got {item.strip()!r}, allowed: {ALLOWED}") from None
         if not 0 < ranges[-1][0] <= ranges[-1][1] <= LARGEST or not 0 < weights[-1] < math.inf:
-            raise ValueError(f"sizes: got {item.strip()!r}, allowed: sizes of 1 byte to 1024 GiB, rising, weights above 0")
+            raise ValueError(
+                f"sizes: got {item.strip()!r}, allowed: sizes of 1 byte to 1024 GiB, rising, weights above 0"
+            )
     return Sizes(ranges=tuple(ranges), weights=tuple(weights))
 
 

@@ -228,9 +228,17 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     task = asyncio.current_task()
     assert task is not None
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
+    stopping: list[int] = []
+
+    def stop(number: int) -> None:
+        # Once: a second one would break into what the first one makes good, which does not take long.
+        if not stopping:
+            task.cancel()
+        stopping.append(number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
     run_dir = run_dir_of(options["run_dir"], "load")
     wanted = {**NOT_ASKED, **options}
     demands = demands_of(wanted, None, progress.say)
@@ -281,10 +289,12 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     except asyncio.CancelledError:
         if not run.ended_ns:
             return EXIT_INTERRUPTED
-    except Exception:
+    except Exception as exc:
         if not run.began_ns and options["run_dir"] is None:
             shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was sent, so there is nothing to look at again.
-        raise
+        if not run.began_ns or run.environment is None:
+            raise
+        click.echo(f"mocknode: {exc}", err=True)
     document = build(run)
     document["balancer"]["url"] = target.url
     _report(options, document, run)
@@ -299,23 +309,34 @@ def _command(secret: str | None) -> str:
 
 async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
     """Search, report as far as the search came, and give the exit code."""
+    from scenarios.lanes import LaneError
+    from scenarios.load.generator import GeneratorError
     from scenarios.load.limit import SCALES, LimitSearch, lines
     from scenarios.report.files import replace
 
-    search, code = LimitSearch(plan, demand, options["find_limit"], lanes, SCALES[options["limit_of"]]), None
+    search = LimitSearch(plan, demand, options["find_limit"], lanes, SCALES[options["limit_of"]])
     try:
         await search.run()
     except asyncio.CancelledError:
-        code = EXIT_INTERRUPTED
+        search.cut = "interrupted"
+    except (LaneError, GeneratorError) as exc:
+        if not search.probes:
+            raise
+        search.cut = "environment"
+        click.echo(f"mocknode: {exc}", err=True)
     document = search.document()
     document["balancer"]["url"] = lanes.url
     for line in lines(document):
         click.echo(line)
     if options["json_"] is not None:
-        replace(options["json_"], json.dumps(document, indent=1) + "\n")
-    if code is not None:
-        click.echo(INTERRUPTED, err=True)
-    return int(document["exit_code"]) if code is None else code
+        try:
+            replace(options["json_"], json.dumps(document, indent=1) + "\n")
+        except OSError as exc:
+            click.echo(
+                f"mocknode: --json {options['json_']}: {exc.strerror}; the record in {plan.run_dir} has what was measured",
+                err=True,
+            )
+    return int(document["exit_code"])
 
 
 def _demand(options: Mapping[str, Any]) -> "list[Condition] | None":
