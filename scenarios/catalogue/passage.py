@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.check import Case
-from scenarios.history import History, Session, TentacleConnection
+from scenarios.history import History, Session, TentacleConnection, sessions_of
 from scenarios.verdict import Level, Variant
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ID: Final = "passage"
 ROOT: Final = "TL-01"
 ADDRESSES: Final = "TL-02"
+FLEET: Final = "TL-06"
 # A node writes that a connection is over a moment after its peer saw the end.
 WINDOW_S: Final = 1.0
 
@@ -152,6 +153,11 @@ def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session]
         caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
         sessions=len(sessions), tentacle_says=said, **evidence,
     )  # fmt: skip
+
+
+def lost_anyway(history: History, node: str) -> bool:
+    """Whether the address of this node loses Tentacles when a few connect, with nothing else going on: no drain and no limit."""
+    return any(s.node == node and s.identified_ns is None for s in sessions_of(history, ADDRESSES, "dedicated"))
 
 
 def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
