@@ -166,7 +166,7 @@ def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) ->
         other = next(iter(reached(case.history, [session])), session.node)
         if other != session.node:
             return case.breaks(
-                name, level, f"the address of {session.node} led to {other}, so the call of {session.node} found nobody",
+                name, level, f"the address of {session.node} led to {other}, so it was not {session.node} that this Tentacle polled",
                 cause="address-leads-elsewhere", caused_by=ADDRESSES, hurts=HURTS, address=session.address,
             )  # fmt: skip
     return None
