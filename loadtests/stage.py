@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,20 @@ class Up:
     def node_pids(self) -> list[int]:
         """Processes of the nodes."""
         return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.node" in command(pid)]
+
+    def stored(self, package_id: str) -> dict[str, str]:
+        """SHA-1 of every version of a package, as the last node tells it.
+
+        Raises:
+            SystemExit: the catalogue has a version twice.
+        """
+        url = f"{self.document['nodes'][-1]['http']}/api/Spaces-1/packages?nuGetPackageId={package_id}&take=2147483647"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"X-Octopus-ApiKey": self.key})) as answer:
+            items = json.load(answer)["Items"]
+        found = {item["Version"]: item["Hash"] for item in items}
+        if len(found) < len(items):
+            raise SystemExit(f"the catalogue has {len(items) - len(found)} versions of {package_id} more than once")
+        return found
 
 
 @contextlib.contextmanager
