@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -166,6 +167,8 @@ def node_js() -> Iterator[Receiver]:
 @contextlib.contextmanager
 def granian() -> Iterator[Receiver]:
     """granian as installed, with one worker."""
+    if importlib.util.find_spec("granian") is None:
+        raise NotInstalledError("no granian; it is in mocknode[dev]")
     port = free_port()
     target = f"{Path(__file__).stem}:hashing_app"
     arguments = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "--no-access-log", target]

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from turns import NotInstalledError
+
 HOST = "127.0.0.1"
 EXIT_TIMEOUT_S = 20.0
 
@@ -60,6 +62,11 @@ def peak_rss(pid: int) -> int:
         status = Path(f"/proc/{one}/status").read_text()
         total += int(status.split("VmHWM:")[1].split()[0]) * 1024
     return total
+
+
+def rss(pid: int) -> int:
+    """Resident memory of a process, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # What is under load
@@ -148,7 +155,10 @@ def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
 
     with tempfile.TemporaryDirectory(prefix=f"mocknode-bench-{kind}-") as name:
         directory = Path(name)
-        binary = balancers.find(kind)
+        try:
+            binary = balancers.find(kind)
+        except balancers.BalancerNotFoundError as exc:
+            raise NotInstalledError(str(exc)) from exc
         held = ports.hold([ports.Wanted(flag=kind, use=use, host=HOST, port=0) for use in ("HTTP", "HTTPS")])
         for port in held:
             port.release()

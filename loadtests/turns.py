@@ -7,6 +7,7 @@ import contextlib
 import signal
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ NOT_INSTALLED = "not installed"
 FAILED = "failed"
 REASON_CHARS_MAX = 160
 """A row stays a row."""
+TURN_MAX_S = 20.0
+"""Whose turn took longer takes no other: the rest shall not wait for it all evening."""
 
 
 class NotInstalledError(Exception):
@@ -34,11 +37,13 @@ class Subject:
     turn: Callable[[int], Figures] | None
     figures: dict[str, list[float]] = field(default_factory=dict)
     failure: str = ""
+    slow: bool = False
 
     def take(self, number: int) -> None:
         """One turn; turn 0 warms up."""
-        if self.turn is None or self.failure:
+        if self.turn is None or self.failure or self.slow:
             return
+        began = time.monotonic()
         try:
             found = self.turn(number)
         except (Exception, SystemExit) as exc:  # noqa: BLE001  # shown in the row
@@ -46,6 +51,7 @@ class Subject:
             print(f"{self.name}: {self.failure}", file=sys.stderr, flush=True)
             return
         if number:
+            self.slow = time.monotonic() - began > TURN_MAX_S
             for column, value in found.items():
                 self.figures.setdefault(column, []).append(value)
             shown = ", ".join(f"{column} {show(value)}" for column, value in found.items())
@@ -106,7 +112,7 @@ def median(ours: Subject, theirs: Subject) -> float | None:
     """Median of the ratios of turns that follow each other."""
     if ours.failure or theirs.failure or not ours.main or not theirs.main:
         return None
-    return statistics.median(a / b for a, b in zip(ours.main, theirs.main, strict=True))
+    return statistics.median(a / b for a, b in zip(ours.main, theirs.main, strict=False))
 
 
 def ratio(ours: Subject, theirs: Subject, wanted: str = "") -> str:
@@ -114,7 +120,7 @@ def ratio(ours: Subject, theirs: Subject, wanted: str = "") -> str:
     middle = median(ours, theirs)
     if middle is None:
         return f"- {ours.name} / {theirs.name}: not measured, {ours.failure or theirs.failure}"
-    every = [a / b for a, b in zip(ours.main, theirs.main, strict=True)]
+    every = [a / b for a, b in zip(ours.main, theirs.main, strict=False)]
     suffix = f"; wanted: {wanted}" if wanted else ""
     return f"- {ours.name} / {theirs.name}: **{middle:.2f}** ({min(every):.2f} - {max(every):.2f}{suffix})"
 
@@ -126,7 +132,7 @@ def table(subjects: Sequence[Subject], head: str, to: Subject | None = None) -> 
     titles = [head, *first, f"{columns[0]}, median", "lowest - highest", *columns[1:]]
     lines = [_row(titles), _row(["---"] * len(titles))]
     for one in subjects:
-        cells = [one.name]
+        cells = [one.name + (f" (slow: {len(one.main)} turn)" if one.slow else "")]
         if one.failure or not one.main:
             cells += ["-"] * len(first) + [one.failure or f"{FAILED}: no turn was taken"]
             cells += ["-"] * (len(titles) - len(cells))
