@@ -56,6 +56,19 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
     assert f"{document['ledger']['attempts']} uploads" in run.out
 
 
+@pytest.mark.balancer
+@pytest.mark.parametrize(("balancer", "sees"), [("haproxy", True), ("nginx", False)])
+def test_a_drain_that_a_balancer_does_not_see_is_told(load: Callable[..., Loaded], balancer: str, sees: bool) -> None:
+    run = load("--with", balancer, *SMALL, "--duration", "7s", "--schedule", "drain node-2 at 1s for 5s",
+               "--fail-if", "drain_reaction>3500ms")  # fmt: skip
+    (drain,) = run.document["drains"]
+    assert drain["node"] == "node-2"
+    assert run.document["ledger"]["delivered_once"] == run.document["ledger"]["attempts"] > drain["new_uploads"] > 0
+    assert (run.code, run.document["result"]) == ((0, "held") if sees else (1, "failed")), run.out
+    assert ("node-2 still got new uploads" in run.out) == (not sees)
+    assert ("drain_reaction>3500ms does not hold" in run.out) == sees
+
+
 def plan_of(document: dict[str, Any], tmp_path: Path) -> Counter[tuple[str, ...]]:
     """What was uploaded, and its classes."""
     rows = csv.DictReader((tmp_path / "attempts.csv").read_text().splitlines())
