@@ -142,7 +142,7 @@ def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
         told = (
             "no end"
             if row["took_s"] is None
-            else f"{row['status'] or row['end']} after {format_duration(row['took_s'])}"
+            else f"{_told(row['status'], row['end'])} after {format_duration(row['took_s'])}"
         )
         yield Text(
             f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {told} "
@@ -156,3 +156,8 @@ def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
         )
     if document["examples"]:
         yield Text()
+
+
+def _told(status: int | None, end: str) -> str:
+    """`502`; where there was more to it than a status, or less, also how it ended."""
+    return " ".join(str(part) for part in (status, end) if part and (part != "complete" or status is None))
