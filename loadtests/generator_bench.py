@@ -23,15 +23,14 @@ import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from clients import Pattern, at_once, pattern_file, send
 from stage import HOST, Front, Up, balancer, cluster, cpu_seconds
-from upload_bench import pattern_file, send
+from turns import script
 
 from mocknode.units import parse_size
 from scenarios.load.generator import Generator, Workload
@@ -41,8 +40,8 @@ WANTED = 0.9
 MEMORY_MAX = 300 << 20
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(words: Sequence[str]) -> str:
+    """Rate or memory."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="512MiB", help="bytes of each upload (default 512MiB)")
     parser.add_argument("--streams", type=int, default=1, help="uploads at a time (default 1)")
@@ -59,7 +58,7 @@ def main() -> None:
     parser.add_argument(
         "--hold", type=float, default=20.0, help="seconds that all are watched; 0: until the last has ended"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     with contextlib.ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         up = stack.enter_context(cluster(1))
@@ -67,9 +66,8 @@ def main() -> None:
         port = up.ports[0] if args.direct else front.http_port
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="generator-bench-")))
         if args.memory:
-            print(memory(runner, up, port, work, args))
-        else:
-            print(rate(runner, up, front, port, work, args))
+            return memory(runner, up, port, work, args)
+        return rate(runner, up, front, port, work, args)
 
 
 # Rate
@@ -102,11 +100,11 @@ def table(rates: dict[str, list[float]], cpu: dict[str, list[float]], args: argp
     ratios = [ours / theirs for ours, theirs in zip(rates["generator"], rates["preset"], strict=True)]
     path = "straight to the node" if args.direct else "through nginx, unbuffered"
     lines = [
-        f"{args.streams} at a time of {args.size}, {args.form}, {path}; {args.turns} pairs of turns.",
-        "",
         f"- generator / preset: **{statistics.median(ratios):.2f}** ({min(ratios):.2f} - {max(ratios):.2f}; wanted: {WANTED:.2f} or more)",
         f"- CPU s per GiB while the generator sends: generator {statistics.median(cpu['generator']):.2f}, nginx "
         f"{statistics.median(cpu['nginx']):.2f}, node {statistics.median(cpu['node']):.2f}",
+        "",
+        f"{args.streams} at a time of {args.size}, {args.form}, {path}; {args.turns} pairs of turns.",
         "",
         "| sender | GB/s, median | lowest - highest |",
         "|---|---|---|",
@@ -171,38 +169,26 @@ def records(directory: Path) -> Iterator[dict[str, Any]]:
 
 def compare(up: Up, sent: dict[str, str]) -> None:
     """The catalogue has every upload, with the digest that was sent."""
-    url = f"http://{HOST}:{up.ports[0]}/api/Spaces-1/packages?nuGetPackageId=mocknode-load&take=2147483647"
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"X-Octopus-ApiKey": up.key})) as answer:
-        stored = {item["Version"].removeprefix("1.0.0-"): item["Hash"] for item in json.load(answer)["Items"]}
-    wrong = [attempt for attempt, sha1 in sent.items() if stored.get(attempt) != sha1]
+    stored = up.stored("mocknode-load")
+    wrong = [attempt for attempt, sha1 in sent.items() if stored.get(f"1.0.0-{attempt}") != sha1]
     if wrong:
         raise SystemExit(f"{len(wrong)} of {len(sent)} uploads are not in the catalogue as they were sent: {wrong[:3]}")
 
 
-def preset(up: Up, port: int, pattern: int, size: int, args: argparse.Namespace, turn: int) -> float:
+def preset(up: Up, port: int, pattern: Pattern, size: int, args: argparse.Namespace, turn: int) -> float:
     """One turn of threads that send memory; bytes a second."""
     sent: list[int] = []
-    failed: list[BaseException] = []
-    began = time.perf_counter()
+    until = time.perf_counter() + args.seconds
 
     def push(stream: int) -> None:
-        try:
-            number = 0
-            while time.perf_counter() < began + args.seconds:
-                send(port, pattern, size, key=up.key, name=f"Preset.{turn}.{stream}.{number}.zip")
-                sent.append(size)
-                number += 1
-        except BaseException as exc:  # noqa: BLE001  # shown below, by the thread that measures
-            failed.append(exc)
+        number = 0
+        while time.perf_counter() < until:
+            send(port, pattern, size, key=up.key, name=f"Preset.{turn}.{stream}.{number}.zip")
+            sent.append(size)
+            number += 1
 
-    threads = [threading.Thread(target=push, args=(stream,)) for stream in range(args.streams)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise SystemExit(f"an upload of the preset sender failed: {failed[0]!r}")
-    return sum(sent) / (time.perf_counter() - began)
+    elapsed = at_once([lambda stream=stream: push(stream) for stream in range(args.streams)])
+    return sum(sent) / elapsed
 
 
 # Memory
@@ -232,11 +218,11 @@ def memory(runner: asyncio.Runner, up: Up, port: int, work: Path, args: argparse
     if flowing < args.memory:
         raise SystemExit(f"only {flowing} of {args.memory} uploads were under way at once")
     return (
-        f"Memory of a generator process with {flowing} uploads of 1 GiB under way at once, each at {args.link}/s: "
+        f"- memory of a generator process with {flowing} uploads of 1 GiB under way at once, each at {args.link}/s: "
         f"**{peak / (1 << 20):.0f} MiB** (wanted: less than {MEMORY_MAX >> 20}); "
         + (f"{whole} of them were taken to their end." if not args.hold else f"watched for {args.hold:g} s.")
     )
 
 
 if __name__ == "__main__":
-    main()
+    script(measure)

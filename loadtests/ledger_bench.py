@@ -18,10 +18,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stage import HOST, Up, balancer, cluster
+from turns import script
 
 from scenarios.load.generator import Generator, Workload
 from scenarios.load.lines import Tail
@@ -31,8 +33,8 @@ WANTED = 0.05
 HELD, FAILED_AUDIT = 0, 5
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(words: Sequence[str]) -> str:
+    """Pairs of turns with each size; the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=5, help="pairs of turns (default 5)")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of one turn (default 6)")
@@ -42,16 +44,16 @@ def main() -> None:
         "--sizes", default="64KiB,32MiB", help="sizes of uploads, each measured alone (default 64KiB,32MiB)"
     )
     parser.add_argument("--users", type=int, default=4, help="uploads at a time (default 4)")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     with contextlib.ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         up = stack.enter_context(cluster(args.nodes))
         front = stack.enter_context(balancer(args.kind, up, runner))
-        found = {size: measure(runner, up, front.http_port, size, args) for size in args.sizes.split(",")}
-    print(table(found, args))
+        found = {size: pairs_of(runner, up, front.http_port, size, args) for size in args.sizes.split(",")}
+    return table(found, args)
 
 
-def measure(
+def pairs_of(
     runner: asyncio.Runner, up: Up, port: int, size: str, args: argparse.Namespace
 ) -> list[tuple[float, float]]:
     """Uploads a second of every pair of turns: plain, with ledger."""
@@ -149,10 +151,8 @@ def _ends_a_push(line: dict[str, Any]) -> bool:
 
 def table(found: dict[str, list[tuple[float, float]]], args: argparse.Namespace) -> str:
     """Ratios first, as Markdown."""
-    lines = [
-        f"{args.users} uploads at a time through {args.kind}, {args.nodes} nodes, {args.turns} pairs of turns of {args.seconds:g} s.",
-        "",
-    ]
+    lines = []
+    setting = f"{args.users} uploads at a time through {args.kind}, {args.nodes} nodes, {args.turns} pairs of turns of {args.seconds:g} s."
     rows = []
     for size, pairs in found.items():
         ratios = [1 - with_ledger / without for without, with_ledger in pairs]
@@ -164,8 +164,10 @@ def table(found: dict[str, list[tuple[float, float]]], args: argparse.Namespace)
             rows.append(
                 f"| {size} | {name} | {statistics.median(values):,.1f} | {min(values):,.1f} - {max(values):,.1f} |"
             )
-    return "\n".join([*lines, "", "| size | by | uploads/s, median | lowest - highest |", "|---|---|---|---|", *rows])
+    return "\n".join(
+        [*lines, "", setting, "", "| size | by | uploads/s, median | lowest - highest |", "|---|---|---|---|", *rows]
+    )
 
 
 if __name__ == "__main__":
-    main()
+    script(measure)

@@ -11,24 +11,24 @@ two idle cores. `CPU us` is what the server's process used for one request, whic
 """
 
 import argparse
-import asyncio
 import contextlib
 import json
-import re
 import socket
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import servers
+from clients import ask_for
+from servers import Receiver
 from stage import cpu_seconds, process
-from upload_bench import node
+from turns import Figures, Subject, ratio, script, subject, table, take_turns
 
 PING = "/api/octopusservernodes/ping"
-LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+REQUEST = f"GET {PING} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 DOCUMENT = {
     "Id": "OctopusServerNodes-bench", "Name": "bench", "LastSeen": "2026-01-01T00:00:00.000+00:00", "IsOffline": False,
     "MaxConcurrentTasks": 5, "IsInMaintenanceMode": False, "Version": "2026.2.1",
@@ -36,131 +36,64 @@ DOCUMENT = {
 }  # fmt: skip
 
 
-@dataclass
-class Subject:
-    """A server and what it did: requests a second, and processor seconds a request."""
-
-    name: str
-    port: int
-    pid: int
-    rates: list[float] = field(default_factory=list)
-    costs: list[float] = field(default_factory=list)
-
-    @property
-    def rate(self) -> float:
-        """Median rate."""
-        return statistics.median(self.rates)
-
-    @property
-    def cost(self) -> float:
-        """Median cost."""
-        return statistics.median(self.costs)
-
-
-class Client(asyncio.Protocol):
-    """One connection that asks again when it has its answer."""
-
-    def __init__(self) -> None:
-        self.answers = 0
-        self._request = f"GET {PING} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-        self._whole = self._got = 0
-
-    def connection_made(self, transport: Any) -> None:
-        """Ask."""
-        self.transport = transport
-        transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        """Count; the answers of a turn have all the length of the first."""
-        if not self._whole:
-            match = LENGTH.search(data)
-            if not data.startswith(b"HTTP/1.1 200 ") or match is None:
-                raise SystemExit(f"no ping: {data[:200]!r}")
-            self._whole = data.index(b"\r\n\r\n") + 4 + int(match[1])
-        self._got += len(data)
-        if self._got == self._whole:
-            self._got = 0
-            self.answers += 1
-            self.transport.write(self._request)
-
-
-def main() -> None:
-    """Start all, ask in turns, print."""
+def measure(words: Sequence[str]) -> str:
+    """Start all, ask in turns; the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--connections", type=int, default=16, help="connections that ask at once (default 16)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one turn (default 3)")
-    parser.add_argument("--serve", choices=("starlette", "asgi"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.serve is not None:
-        serve(args.serve)
-    else:
-        run(args.connections, args.rounds, args.seconds)
+    args = parser.parse_args(words)
 
-
-def run(connections: int, rounds: int, seconds: float) -> None:
-    """Measure and print the table."""
-    import uvloop
+    def turn(receiver: Receiver, _number: int) -> Figures:
+        return ask(receiver, REQUEST, args.connections, args.seconds)
 
     with contextlib.ExitStack() as stack:
-        receiver = stack.enter_context(
-            node(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ping-bench-"))))
-        )
-        subjects = [
-            Subject("node", receiver.port, receiver.pid),
-            stack.enter_context(script("Starlette", "starlette")),
-            stack.enter_context(script("ASGI", "asgi")),
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ping-bench-")))
+        node = subject(stack, "node", lambda: servers.node(work), turn)
+        starlette = subject(stack, "Starlette", lambda: serving("Starlette", "starlette"), turn)
+        asgi = subject(stack, "ASGI", lambda: serving("ASGI", "asgi"), turn)
+        take_turns([node, starlette, asgi], args.rounds)
+    return "\n".join(
+        [
+            ratio(node, starlette, "18,000 / 10,300 = 1.75 or more"),
+            *costs(node, starlette),
+            "",
+            f"Pings a second, journal on, {args.connections} connections, median of {args.rounds} turns of {args.seconds:g} s each.",
+            "",
+            table([node, starlette, asgi], "server", node),
         ]
-        for round_ in range(-1, rounds):
-            for subject in subjects:
-                used = cpu_seconds(subject.pid)
-                answers = uvloop.run(ask(subject.port, connections, seconds))
-                used = cpu_seconds(subject.pid) - used
-                if round_ >= 0:  # The first turn warms up.
-                    subject.rates.append(answers / seconds)
-                    subject.costs.append(used / answers)
-                    print(f"{subject.name}: {answers / seconds:,.0f} a second", file=sys.stderr, flush=True)
-        print(table(subjects, connections, rounds, seconds))
+    )
 
 
-async def ask(port: int, connections: int, seconds: float) -> int:
-    """Answers within that time."""
-    loop = asyncio.get_running_loop()
-    clients = [(await loop.create_connection(Client, "127.0.0.1", port))[1] for _ in range(connections)]
-    before = sum(client.answers for client in clients)
-    await asyncio.sleep(seconds)
-    answers = sum(client.answers for client in clients) - before
-    for client in clients:
-        client.transport.abort()
-    return answers
+def ask(receiver: Receiver, request: bytes, connections: int, seconds: float) -> Figures:
+    """Requests a second, and processor time of the server for one."""
+    used = cpu_seconds(receiver.pid)
+    answers = ask_for([receiver.port], connections, request, seconds)
+    used = cpu_seconds(receiver.pid) - used
+    if not answers:
+        raise SystemExit(f"no answer within {seconds:g} s")
+    return {"requests/s": answers / seconds, "CPU us": used / answers * 1e6}
 
 
-def table(subjects: list[Subject], connections: int, rounds: int, seconds: float) -> str:
-    """Ratios first, as Markdown."""
-    node_, starlette = subjects[0], subjects[1]
-    lines = [
-        f"{connections} connections, median of {rounds} turns of {seconds:g} s each.",
-        "",
-        f"- a Starlette JSON route costs **{starlette.cost / node_.cost:.2f}** pings of processor time (wanted: 2 or more)",
-        f"- pings a second, journal on: **{node_.rate:,.0f}**; of the Starlette route: {starlette.rate:,.0f} "
-        f"(ratio **{node_.rate / starlette.rate:.2f}**, wanted: 18,000 / 10,300 = 1.75 or more)",
-        "",
-        "| server | requests/s, median | lowest - highest | CPU us |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {s.name} | {s.rate:,.0f} | {min(s.rates):,.0f} - {max(s.rates):,.0f} | {s.cost * 1e6:.1f} |"
-        for s in subjects
-    ]
-    return "\n".join(lines)
+def costs(node: Subject, starlette: Subject) -> list[str]:
+    """How many pings a Starlette route costs, if both were measured."""
+    if node.failure or starlette.failure:
+        return []
+    theirs, ours = (statistics.median(one.figures["CPU us"]) for one in (starlette, node))
+    # A turn may be too short for the clock of /proc.
+    return (
+        [f"- a Starlette JSON route costs **{theirs / ours:.2f}** pings of processor time (wanted: 2 or more)"]
+        if ours
+        else []
+    )
 
 
 @contextlib.contextmanager
-def script(name: str, app: str) -> Iterator[Subject]:
+def serving(name: str, app: str) -> Iterator[Receiver]:
     """This file, serving; it prints its port."""
     with process([sys.executable, __file__, "--serve", app]) as started:
         assert started.stdout is not None
-        yield Subject(name, int(started.stdout.readline()), started.pid)
+        yield Receiver(name, int(started.stdout.readline()), started.pid)
 
 
 def serve(which: str) -> None:
@@ -200,4 +133,7 @@ async def plain_app(_scope: Any, _receive: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--serve"]:
+        serve(sys.argv[2])
+    else:
+        script(measure)

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from turns import NotInstalledError
 
 HOST = "127.0.0.1"
 EXIT_TIMEOUT_S = 20.0
@@ -61,6 +64,11 @@ def peak_rss(pid: int) -> int:
     return total
 
 
+def rss(pid: int) -> int:
+    """Resident memory of a process, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 # What is under load
 
 
@@ -96,6 +104,20 @@ class Up:
     def node_pids(self) -> list[int]:
         """Processes of the nodes."""
         return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.node" in command(pid)]
+
+    def stored(self, package_id: str) -> dict[str, str]:
+        """SHA-1 of every version of a package, as the last node tells it.
+
+        Raises:
+            SystemExit: the catalogue has a version twice.
+        """
+        url = f"{self.document['nodes'][-1]['http']}/api/Spaces-1/packages?nuGetPackageId={package_id}&take=2147483647"
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"X-Octopus-ApiKey": self.key})) as answer:
+            items = json.load(answer)["Items"]
+        found = {item["Version"]: item["Hash"] for item in items}
+        if len(found) < len(items):
+            raise SystemExit(f"the catalogue has {len(items) - len(found)} versions of {package_id} more than once")
+        return found
 
 
 @contextlib.contextmanager
@@ -133,7 +155,10 @@ def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
 
     with tempfile.TemporaryDirectory(prefix=f"mocknode-bench-{kind}-") as name:
         directory = Path(name)
-        binary = balancers.find(kind)
+        try:
+            binary = balancers.find(kind)
+        except balancers.BalancerNotFoundError as exc:
+            raise NotInstalledError(str(exc)) from exc
         held = ports.hold([ports.Wanted(flag=kind, use=use, host=HOST, port=0) for use in ("HTTP", "HTTPS")])
         for port in held:
             port.release()

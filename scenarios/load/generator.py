@@ -143,7 +143,8 @@ class Generator:
         lead = ["--headless"] if web is None else ["--autostart", "--autoquit", "0"]
         lead += [] if web is None else ["--web-host", web[0], "--web-port", str(web[1])]
         lead += ["--only-summary", "--exit-code-on-error", "0", "--stop-timeout", str(FINISH_S)]
-        lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", f"{workload.duration_s:.0f}s"]
+        # Whole seconds are what locust knows, and none of them would be a run without an end.
+        lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", f"{math.ceil(workload.duration_s)}s"]
         if workload.workers == 1:
             return cls([spawn([*argv, *lead], name="locust", log=log, env=env, cwd=log.parent)], log)
         held = ports.hold([ports.Wanted(flag="--workers", use="port of locust's master", host=HOST, port=0)])[0]
@@ -197,6 +198,11 @@ class Generator:
         """The end of its log."""
         with self._log.open(encoding="utf-8", errors="replace") as file:
             return "".join(deque(file, maxlen=TAIL)).rstrip()
+
+    def kill(self) -> None:
+        """End it at once."""
+        for process in self._processes:
+            process.kill()
 
     async def stop(self) -> None:
         """End it now, with what it had under way."""

@@ -1,0 +1,243 @@
+"""What other mock servers do of the same work: `python loadtests/peers_bench.py`.
+
+Method. A node, pytest-httpserver, httpbin and mountebank, one process each (with its children), as their own documentation starts them;
+those that are not installed are installed into a temporary directory, which needs their registries. In turns: one large
+upload; many uploads of 64 KiB, each client sending its next when it has its answer; pings: GET of a small JSON document. All get the same
+bytes, multipart/form-data as curl sends it; a connection is kept where the server keeps it. Only the node digests and stores.
+
+    node               `POST /api/packages/raw`; the ping of a node
+    pytest-httpserver  a handler each for upload and ping
+    httpbin            `/post`, which answers with what it was sent; `/get`; gunicorn, one worker of 8 threads
+    mountebank         one imposter of kind `http`, a stub each
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import servers
+from clients import STORED, Form, Pattern, ask_all, pattern_file, small_upload
+from ping_bench import DOCUMENT, PING, ask
+from servers import Receiver, free_port, listening
+from stage import HOST, peak_rss, process
+from turns import Figures, NotInstalledError, Subject, begin, median, script, table, take_turns
+
+from mocknode.units import format_size, parse_size
+
+INSTALL_TIMEOUT_S = 180.0
+UPLOAD = "/upload"
+WARM_UP_BYTES = 1 << 20
+
+HTTPSERVER_SOURCE = f"""
+import json, threading
+from pytest_httpserver import HTTPServer
+server = HTTPServer(host="{HOST}", port=0)
+server.expect_request("{UPLOAD}", method="POST").respond_with_data("stored", status=201)
+server.expect_request("{PING}").respond_with_json(json.loads({json.dumps(DOCUMENT)!r}))
+server.start()
+print(server.port, flush=True)
+threading.Event().wait()
+"""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A mock server that runs, and its paths."""
+
+    receiver: Receiver
+    version: str
+    upload: str
+    ping: str
+
+
+def measure(words: Sequence[str]) -> str:
+    """Install what is absent, take turns; a table for each kind of work."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", default="256MiB", help="bytes of the large upload (default 256MiB)")
+    parser.add_argument("--uploads", type=int, default=1000, help="small uploads a turn (default 1000)")
+    parser.add_argument("--clients", type=int, default=8, help="clients of small uploads and pings (default 8)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of pings a turn (default 2)")
+    parser.add_argument("--runs", type=int, default=3, help="turns of each (default 3)")
+    args = parser.parse_args(words)
+    with contextlib.ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-bench-")))
+        pattern = stack.enter_context(pattern_file())
+        starts: dict[str, Callable[[], AbstractContextManager[Peer]]] = {
+            "node": lambda: node(work / "node"),
+            "pytest-httpserver": lambda: httpserver(work),
+            "httpbin": lambda: httpbin(work),
+            "mountebank": lambda: mountebank(work),
+        }
+        peers = {name: begin(stack, start) for name, start in starts.items()}
+        large = [_row(name, peer, _large(pattern, parse_size(args.size))) for name, peer in peers.items()]
+        small = [_row(name, peer, _small(args.uploads, args.clients)) for name, peer in peers.items()]
+        pings = [_row(name, peer, _pings(args.clients, args.seconds)) for name, peer in peers.items()]
+        for rows in (large, small, pings):
+            take_turns(rows, args.runs)
+    return "\n".join(
+        [
+            _ratios("one large upload", large),
+            _ratios("small uploads", small),
+            _ratios("pings", pings),
+            "",
+            f"One upload of {format_size(parse_size(args.size))}, median of {args.runs}; only the node digests and stores:",
+            "",
+            table(large, "server", large[0]),
+            "",
+            f"{args.uploads:,} uploads of 64 KiB by {args.clients} clients:",
+            "",
+            table(small, "server", small[0]),
+            "",
+            f"GET of a small JSON document, {args.clients} clients, turns of {args.seconds:g} s:",
+            "",
+            table(pings, "server", pings[0]),
+        ]
+    )
+
+
+# The work
+
+
+def _row(name: str, peer: Peer | str, turn: Callable[[Peer, int], Figures]) -> Subject:
+    if isinstance(peer, str):
+        return Subject(name, None, failure=peer)
+    return Subject(f"{name} {peer.version}".strip(), lambda number: turn(peer, number))
+
+
+def _large(pattern: Pattern, size: int) -> Callable[[Peer, int], Figures]:
+    def turn(peer: Peer, number: int) -> Figures:
+        form = Form(path=peer.upload)
+        found = peer.receiver.upload(pattern, size if number else WARM_UP_BYTES, f"large.{number}", form)
+        return {**found, "peak memory, MiB": peak_rss(peer.receiver.pid) / (1 << 20)}
+
+    return turn
+
+
+def _small(count: int, clients: int) -> Callable[[Peer, int], Figures]:
+    def turn(peer: Peer, number: int) -> Figures:
+        names = [f"Small.R{number}.{upload}.0.0" for upload in range(count)]
+        requests = [small_upload(peer.receiver.key, name, os.urandom(64 << 10), peer.upload) for name in names]
+        return {"uploads/s": count / ask_all([peer.receiver.port], clients, requests)}
+
+    return turn
+
+
+def _pings(clients: int, seconds: float) -> Callable[[Peer, int], Figures]:
+    def turn(peer: Peer, _number: int) -> Figures:
+        return ask(peer.receiver, f"GET {peer.ping} HTTP/1.1\r\nHost: bench\r\n\r\n".encode(), clients, seconds)
+
+    return turn
+
+
+def _ratios(what: str, rows: list[Subject]) -> str:
+    found = {row.name: median(rows[0], row) for row in rows[1:]}
+    each = [f"{name} **{value:.1f}**" for name, value in found.items() if value is not None]
+    return f"- {what}, rate of the node / of the other: {', '.join(each) or 'nothing was measured'}"
+
+
+# The servers
+
+
+@contextlib.contextmanager
+def node(work: Path) -> Iterator[Peer]:
+    """A node of ours."""
+    with servers.node(work) as receiver:
+        yield Peer(receiver, "", STORED, PING)
+
+
+@contextlib.contextmanager
+def httpserver(work: Path) -> Iterator[Peer]:
+    """pytest-httpserver."""
+    python = _python_with("pytest_httpserver", "pytest-httpserver", work)
+    with process([python, "-c", HTTPSERVER_SOURCE], stderr=subprocess.DEVNULL) as started:
+        assert started.stdout is not None
+        receiver = Receiver("pytest-httpserver", int(started.stdout.readline() or 0), started.pid)
+        if not receiver.port:
+            raise SystemExit("it did not start")
+        yield Peer(receiver, _version(python, "pytest-httpserver"), UPLOAD, PING)
+
+
+@contextlib.contextmanager
+def httpbin(work: Path) -> Iterator[Peer]:
+    """httpbin on gunicorn."""
+    python, port = _python_with("httpbin", "httpbin[mainapp]", work), free_port()
+    arguments = [python, "-m", "gunicorn", "--threads", "8", "--timeout", "600", "-b", f"{HOST}:{port}", "httpbin:app"]
+    # gunicorn keeps a control socket in the home directory.
+    with process(arguments, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(work)}) as started:
+        listening(port, started, "httpbin")
+        yield Peer(Receiver("httpbin", port, started.pid), _version(python, "httpbin"), "/post", "/get")
+
+
+@contextlib.contextmanager
+def mountebank(work: Path) -> Iterator[Peer]:
+    """mountebank with one imposter."""
+    program, version = _mb(work)
+    control, port = free_port(), free_port()
+    ping = {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(DOCUMENT)}
+    stubs = [
+        {"predicates": [{"equals": {"method": "GET", "path": PING}}], "responses": [{"is": ping}]},
+        {"predicates": [{"equals": {"method": "POST", "path": UPLOAD}}], "responses": [{"is": {"statusCode": 201}}]},
+    ]
+    (work / "imposters.json").write_text(
+        json.dumps({"imposters": [{"port": port, "protocol": "http", "stubs": stubs}]})
+    )
+    arguments = [*program, "--port", str(control), "--localOnly", "--nologfile", "--loglevel", "error"]
+    arguments += ["--pidfile", str(work / "mb.pid"), "--configfile", str(work / "imposters.json")]
+    with process(arguments, cwd=work, stderr=subprocess.DEVNULL) as started:
+        listening(port, started, "mountebank")
+        yield Peer(Receiver("mountebank", port, started.pid), version, UPLOAD, PING)
+
+
+def _python_with(module: str, requirement: str, work: Path) -> str:
+    """A Python that has this module: this one, else one of its own that it is installed for."""
+    if importlib.util.find_spec(module) is not None:
+        return sys.executable
+    place = work / module
+    _install([sys.executable, "-m", "venv", str(place)], requirement)
+    python = str(place / "bin" / "python")
+    _install([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", requirement], requirement)
+    return python
+
+
+def _version(python: str, distribution: str) -> str:
+    source = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    return subprocess.run(
+        [python, "-c", source, distribution], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _mb(work: Path) -> tuple[list[str], str]:
+    """mountebank's command and version: PATH's, else one that npm installs."""
+    if found := shutil.which("mb"):
+        done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False, cwd=work)
+        return [found], done.stdout.strip()
+    npm, node_js = shutil.which("npm"), shutil.which("node")
+    if npm is None or node_js is None:
+        raise NotInstalledError("no `mb`, and no `npm` and `node` on PATH to install it")
+    _install([npm, "install", "--prefix", str(work / "npm"), "--no-audit", "--no-fund", "mountebank"], "mountebank")
+    package = work / "npm" / "node_modules" / "mountebank"
+    version = str(json.loads((package / "package.json").read_text())["version"])
+    return [node_js, str(package / "bin" / "mb")], version
+
+
+def _install(arguments: list[str], name: str) -> None:
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise NotInstalledError(f"{name}: installing took more than {INSTALL_TIMEOUT_S:g} s") from None
+    if done.returncode:
+        raise NotInstalledError(f"{name}: {(done.stderr.strip() or done.stdout.strip()).splitlines()[-1]}")
+
+
+if __name__ == "__main__":
+    script(measure)
