@@ -283,7 +283,8 @@ class Controller:
         """
         member = self.member(name)
         if not member.hears:
-            raise RefusedError(f"{name} is {member.condition.form or 'dead'} and hears nothing", got=name)
+            form = member.condition.form
+            raise RefusedError(f"{name} is {f'offline ({form})' if form else 'dead'} and hears nothing", got=name)
         return await self._tell(member, line)
 
     async def tell_all(self, line: Message) -> None:

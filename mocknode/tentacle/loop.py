@@ -65,7 +65,8 @@ class LoopState:
 
     def over(self, now_s: float) -> None:
         """The connection, or the attempt, is over."""
-        if self.connected_s is not None:
+        if (silence_s := self.silence_s(now_s)) is not None:
+            self.longest_silence_s = max(self.longest_silence_s, silence_s)
             self.lost_s, self.connected_s = now_s, None
 
     def silence_s(self, now_s: float) -> float | None:

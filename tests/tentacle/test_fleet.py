@@ -10,6 +10,7 @@ from mocknode.halibut import Connection
 from mocknode.tentacle import backoff
 from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.fleet import Fleet, FleetReport, Member, members, registrations
+from mocknode.tentacle.loop import LoopState
 
 FLEET = members([tentacle_identity(number) for number in (1, 2, 3)])
 
@@ -98,3 +99,13 @@ def test_a_fleet_of_the_same_certificates_is_the_same_fleet() -> None:
     for member in FLEET:
         assert isinstance(member, Member)
         assert Connection.poll(member.subscription).open()[1].startswith(b"MX-SUBSCRIBER 1.0 poll://")
+
+
+def test_a_wait_that_ended_with_its_connection_was_a_silence_too() -> None:
+    state = LoopState()
+    state.identified(100.0)
+    state.message(101.0)
+    state.over(161.0)
+    assert state.longest_silence_s == 60.0
+    state.over(200.0)
+    assert (state.longest_silence_s, state.lost_s) == (60.0, 161.0)
