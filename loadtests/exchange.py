@@ -154,15 +154,17 @@ class Exchange:
 
     def _converse(self, sock: Any, door: Door) -> None:
         """Read while a second greenlet sends: a balancer may refuse, and stop reading, long before the body ends."""
-        sender = gevent.spawn(self._send, sock, door)
+        # A head that cannot be sent is told here; in the other greenlet nobody would hear of it, and the reader wait for its answer.
+        head = self._http.send(self._head(door)) or b""
+        sender = gevent.spawn(self._send, sock, head)
         try:
             self._read(sock)
         finally:
             sender.kill()
 
-    def _send(self, sock: Any, door: Door) -> None:
+    def _send(self, sock: Any, head: bytes) -> None:
         try:
-            self._write(sock, self._http.send(self._head(door)) or b"")
+            self._write(sock, head)
             began, body = time.monotonic(), 0
             for piece in self.body:
                 for part in self._http.send_with_data_passthrough(h11.Data(data=piece)) or ():

@@ -5,10 +5,11 @@
 upload. An attempt that has a start and no end belongs to a worker that died.
 """
 
-import json
 import os
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from loadtests.exchange import Exchange
 
@@ -42,4 +43,4 @@ class Records:
     def add(self, line: str, **facts: Any) -> None:
         """Append one line."""
         if self._file is not None:
-            os.write(self._file, json.dumps({"t": line, **facts}, separators=(",", ":")).encode() + b"\n")
+            os.write(self._file, orjson.dumps({"t": line, **facts}, option=orjson.OPT_APPEND_NEWLINE))

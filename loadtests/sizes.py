@@ -8,6 +8,8 @@ from typing import Final
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|KB|MB|GB)?")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+LARGEST: Final = 1 << 40
+"""More than any server takes; an upload of so much never ends in anybody's run."""
 ALLOWED: Final = (
     "SIZE, SIZE..SIZE (log-uniform), each with :WEIGHT where there are several, such as 64KiB..1MiB:70,1GiB:30"
 )
@@ -41,8 +43,10 @@ def parse_sizes(text: str) -> Sizes:
             weights.append(float(weight) if weight else 1.0)
         except ValueError:
             raise ValueError(f"sizes: got {item.strip()!r}, allowed: {ALLOWED}") from None
-        if not 0 < ranges[-1][0] <= ranges[-1][1] or not 0 < weights[-1] < math.inf:
-            raise ValueError(f"sizes: got {item.strip()!r}, allowed: sizes of 1 byte or more, rising, weights above 0")
+        if not 0 < ranges[-1][0] <= ranges[-1][1] <= LARGEST or not 0 < weights[-1] < math.inf:
+            raise ValueError(
+                f"sizes: got {item.strip()!r}, allowed: sizes of 1 byte to 1024 GiB, rising, weights above 0"
+            )
     return Sizes(ranges=tuple(ranges), weights=tuple(weights))
 
 

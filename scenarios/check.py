@@ -116,7 +116,7 @@ class Check:
         offenders: Balancers and settings known to break it, one sentence each.
         quick, full: What each tier does.
         lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody. Those of `polling`
-            run one after another at the first node, side by side with `silence`, which stays with the others. `region` has a
+            run one after another at the first node, side by side with `silence`, for which they wait to disturb it. `region` has a
             standby behind its balancer and runs alone.
         run: Drives the lane; None when calibration alone is the evidence. Checks may share one function: it runs once.
         disturbs: Afterwards the cluster has to be restored.

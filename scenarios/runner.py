@@ -244,18 +244,15 @@ class Run:
         await _all(*(self._later(index * STAGGER_S, check, lab) for index, check in enumerate(self._of("waiting"))))
 
     async def _polled(self, lab: Lab, heavy_done: asyncio.Event | None = None) -> None:
-        """Silence at the other nodes beside everything that happens at the first; alone where there is no other node."""
-        silent = [self._one(check, lab) for check in self._of("silence")]
-        if len(lab.tentacles) == 1:
-            await _all(*silent)
-            silent = []
-        await _all(*silent, self._polling(lab, heavy_done))
+        """Silence beside everything else, which leaves the first node alone as long."""
+        await _all(*(self._one(check, lab) for check in self._of("silence")), self._polling(lab, heavy_done))
 
     async def _polling(self, lab: Lab, heavy_done: asyncio.Event | None) -> None:
         # Handshakes take the processor that heavy uploads are measured on.
         if heavy_done is not None:
             await heavy_done.wait()
-        for check in self._of("polling"):
+        # Those first that disturb no node: meanwhile it is silent.
+        for check in sorted(self._of("polling"), key=lambda check: check.disturbs):
             await self._one(check, lab)
             if check.disturbs and lab.tentacles:
                 await lab.restore(check.id)

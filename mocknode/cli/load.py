@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -198,6 +199,11 @@ def _completed(options: Mapping[str, Any]) -> Mapping[str, Any]:
             usage("--unverified needs a user of these servers who may push: give MOCKNODE_LOAD_API_KEY, or --api-key")
     elif options["api_key"]:
         usage("--api-key goes with --unverified; mock nodes tell theirs")
+    # A request line or a header cannot hold them.
+    if not re.fullmatch(r"[\w.-]+", options["space"], re.ASCII):
+        usage(f"--space: got {options['space']!r}, allowed: letters, digits, - and ., such as Spaces-1")
+    if options["api_key"] and not re.fullmatch(r"[!-~]+", options["api_key"]):
+        usage("--api-key: allowed: printable ASCII without spaces, such as API-...")
     if options["find_limit"]:
         for name in ("abort_on_fail", "web_ui", "uploads", "actions", "deltas"):
             if options[name]:
@@ -222,9 +228,17 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     task = asyncio.current_task()
     assert task is not None
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
+    stopping: list[int] = []
+
+    def stop(number: int) -> None:
+        # Once: a second one would break into what the first one makes good, which does not take long.
+        if not stopping:
+            task.cancel()
+        stopping.append(number)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
     run_dir = run_dir_of(options["run_dir"], "load")
     wanted = {**NOT_ASKED, **options}
     demands = demands_of(wanted, None, progress.say)
@@ -232,6 +246,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
         if isinstance(lanes, OwnLanes) and options["deltas"]:
             lanes.keep_only = DELTA_NAMES
+        if isinstance(lanes, GivenLanes):
+            lanes.verb = "load"  # So it is called to whoever finds the cluster held.
         if lanes.nodes:
             _events(options, lanes.nodes)  # Refused now, not when everything has started.
     except (click.UsageError, LaneError):
@@ -273,10 +289,12 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     except asyncio.CancelledError:
         if not run.ended_ns:
             return EXIT_INTERRUPTED
-    except Exception:
+    except Exception as exc:
         if not run.began_ns and options["run_dir"] is None:
             shutil.rmtree(run_dir, ignore_errors=True)  # Nothing was sent, so there is nothing to look at again.
-        raise
+        if not run.began_ns or run.environment is None:
+            raise
+        click.echo(f"mocknode: {exc}", err=True)
     document = build(run)
     document["balancer"]["url"] = target.url
     _report(options, document, run)
@@ -291,23 +309,34 @@ def _command(secret: str | None) -> str:
 
 async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
     """Search, report as far as the search came, and give the exit code."""
+    from scenarios.lanes import LaneError
+    from scenarios.load.generator import GeneratorError
     from scenarios.load.limit import SCALES, LimitSearch, lines
     from scenarios.report.files import replace
 
-    search, code = LimitSearch(plan, demand, options["find_limit"], lanes, SCALES[options["limit_of"]]), None
+    search = LimitSearch(plan, demand, options["find_limit"], lanes, SCALES[options["limit_of"]])
     try:
         await search.run()
     except asyncio.CancelledError:
-        code = EXIT_INTERRUPTED
+        search.cut = "interrupted"
+    except (LaneError, GeneratorError) as exc:
+        if not search.probes:
+            raise
+        search.cut = "environment"
+        click.echo(f"mocknode: {exc}", err=True)
     document = search.document()
     document["balancer"]["url"] = lanes.url
     for line in lines(document):
         click.echo(line)
     if options["json_"] is not None:
-        replace(options["json_"], json.dumps(document, indent=1) + "\n")
-    if code is not None:
-        click.echo(INTERRUPTED, err=True)
-    return int(document["exit_code"]) if code is None else code
+        try:
+            replace(options["json_"], json.dumps(document, indent=1) + "\n")
+        except OSError as exc:
+            click.echo(
+                f"mocknode: --json {options['json_']}: {exc.strerror}; the record in {plan.run_dir} has what was measured",
+                err=True,
+            )
+    return int(document["exit_code"])
 
 
 def _demand(options: Mapping[str, Any]) -> "list[Condition] | None":

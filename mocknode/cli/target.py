@@ -93,9 +93,12 @@ def run_dir_of(given: Path | None, verb: str = "check") -> Path:
     """The directory of a run: a new one, or the user's if it is empty."""
     if given is None:
         return Path(tempfile.mkdtemp(prefix=f"mocknode-{verb}-"))
-    if given.exists() and any(given.iterdir()):
-        usage(f"--run-dir {given} is not empty; give a new directory")
-    given.mkdir(parents=True, exist_ok=True)
+    try:
+        if given.exists() and any(given.iterdir()):
+            usage(f"--run-dir {given} is not empty; give a new directory")
+        given.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        usage(f"--run-dir {given}: {exc.strerror}; allowed is a directory that this user can make and write")
     return given.absolute()
 
 

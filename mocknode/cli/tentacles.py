@@ -65,7 +65,7 @@ _COLUMNS: Final = (
 @cluster_options
 def tentacles(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool, **flags: Any) -> None:
     """Run simulated Tentacles: each polls every address, comes back as real ones do, and answers what it is asked."""
-    addresses = [_address(text) for text in flags["to"].split(",")] if flags["to"] else None
+    addresses = _addresses(flags["to"]) if flags["to"] else None
     if flags["thumbprint"]:
         flags["thumbprint"] = _thumbprint(flags["thumbprint"])
     if flags["count"] == flags["listening"] == 0:
@@ -133,6 +133,8 @@ class _Running:
             )
         except IdentityError as exc:
             raise UsageError(f"--identities: {exc}") from exc
+        except OSError as exc:
+            raise EnvironmentFailureError(f"--identities: {exc}") from exc
         polling = members(made[:count], flags["prefix"])
         listeners = members(made[count:], f"{flags['prefix']}-listening")
         thumbprint = await self._register(polling)
@@ -254,6 +256,14 @@ def _addresses_of(cluster: dict[str, Any]) -> list[tuple[str, int]]:
     found = [(n["tentacle"]["host"], n["tentacle"]["port"]) for n in cluster["nodes"] if n["tentacle"] is not None]
     if not found:
         raise UsageError("--to: the cluster's nodes have no Tentacle port; allowed: HOST:PORT[,HOST:PORT...]")
+    return found
+
+
+def _addresses(text: str) -> list[tuple[str, int]]:
+    found = [_address(part) for part in text.split(",")]
+    twice = [part for part, address in zip(text.split(","), found, strict=True) if found.count(address) > 1]
+    if twice:
+        raise UsageError(f"--to: got {twice[0].strip()!r} more than once, allowed: each address once")
     return found
 
 

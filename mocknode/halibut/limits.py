@@ -16,6 +16,10 @@ DOCUMENT_MAX: Final = 16 * 1024 * 1024
 """Bytes of a message's BSON. Scripts and their logs are kilobytes, files travel as data streams; 16 MiB is also what
 other users of BSON allow, and DEFLATE makes it of 16 KiB."""
 
+ELEMENTS_MAX: Final = 100_000
+"""Elements of a message's BSON, nested ones included: 25,000 lines of a script's log. Sixteen MiB hold millions of empty ones, which
+become 600 MiB and seconds of everybody's time when they are decoded."""
+
 STREAMS_MAX: Final = 1024
 """Data streams of one message. Real callers send one a file; 128 in one message is what real tests go to."""
 

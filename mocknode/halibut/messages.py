@@ -14,7 +14,8 @@ import bson
 from bson.binary import UUID_SUBTYPE, Binary, UuidRepresentation
 from bson.codec_options import CodecOptions
 
-from mocknode.halibut.limits import STREAMS_MAX
+from mocknode.halibut.elements import too_many_elements
+from mocknode.halibut.limits import ELEMENTS_MAX, STREAMS_MAX
 
 REQUEST_TYPE: Final = "Halibut.Transport.Protocol.RequestMessage, Halibut"
 RESPONSE_TYPE: Final = "Halibut.Transport.Protocol.ResponseMessage, Halibut"
@@ -117,8 +118,10 @@ def decode_document(data: bytes) -> dict[str, Any] | None:
     """The message's object, None for the null message.
 
     Raises:
-        DocumentError: no BSON, or without a message in it.
+        DocumentError: no BSON, of too many elements, or without a message in it.
     """
+    if too_many_elements(data):
+        raise DocumentError(f"a document of more than {ELEMENTS_MAX} elements")
     try:
         # Deep nesting ends in a RecursionError, everything else that is wrong in one of the two others.
         document = bson.decode(data, codec_options=_CODEC)

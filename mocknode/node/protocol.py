@@ -149,6 +149,8 @@ class NodeProtocol(HttpToolsProtocol):
         how, by = self._how_it_ended(exc)
         end = {"reset": "rst", "timeout": "timeout", "fin": "fin"}[how] if by == "peer" else "local"
         super().connection_lost(exc)
+        # uvicorn leaves it running after a reset, and with it all of the connection in memory for another two minutes.
+        self._unset_keepalive_if_required()
         if not self.lost.done():
             self.lost.set_result(None)
         for exchange in list(self._open):

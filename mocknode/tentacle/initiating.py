@@ -192,7 +192,8 @@ class Initiator(asyncio.Protocol):
         """RST."""
         if self._transport is not None:
             self._closing = True
-            with contextlib.suppress(OSError):
+            # A ValueError is uvloop's word for a socket that is closed already.
+            with contextlib.suppress(OSError, ValueError):
                 reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from mocknode.tentacle.identity import Identity, IdentityError
 
@@ -78,15 +78,22 @@ def _any_certificate(*_: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The certificate that the other side presented."""
+    """The certificate that the other side presented; OpenSSL takes some that `cryptography` does not read."""
 
-    certificate: x509.Certificate
-    thumbprint: str
+    certificate: crypto.X509
+
+    @property
+    def thumbprint(self) -> str:
+        """40 upper-case hex digits, of its bytes as they came."""
+        return self.certificate.digest("sha1").replace(b":", b"").decode()
 
     @property
     def subject(self) -> str:
-        """As people write it, `CN=Octopus Tentacle`."""
-        return self.certificate.subject.rfc4514_string()
+        """As people write it, `CN=Octopus Tentacle`; what is wrong with a certificate that nobody can read."""
+        try:
+            return self.certificate.to_cryptography().subject.rfc4514_string()
+        except ValueError as exc:
+            return f"unreadable: {exc}"
 
 
 class Tls:
@@ -166,11 +173,8 @@ class Tls:
     @property
     def peer(self) -> Peer | None:
         """The other side's certificate, None without one."""
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
-        if certificate is None:
-            return None
-        thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
-        return Peer(certificate=certificate, thumbprint=thumbprint)
+        certificate = self._connection.get_peer_certificate()
+        return None if certificate is None else Peer(certificate=certificate)
 
     @property
     def version(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.check import Case
-from scenarios.history import History, Session, TentacleConnection
+from scenarios.history import History, Session, TentacleConnection, sessions_of
 from scenarios.verdict import Level, Variant
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ID: Final = "passage"
 ROOT: Final = "TL-01"
 ADDRESSES: Final = "TL-02"
+FLEET: Final = "TL-06"
 # A node writes that a connection is over a moment after its peer saw the end.
 WINDOW_S: Final = 1.0
 
@@ -154,13 +155,18 @@ def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session]
     )  # fmt: skip
 
 
+def lost_anyway(history: History, node: str) -> bool:
+    """Whether the address of this node loses Tentacles when a few connect, with nothing else going on: no drain and no limit."""
+    return any(s.node == node and s.identified_ns is None for s in sessions_of(history, ADDRESSES, "dedicated"))
+
+
 def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
     """A variant whose sessions polled another node than the one that was to talk to them: that is TL-02's finding."""
     for session in sessions:
         other = next(iter(reached(case.history, [session])), session.node)
         if other != session.node:
             return case.breaks(
-                name, level, f"the address of {session.node} led to {other}, so the call of {session.node} found nobody",
+                name, level, f"the address of {session.node} led to {other}, so it was not {session.node} that this Tentacle polled",
                 cause="address-leads-elsewhere", caused_by=ADDRESSES, hurts=HURTS, address=session.address,
             )  # fmt: skip
     return None

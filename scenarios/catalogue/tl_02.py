@@ -52,9 +52,10 @@ async def run(lab: "Lab") -> None:
         await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
     if lab.tentacles:
         node, place = next(iter(lab.tentacles.items()))
-        await lab.state(node, "offline", "refuse")
-        lab.step(ID, "down", node=node)
-        await _all(lab, place, "node-down", TRIES)
+        async with lab.first_node:
+            await lab.state(node, "offline", "refuse")
+            lab.step(ID, "down", node=node)
+            await _all(lab, place, "node-down", TRIES)
         await lab.sync()
 
 

@@ -35,7 +35,7 @@ async def run(lab: "Lab") -> None:
         return
     node, *others = lab.tentacles
     watch_s = WATCH_S[lab.tier]
-    async with contextlib.AsyncExitStack() as stack, lab.traffic(ID):
+    async with lab.first_node, contextlib.AsyncExitStack() as stack, lab.traffic(ID):
         wanted = [(node, LIVE[lab.tier]), *((other, OTHERS) for other in others)]
         gate = asyncio.Semaphore(AT_ONCE)
 
@@ -79,15 +79,17 @@ def judge(case: Case) -> list[Variant]:
         return []
     before = sessions_of(case.history, ID, "before")
     live = [s for s in sessions_of(case.history, ID, "live") if s.identified_ns is not None]
-    if not live or not any(s.identified_ns for s in before):
+    if not live:
         return [passage.not_through(case, "live", "core", [*before, *sessions_of(case.history, ID, "live")])]
+    if (elsewhere := passage.strayed(case, "live", "core", live)) is not None:
+        return [elsewhere]
     evidence: dict[str, Any] = {
         "node": drained.detail["node"],
         "watched_s": seconds(watched.t_ns - drained.t_ns),
         "web_out_after_s": _web_out_s(watched.detail),
     }
     since_ns = int(drained.detail["since_ns"])
-    return [_live(case, live, since_ns, evidence), _new_ones(case, since_ns, evidence)]
+    return [_live(case, live, since_ns, evidence), _new_ones(case, before, live, since_ns, evidence)]
 
 
 def _web_out_s(detail: Any) -> float | None:
@@ -124,12 +126,21 @@ def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, An
     )
 
 
-def _new_ones(case: Case, since_ns: int, evidence: dict[str, Any]) -> Variant:
+def _new_ones(
+    case: Case, before: list[Session], live: list[Session], since_ns: int, evidence: dict[str, Any]
+) -> Variant:
     new = [s for s in sessions_of(case.history, ID, "new") if s.started_ns >= since_ns]
     refused = [s for s in new if s.identified_ns is None]
     evidence = {**evidence, "new": len(new), "refused": len(refused)}
     if not new:
         return case.unknown("new", "core", "no new connection was tried while the node drained", **evidence)
+    if refused and passage.lost_anyway(case.history, refused[0].node):
+        return passage.not_through(case, "new", "core", refused, **evidence)
+    if not any(s.identified_ns for s in (*before, *new)):
+        summary = f"beside {len(live)} polling connections no other gets in, whether the node drains or not: {refused[0].error}"
+        return case.breaks(
+            "new", "core", summary, cause="connection-limit", caused_by=passage.FLEET, hurts=passage.HURTS, **evidence
+        )
     if refused:
         summary = f"{len(refused)} of {len(new)} new polling connections were refused while their node drained: {refused[0].error}"
         return case.breaks(

@@ -45,9 +45,10 @@ async def run(lab: "Lab") -> None:
         stood = [s for s in fleet if s.ready]
         for session in stood:
             session.keep_polling()
-        await lab.state(node, "offline", "crash")
-        await asyncio.gather(*(_gone(s) for s in stood))
-        await lab.state(node, "online")
+        async with lab.first_node:
+            await lab.state(node, "offline", "crash")
+            await asyncio.gather(*(_gone(s) for s in stood))
+            await lab.state(node, "online")
         online = time.monotonic()
         lab.step(ID, "restarted", node=node)
         await asyncio.sleep(BACK_OFF_S)
@@ -99,7 +100,8 @@ def judge(case: Case) -> list[Variant]:
     back = next(iter(case.history.steps_of(ID, "back")), None)
     if back is not None:
         variants.append(
-            _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
+            passage.strayed(case, "restart", "extended", up)
+            or _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
         )
     return variants
 
@@ -116,6 +118,8 @@ def _fleet(case: Case, wanted: int, up: list[Session], lost: list[Session], stan
         return case.holds(
             "fleet", "extended", f"{evidence['stand']} of {wanted} polling connections stand at one address", **evidence
         )
+    if lost and passage.lost_anyway(case.history, lost[0].node):
+        return passage.not_through(case, "fleet", "extended", lost, **evidence)
     said = lost[0].error if lost else "cut again before all stood"
     summary = f"only {evidence['stand']} of {wanted} polling connections stand at one address: {said}"
     return case.breaks(

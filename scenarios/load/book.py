@@ -10,10 +10,10 @@ import itertools
 import sqlite3
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from scenarios.history import Told
 from scenarios.ledger import ABSENT, CLASSES, Class, Ledger, classify
@@ -23,6 +23,9 @@ CACHE_KIB: Final = 16 * 1024
 """Of SQLite's pages in memory, whatever the length of the run."""
 BATCH: Final = 2000
 """Attempts that are in memory at once."""
+FIRST: Final = ("head", "whole")
+LAST: Final = ("end", "whole")
+"""Phases of a request in a node's journal: one that is small enough is written whole, others as they go on."""
 
 _SCHEMA: Final = """
 CREATE TABLE attempts (
@@ -48,14 +51,19 @@ INSERT INTO requests VALUES (:node, :boot, :req, :attempt, :t, :complete, :sha1,
 """
 _PHASE: Final = """
 UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, sha1), status = coalesce(:status, status),
-    ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req RETURNING attempt
+    ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req
 """
+_GONE: Final = "UPDATE requests SET ended = :t WHERE node = :node AND boot < :boot AND ended IS NULL"
+_WHOSE: Final = "SELECT attempt FROM requests WHERE node = :node AND boot = :boot AND req = :req"
 _COLUMNS: Final = "a.id, a.started, a.ended, a.told, a.sha1, r.complete, r.sha1, r.status, r.ended, r.node, a.kind"
 _JOIN: Final = f"""
 SELECT {_COLUMNS}
 FROM (SELECT * FROM attempts WHERE id > ? ORDER BY id LIMIT ?) a LEFT JOIN requests r ON r.attempt = a.id ORDER BY a.id
 """
 _ONE: Final = f"SELECT {_COLUMNS} FROM attempts a LEFT JOIN requests r ON r.attempt = a.id WHERE a.id = ?"
+
+
+_T = TypeVar("_T")
 
 
 class BookError(Exception):
@@ -117,11 +125,12 @@ class Book:
         Raises:
             BookError: nothing of them was taken.
         """
+        starts, ends = _parted(lines, lambda line: line["t"] == "start")
         with self._batch():
-            for line in lines:
-                self._db.execute(_START if line["t"] == "start" else _END, line)
-                if self._touched is not None and line["t"] == "end":
-                    self._touched.add(line["id"])
+            self._db.executemany(_START, starts)
+            self._db.executemany(_END, ends)
+        if self._touched is not None:
+            self._touched.update(line["id"] for line in ends)
 
     def journal(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Take journal lines of the nodes.
@@ -129,50 +138,50 @@ class Book:
         Raises:
             BookError: nothing of them was taken.
         """
+        requests, boots = [], []
+        for record in records:
+            match record["kind"]:
+                case "request":
+                    requests.append(record)
+                case "boot":
+                    boots.append(self._row(record))
+                case "state":
+                    at = record["t_ns"] + self._offset
+                    self.states.append((at, record["node"], record["state"], record.get("how")))
+                case "dropped":
+                    self._drops[record["node"], record["boot"]] = int(record["entries"])
+        # By statement, not by record: SQLite takes them in half the time, and a head comes before what follows it all the same.
+        heads, later = _parted(requests, lambda record: record["phase"] in FIRST)
+        heads = [self._row(record) for record in heads if record.get("attempt") is not None]
+        later = [self._row(record) for record in later]
         with self._batch():
-            for record in records:
-                match record["kind"]:
-                    case "request":
-                        self._request(record)
-                    case "boot":
-                        # A process that starts tells that the one before it is gone, and with it what it had open.
-                        self._db.execute(
-                            "UPDATE requests SET ended = ? WHERE node = ? AND boot < ? AND ended IS NULL",
-                            (record["t_ns"] + self._offset, record["node"], record["boot"]),
-                        )
-                    case "state":
-                        at = record["t_ns"] + self._offset
-                        self.states.append((at, record["node"], record["state"], record.get("how")))
-                    case "dropped":
-                        self._drops[record["node"], record["boot"]] = int(record["entries"])
+            self._db.executemany(_REQUEST, heads)
+            # Later phases of a request whose head was none of ours find no row, and change nothing.
+            self._db.executemany(_PHASE, later)
+            # A process that starts tells that the one before it is gone, and with it what it had open.
+            self._db.executemany(_GONE, boots)
+        if self._touched is not None:
+            telling = [row for row in (*heads, *later) if row["complete"] or row["ended"] is not None]
+            self._touched.update(found[0] for row in telling for found in self._db.execute(_WHOSE, row))
 
     def _batch(self) -> "_Transaction":
         return _Transaction(self._db)
 
-    def _request(self, record: Mapping[str, Any]) -> None:
-        phase = record["phase"]
-        first, last = phase in ("head", "whole"), phase in ("end", "whole")
-        if first and record.get("attempt") is None:
-            return
-        ended = (record.get("ended_ns") or record["t_ns"]) + self._offset if last else None
-        complete = phase == "body" or bool(record.get("complete"))
-        # A later phase of a request whose head was none of ours finds no row, and changes nothing.
-        changed = self._db.execute(
-            _REQUEST if first else _PHASE,
-            {
-                "node": record["node"],
-                "boot": record["boot"],
-                "req": record["req"],
-                "attempt": record.get("attempt"),
-                "t": record["t_ns"] + self._offset,
-                "complete": complete,
-                "sha1": record.get("sha1"),
-                "status": record.get("status"),
-                "ended": ended,
-            },
-        ).fetchall()
-        if self._touched is not None and (complete or last):
-            self._touched.update([record["attempt"]] if first else (row[0] for row in changed))
+    def _row(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        phase = record.get("phase")
+        at = record["t_ns"] + self._offset
+        ended = record.get("ended_ns")
+        return {
+            "node": record["node"],
+            "boot": record["boot"],
+            "req": record.get("req"),
+            "attempt": record.get("attempt"),
+            "t": at,
+            "complete": phase == "body" or bool(record.get("complete")),
+            "sha1": record.get("sha1"),
+            "status": record.get("status"),
+            "ended": (at if ended is None else ended + self._offset) if phase in LAST else None,
+        }
 
     def news(self, outages: Iterable[Outage]) -> Iterator[tuple[str, str, Class | None, Told, bool]]:
         """(id, kind, class, told, disturbed) of attempts that ended, about which something has come since the last call.
@@ -336,6 +345,14 @@ class Book:
 
     def _one(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0])
+
+
+def _parted(items: Iterable[_T], first: Callable[[_T], bool]) -> tuple[list[_T], list[_T]]:
+    """Those that are, and those that are not, each in order."""
+    parts: tuple[list[_T], list[_T]] = ([], [])
+    for item in items:
+        parts[not first(item)].append(item)
+    return parts
 
 
 class _Transaction:

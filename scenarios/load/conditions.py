@@ -1,5 +1,7 @@
 """`--fail-if`: conditions under which a run failed, and those that hold for every run. Pure."""
 
+import dataclasses
+import itertools
 import math
 import operator
 import re
@@ -14,6 +16,7 @@ _FORM: Final = re.compile(r"\s*([a-z0-9._]+)\s*(>=|<=|==|!=|>|<)\s*(\S.*?)\s*")
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
+_OPPOSITES: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
 DURATIONS: Final = ("p50", "p90", "p95", "p99", "p99.9", "min", "mean", "max")
 COUNTS: Final = (
     "attempts", "lost", "doubled", "corrupted", "failed", "failed_undisturbed", "refused", "broken_off",
@@ -86,13 +89,26 @@ ALWAYS: Final = tuple(
 client was told otherwise; one that fails while nothing but drains goes on is."""
 
 
+def opposite(condition: Condition) -> Condition:
+    """What fails a run that must meet `condition`."""
+    return dataclasses.replace(condition, text=f"not {condition.text}", compare=_OPPOSITES[condition.compare])
+
+
 def contradictions(conditions: Sequence[Condition]) -> list[str]:
-    """Pairs one of which holds whatever is measured, so that no run could pass."""
+    """Conditions one of which holds whatever is measured, so that no run could pass; those of every run count with them."""
     found = []
-    for one in conditions:
-        for other in conditions:
-            if one.metric == other.metric and one.compare in (">", ">=") and other.compare in ("<", "<="):
-                leaves_a_point = one.compare == ">" and other.compare == "<" and one.bound == other.bound
-                if one.bound <= other.bound and not leaves_a_point:
-                    found.append(f"{one.text!r} and {other.text!r}: one of them holds for every run")
+    for metric in dict.fromkeys(c.metric for c in conditions):
+        about = [c for c in (*ALWAYS, *conditions) if c.metric == metric]
+        if all(any(c.holds({metric: value}) for c in about) for value in _telling(metric, about)):
+            texts = " and ".join(repr(c.text) for c in about)
+            found.append(f"{texts}: one of them holds for every run, so that none could pass")
     return found
+
+
+def _telling(metric: str, about: Sequence[Condition]) -> set[float]:
+    """Values of a metric, one of each kind that its conditions can tell apart."""
+    bounds = sorted({0.0, *(c.bound for c in about)})
+    if metric in COUNTS:
+        return {near for bound in bounds for near in (bound - 1, bound, bound + 1) if near >= 0}
+    between = [(low + high) / 2 for low, high in itertools.pairwise(bounds)]
+    return {value for value in (*bounds, *between, bounds[-1] + 1) if metric != "error_rate" or value <= 1}

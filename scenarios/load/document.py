@@ -13,7 +13,7 @@ from scenarios.load.run import LoadRun
 
 SCHEMA: Final = "mocknode-load/1"
 EXIT_CODES: Final[Mapping[str, int]] = {
-    "held": 0, "failed": 1, "unknown": 4, "untrusted": 5, "interrupted": 130,
+    "held": 0, "failed": 1, "environment": 3, "unknown": 4, "untrusted": 5, "interrupted": 130,
 }  # fmt: skip
 SIZE_BOUNDS: Final = tuple((1 << low, 1 << (low + 2)) for low in range(0, 44, 2))
 """Rows of the table by size: each four times as large as the one before."""
@@ -159,12 +159,17 @@ def _notes(run: LoadRun, book: Book) -> Iterator[str]:
 
 
 def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]:
-    found = [*([run.broken] if run.broken else []), *run.health.problems(), *run.watch.notes(), *run.dead_workers]
+    found = [
+        *filter(None, (run.environment, run.broken)),
+        *run.health.problems(),
+        *run.watch.notes(),
+        *run.dead_workers,
+    ]
     if book.dropped:
         found.append(f"the nodes' journals dropped {book.dropped} entries: the ledger lacks them")
     if numbers["unexplained"]:
         found.append(f"{numbers['unexplained']} requests at the nodes belong to no attempt that the generator recorded")
-    cut = run.interrupted or run.aborted is not None or run.broken is not None
+    cut = run.interrupted or any(why is not None for why in (run.aborted, run.broken, run.environment))
     if not cut and run.health.sent != numbers["recorded"]:
         found.append(f"the generator sent {run.health.sent} requests and recorded {numbers['recorded']}")
     if numbers["unfinished"] and not cut:
@@ -177,6 +182,8 @@ def _result(
 ) -> str:
     if run.interrupted:
         return "interrupted"
+    if run.environment is not None:
+        return "environment"
     if problems:
         return "untrusted"
     if any(c["holds"] for c in conditions):

@@ -203,6 +203,11 @@ class Generator:
         with self._log.open(encoding="utf-8", errors="replace") as file:
             return "".join(deque(file, maxlen=TAIL)).rstrip()
 
+    def kill(self) -> None:
+        """End it at once."""
+        for process in self._processes:
+            process.kill()
+
     async def stop(self) -> None:
         """End it now, with what it had under way."""
         await asyncio.gather(*(process.end(grace_s=2.0) for process in self._processes))

@@ -13,10 +13,11 @@ from typing import Any, Final
 from mocknode.units import format_duration
 from scenarios.lab import Lab
 from scenarios.lanes import LaneError, Lanes
-from scenarios.load.conditions import Condition, parse_condition
-from scenarios.load.document import build
+from scenarios.load.conditions import Condition, contradictions, opposite, parse_condition
+from scenarios.load.document import EXIT_CODES, build
 from scenarios.load.generator import Workload
 from scenarios.load.run import LoadPlan, LoadRun
+from scenarios.load.terminal import WORDS
 from scenarios.runner import ENVIRONMENT
 
 SCHEMA: Final = "mocknode-load-limit/1"
@@ -76,7 +77,12 @@ def parse_demand(text: str) -> list[Condition]:
     Raises:
         ValueError: naming what was got and what is allowed.
     """
-    return [parse_condition(part) for part in text.split(" and ")]
+    demand = [parse_condition(part) for part in text.split(" and ")]
+    if contradictions([opposite(condition) for condition in demand]):
+        raise ValueError(
+            f"got {text!r}, which no run could meet; allowed: what can hold at once, with lost==0 in any case"
+        )
+    return demand
 
 
 @dataclass(slots=True)
@@ -114,7 +120,11 @@ class Bisection:
 
 @dataclass(slots=True)
 class LimitSearch:
-    """A search under way; `probes` are in the order in which they were made."""
+    """A search under way; `probes` are in the order in which they were made.
+
+    Attributes:
+        cut: `interrupted` or `environment`: what ended it before the limit was known closely.
+    """
 
     plan: LoadPlan
     demand: Sequence[Condition]
@@ -122,6 +132,7 @@ class LimitSearch:
     lanes: Lanes
     scale: Scale = RATE
     probes: list[dict[str, Any]] = field(default_factory=list)
+    cut: str | None = None
     bisection: Bisection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,11 +181,11 @@ class LimitSearch:
         """The report of the search."""
         first = min((p for p in self.probes if p["gave_way"]), key=lambda p: float(p[self.scale.asked]), default=None)
         untrusted = first is not None and first["result"] == "untrusted"
-        result = "untrusted" if untrusted else ("held" if self.bisection.held else "failed")
+        result = self.cut or ("untrusted" if untrusted else ("held" if self.bisection.held else "failed"))
         return {
             "schema": SCHEMA,
             "result": result,
-            "exit_code": {"held": 0, "failed": 1, "untrusted": 5}[result],
+            "exit_code": EXIT_CODES[result],
             "demand": self.text,
             f"limit_{self.scale.key}": self.bisection.held or None,
             f"gave_way_at_{self.scale.key}": self.bisection.failed,
@@ -207,6 +218,11 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     said = [f" LIMIT {title} for {document['demand']!r}", ""]
     if document["result"] == "untrusted":
         said[0] = f" UNTRUSTED  the generator gave way before the balancer did; the limit is {title} or more"
+    if document["result"] in ("interrupted", "environment"):
+        held = f"{title} held" if limit else "nothing held"
+        said[0] = (
+            f" {WORDS[document['result']]}  {held} for {document['demand']!r} when the search ended; the limit is not known"
+        )
     if document["gave_way"]:
         at = f"{scale.shown(document[f'gave_way_at_{scale.key}'])} {scale.unit}"
         said.insert(1, f" at {at} gave way first: {'; '.join(document['gave_way'])}")

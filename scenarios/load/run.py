@@ -71,6 +71,7 @@ class LoadRun:
         ledger: Once the accounts are closed; None for good where servers are not ours.
         aborted: The condition that ended it before its time.
         broken: Why the record ended before the run did.
+        environment: What was not as it must be any more, when the load flowed already.
     """
 
     plan: LoadPlan
@@ -88,6 +89,7 @@ class LoadRun:
     interrupted: bool = False
     aborted: str | None = None
     broken: str | None = None
+    environment: str | None = None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     book: Book | None = None
     ledger: Ledger | None = None
@@ -124,7 +126,11 @@ class LoadRun:
             async with self.lanes.open("load") as lab:
                 await self.on(lab)
         except ENVIRONMENT as exc:
+            self.environment = str(exc)
             raise LaneError(str(exc)) from exc
+        except (LaneError, GeneratorError) as exc:
+            self.environment = str(exc)
+            raise
 
     async def on(self, lab: Lab) -> None:
         """Everything, in a lane that is open."""
@@ -185,11 +191,20 @@ class LoadRun:
         except asyncio.CancelledError:
             self.interrupted = True
         finally:
-            await generator.stop()
-            await self._settle(lab)
-            self._close(lab)
+            await self._end(generator, lab)
         if self.interrupted:
             raise asyncio.CancelledError
+
+    async def _end(self, generator: Generator, lab: Lab | None) -> None:
+        """Stop the generator, read to the end, close the accounts; an interruption in the middle of it leaves out the rest of reading."""
+        try:
+            await generator.stop()
+            await self._settle(lab)
+        except asyncio.CancelledError:
+            self.interrupted = True
+            generator.kill()
+        finally:
+            self._close(lab)
 
     @property
     def workload(self) -> Workload:

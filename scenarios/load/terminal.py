@@ -12,6 +12,7 @@ from scenarios.report.terminal import draw
 STYLES: Final = {"held": "bold green", "failed": "bold red", "unknown": "bold magenta"}
 WORDS: Final = {
     "held": "HELD", "failed": "FAILED", "unknown": "UNKNOWN", "untrusted": "UNTRUSTED", "interrupted": "INTERRUPTED",
+    "environment": "BROKEN OFF",
 }  # fmt: skip
 GOOD: Final = "delivered_once"
 NO_LEDGER: Final = (

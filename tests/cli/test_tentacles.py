@@ -62,6 +62,7 @@ def test_registering_calling_and_forgetting(typed: Callable[..., Any], cluster: 
     [
         (["--to", "nowhere"], "--to: got 'nowhere', allowed: HOST:PORT"),
         (["--to", "a:1,b:x"], "--to: got 'b:x', allowed: HOST:PORT"),
+        (["--to", "a:1,b:2, a:1"], "--to: got 'a:1' more than once, allowed: each address once"),
         (["--thumbprint", "abc"], "--thumbprint: got 'abc', allowed: 40 hex digits"),
         (["--count", "0"], "allowed: at least one, polling or --listening"),
         (["--count", "20001"], "allowed: a whole number from 0 to 20000"),
@@ -72,6 +73,15 @@ def test_bad_flags(words: list[str], says: str) -> None:
     result = CliRunner().invoke(tentacles, words)
     assert result.exit_code == 2
     assert says in result.output
+
+
+def test_identities_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = ["--to", "127.0.0.1:1", "--no-register", "--identities", str(tmp_path / "file" / "below")]
+    result = CliRunner().invoke(tentacles, words)
+    assert result.exit_code == 3
+    assert "--identities: " in result.output
+    assert "doctor" not in result.output
 
 
 def test_a_fleet_that_does_not_fit_this_machine_is_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ import random
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import bson
 import pytest
@@ -12,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mocknode.halibut import Connection, OutOfTurnError, RequestMessage, ResponseMessage, ServerError, State, events
+from mocknode.halibut.elements import too_many_elements
 from mocknode.halibut.envelope import compress, stream_parts
 from mocknode.halibut.events import Event
-from mocknode.halibut.limits import CONTROL_LINE_MAX, DOCUMENT_MAX, PREAMBLE_MAX, STREAMS_MAX, UNREAD_MAX
+from mocknode.halibut.limits import CONTROL_LINE_MAX, DOCUMENT_MAX, ELEMENTS_MAX, PREAMBLE_MAX, STREAMS_MAX, UNREAD_MAX
 from mocknode.halibut.messages import encode_document, stream_document
 
 FILE = uuid.UUID("9a4b47b7-7463-4740-842e-eb1da0ade39b")
@@ -226,6 +229,33 @@ def test_deep_nesting_is_no_crash() -> None:
         document = (len(document) + 8).to_bytes(4, "little") + b"\x03a\0" + document + b"\0"
     sent = compress(document)
     assert failure(tentacle_that_awaits().receive(sent)).cause == "bad-document"
+
+
+ANY_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.floats() | st.text() | st.binary() | st.dates().map(lambda day: datetime(
+        day.year, day.month, day.day, tzinfo=UTC)) | st.just(bson.Regex("a", "i")) | st.just(bson.Code("x", {"a": 1})) | st.just(bson.Code("x"))
+    | st.just(bson.ObjectId()) | st.just(bson.Decimal128("1")) | st.just(bson.Timestamp(1, 2)) | st.just(bson.MinKey()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc"), inner, max_size=4),
+)  # fmt: skip
+
+
+@given(before=ANY_VALUE, inside=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_every_element_counts_whatever_stands_before_it(before: Any, inside: bool) -> None:
+    def document(count: int) -> bytes:
+        nulls = [None] * count
+        return bson.encode({"x": before, "y": bson.Code("x", {"z": nulls}) if inside else {"z": nulls}})
+
+    assert too_many_elements(document(ELEMENTS_MAX))
+    assert not too_many_elements(document(ELEMENTS_MAX // 2))
+
+
+@pytest.mark.parametrize("item", [b"\x0a\0", b"\x03\0\5\0\0\0\0", b"\x04\0\5\0\0\0\0", b"\x05\0\0\0\0\0\4"])
+def test_a_bomb_of_small_elements_is_not_decoded(item: bytes) -> None:
+    elements = item * ((DOCUMENT_MAX - 100) // len(item))
+    document = b"\x04Message\0" + (len(elements) + 5).to_bytes(4, "little") + elements + b"\0\0"
+    sent = compress((len(document) + 4).to_bytes(4, "little") + document)
+    assert f"{ELEMENTS_MAX} elements" in failure(tentacle_that_awaits().receive(sent)).text
 
 
 HEAD, BODY, TAIL = stream_parts(FILE, b"12345678")

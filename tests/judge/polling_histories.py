@@ -88,7 +88,10 @@ def one(check: str, variant: str, node: str | None, **facts: Any) -> tuple[Sessi
     return made, seen(made, node) if node else None
 
 
-def tl_03(*, cut: bool = False, cut_elsewhere: bool = False, refused: bool = False, before: bool = True) -> Case:
+def tl_03(
+    *, cut: bool = False, cut_elsewhere: bool = False, refused: bool = False, through: bool = True, before: bool = True,
+    node: str = "node-1", lost_anyway: bool = False,
+) -> Case:  # fmt: skip
     gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
     stays = {"ended_ns": 20 * S}
     steps = (
@@ -96,9 +99,10 @@ def tl_03(*, cut: bool = False, cut_elsewhere: bool = False, refused: bool = Fal
         step("TL-03", "watched", 15 * S, node="node-1", since_ns=3 * S, web_out_ns=None),
     )
     return history(
-        one("TL-03", "live", "node-1", **(gone if cut else stays)) if before else one("TL-03", "live", None),
+        *([one("TL-02", "dedicated", None)] if lost_anyway else []),
+        one("TL-03", "live", node, **(gone if cut else stays)) if through else one("TL-03", "live", None),
         one("TL-03", "elsewhere", "node-2", **(gone if cut_elsewhere else stays)),
-        one("TL-03", "before", "node-1" if before else None),
+        one("TL-03", "before", "node-1" if through and before else None),
         one("TL-03", "new", None if refused else "node-1", id="new", started_ns=9 * S),
         steps=steps,
     )
@@ -116,19 +120,29 @@ def tl_04(variant: str, *, cut_after_s: int | None = None, through: bool = True,
     return history((made, seen(made)))
 
 
+def tl_04_of_two(**facts: Any) -> Case:
+    """One address survives the silence, at the other nothing gets through."""
+    whole = session("TL-04", "35s", "node-2", marks={"message": S, "answered": 36 * S, "proceeded": 36 * S})
+    gone = lost("TL-04", "35s", "node-3", hello=OTHER_HELLO)
+    return history((whole, seen(whole)), (gone, seen(gone, **facts) if facts else None))
+
+
 def tl_05(**marks: int) -> Case:
     cut = {"by": "peer", "ended_ns": 2 * S} if "rest" not in marks else {}
     made = session("TL-05", "half-close", marks={"half-closed": S, **marks}, **cut)
     return history((made, seen(made)))
 
 
-def tl_06(stand: int, missing_after_restart: int | None = None) -> Case:
+def tl_06(
+    stand: int, missing_after_restart: int | None = None, *, node: str = "node-1", lost_anyway: bool = False
+) -> Case:
     steps = [step("TL-06", "stand", 5 * S, node="node-1", wanted=300, stand=stand)]
     if missing_after_restart is not None:
         steps.append(
             step("TL-06", "back", 70 * S, node="node-1", wanted=300, missing=missing_after_restart, after_s=60.0)
         )
-    pairs = [one("TL-06", "fleet", "node-1" if n < stand else None, id=f"f{n}", ended_ns=9 * S) for n in range(300)]
+    pairs = [one("TL-02", "dedicated", None)] if lost_anyway else []
+    pairs += [one("TL-06", "fleet", node if n < stand else None, id=f"f{n}", ended_ns=9 * S) for n in range(300)]
     return history(*pairs, steps=tuple(steps))
 
 
@@ -164,12 +178,18 @@ ROWS: list[Row] = [
     ("TL-03", lambda: tl_03(cut=True), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(cut=True, cut_elsewhere=True), "live", "fail", "polling-idle-limit", "TL-04"),
     ("TL-03", lambda: tl_03(refused=True), "new", "fail", "drained-node-refuses-polling", None),
-    ("TL-03", lambda: tl_03(before=False), "live", "fail", "address-not-forwarded", "TL-02"),
+    ("TL-03", lambda: tl_03(refused=True, lost_anyway=True), "new", "fail", "address-not-forwarded", "TL-02"),
+    ("TL-03", lambda: tl_03(through=False), "live", "fail", "address-not-forwarded", "TL-02"),
+    ("TL-03", lambda: tl_03(node="node-2"), "live", "fail", "address-leads-elsewhere", "TL-02"),
+    ("TL-03", lambda: tl_03(before=False, refused=True), "live", "pass", None, None),
+    ("TL-03", lambda: tl_03(before=False, refused=True), "new", "fail", "connection-limit", "TL-06"),
     ("TL-04", lambda: tl_04("35s"), "35s", "pass", None, None),
     ("TL-04", lambda: tl_04("35s", cut_after_s=20), "35s", "fail", "polling-idle-limit", None),
     ("TL-04", lambda: tl_04("65s", cut_after_s=50), "65s", "advice", "polling-idle-limit", None),
     ("TL-04", lambda: tl_04("35s", came=False), "35s", "unknown", None, None),
     ("TL-04", lambda: tl_04("35s", through=False), "35s", "fail", "address-not-forwarded", "TL-02"),
+    ("TL-04", tl_04_of_two, "35s", "fail", "address-not-forwarded", "TL-02"),
+    ("TL-04", lambda: tl_04_of_two(**PROXIED), "35s", "fail", "proxy-header-added", "TL-01"),
     ("TL-05", lambda: tl_05(rest=4 * S), "half-close", "pass", None, None),
     ("TL-05", lambda: tl_05(rest=4 * S), "half-open", "skip", None, None),
     ("TL-05", tl_05, "half-close", "advice", "half-close-cut", None),
@@ -178,5 +198,7 @@ ROWS: list[Row] = [
     ("TL-06", lambda: tl_06(250), "fleet", "advice", "connection-limit", None),
     ("TL-06", lambda: tl_06(300, 0), "restart", "pass", None, None),
     ("TL-06", lambda: tl_06(300, 40), "restart", "advice", "reconnects-refused", None),
+    ("TL-06", lambda: tl_06(300, 0, node="node-2"), "restart", "advice", "address-leads-elsewhere", "TL-02"),
+    ("TL-06", lambda: tl_06(250, lost_anyway=True), "fleet", "advice", "address-not-forwarded", "TL-02"),
     ("TL-06", lambda: tl_06(0), "fleet", "advice", "address-not-forwarded", "TL-02"),
 ]  # fmt: skip

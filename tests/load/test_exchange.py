@@ -67,6 +67,13 @@ def take(connection: socket.socket) -> bytes:
     return data
 
 
+def test_a_head_that_cannot_be_sent_ends_at_once() -> None:
+    with Listener(take).listening() as door:
+        exchange = Exchange(attempt="1", method="GET", path="/api/Spaces 1/packages", timeout_s=20)
+        exchange.run(door)
+    assert (exchange.told, exchange.end) == ("nothing", "protocol-error")
+
+
 def push(door: Door, size: int, form: str = "length", timeout_s: float = 20.0) -> tuple[Exchange, PackageBody]:
     body = PackageBody(attempt="0" * 31 + "1", size=size, form=form)  # type: ignore[arg-type]
     exchange = Exchange(

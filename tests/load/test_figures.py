@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadtests.arrivals import Arrivals
 from loadtests.sizes import parse_sizes
-from scenarios.load.conditions import METRICS, parse_condition
+from scenarios.load.conditions import METRICS, contradictions, parse_condition
 from scenarios.load.figures import bucket, histogram, percentile
 from scenarios.load.health import Health
 from scenarios.load.limit import AT_ONCE, PRECISION, RATE, Bisection, Scale
@@ -40,6 +40,15 @@ def test_a_percentile_is_a_value_that_covers_its_share(values: list[float], q: f
     assert found in values
     assert sum(v <= found for v in values) >= q / 100 * len(values) - 1e-9
     assert sum(v < found for v in values) < q / 100 * len(values) + 1e-9
+
+
+def test_the_last_permille_of_a_thousand_values_is_one_value() -> None:
+    assert percentile([float(n) for n in range(1, 1001)], 99.9) == 999
+
+
+@pytest.mark.parametrize("texts", [["p99>2s", "p99<2s"], ["lost>3"], ["error_rate>100%"], ["drift>2", "drift<0.5"]])
+def test_conditions_that_leave_a_run_to_pass_do_not_contradict(texts: list[str]) -> None:
+    assert contradictions([parse_condition(text) for text in texts]) == []
 
 
 @given(seconds)

@@ -246,12 +246,46 @@ def test_ctrl_c_keeps_what_was_measured(
     process = started("--with", "haproxy", *SMALL, "--duration", "60s")
     generator = int(until(lambda: records(tmp_path / "run"))[0].stem)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.3)  # Whoever is impatient comes at any moment; none may break into the clearing up.
+    process.send_signal(signal.SIGINT)
     run = finished(process)
     assert (run.code, run.document["result"]) == (130, "interrupted")
     assert run.document["ledger"]["delivered_once"] > 0
     assert sums_up(run.document)
     with pytest.raises(ProcessLookupError):
         os.kill(generator, 0)
+
+
+@pytest.mark.balancer
+def test_a_generator_that_is_killed_leaves_a_report_of_what_was_measured(
+    started: Callable[..., "subprocess.Popen[str]"],
+    finished: Callable[..., Loaded],
+    tmp_path: Path,
+) -> None:
+    process = started("--with", "haproxy", *SMALL, "--duration", "60s")
+    os.kill(int(until(lambda: records(tmp_path / "run"))[0].stem), signal.SIGKILL)
+    run = finished(process)
+    assert (run.code, run.document["result"], run.document["exit_code"]) == (3, "environment", 3)
+    assert "the load generator ended with code -9" in run.err
+    assert "BROKEN OFF" in run.out
+    assert run.document["ledger"]["delivered_once"] > 0
+    assert sums_up(run.document)
+
+
+@pytest.mark.balancer
+def test_a_search_that_is_interrupted_claims_no_limit(
+    started: Callable[..., "subprocess.Popen[str]"],
+    finished: Callable[..., Loaded],
+    tmp_path: Path,
+) -> None:
+    process = started("--with", "haproxy", *SMALL, "--duration", "1s", "--find-limit", "p99<60s")
+    until(lambda: (tmp_path / "run" / "probe-2" / "records").exists())
+    process.send_signal(signal.SIGTERM)
+    run = finished(process)
+    assert (run.code, run.document["result"], run.document["exit_code"]) == (130, "interrupted", 130)
+    assert len(run.document["probes"]) == 1
+    assert "5.0 uploads a second held for 'p99<60s' when the search ended" in run.out
+    assert "LIMIT" not in run.out
 
 
 @pytest.mark.balancer
@@ -373,6 +407,14 @@ def test_a_host_that_is_no_mock_cluster_gets_no_upload(
         (["--fail-if", "p97>2s"], "got metric 'p97'"),
         (["--fail-if", "lost>0.5"], "a whole number"),
         (["--fail-if", "p99>2s", "--fail-if", "p99<3s"], "one of them holds for every run"),
+        (["--fail-if", "lost==0"], "'lost>0' and 'lost==0': one of them holds for every run"),
+        (["--fail-if", "attempts>=0"], "'attempts>=0': one of them holds for every run"),
+        (["--fail-if", "attempts==0", "--fail-if", "attempts!=0"], "one of them holds for every run"),
+        (["--find-limit", "p99<1s and p99>2s"], "which no run could meet"),
+        (["--find-limit", "lost>0"], "which no run could meet"),
+        (["--sizes", "99999999999GiB"], "sizes: got '99999999999GiB'"),
+        (["--space", "Spaces 1"], "--space: got 'Spaces 1'"),
+        (["--run-dir", "/proc/none/x"], "--run-dir /proc/none/x"),
         (["--schedule", "drain node-9"], "got node 'node-9'"),
         (["--schedule", "explode each"], "got 'explode'"),
         (["--schedule", "drain node-1 at 50s for 20s"], "would end 70 s after the start"),

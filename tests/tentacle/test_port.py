@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import hashlib
 import ssl
 import zlib
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -89,6 +91,33 @@ def test_a_foreign_and_a_missing_certificate_end_without_a_byte_after_the_handsh
                 closed = await stage.record("close", lambda r, cause=cause: r["cause"] == cause)
                 assert closed["by"] == "node"
                 assert closed["subscription"] is None
+
+    run(work())
+
+
+def test_a_certificate_that_only_openssl_reads_is_known_by_its_thumbprint(tmp_path: Path) -> None:
+    der = ssl.PEM_cert_to_DER_cert(tentacle_identity().certificate_pem.decode())
+    version_3, version_8 = bytes.fromhex("a003020102"), bytes.fromhex("a003020107")
+    odd = der.replace(version_3, version_8, 1)
+    thumbprint = hashlib.sha1(odd).hexdigest().upper()
+    pem = tmp_path / "odd.pem"
+    pem.write_bytes(ssl.DER_cert_to_PEM_cert(odd).encode() + tentacle_identity().key_pem)
+    context = _any_server()
+    context.load_cert_chain(pem)
+
+    async def work() -> None:
+        async with Stage() as stage:
+            for trusted in (False, True):
+                if trusted:
+                    stage.trusted.add(thumbprint)
+                reader, writer = await asyncio.open_connection("127.0.0.1", stage.number, ssl=context)
+                writer.writelines((lines.preamble("\n"), lines.subscriber(SUBSCRIPTION)))
+                with contextlib.suppress(ConnectionError):
+                    assert (await reader.read(100) == lines.SERVER) is trusted
+                identified = await stage.record("identified", lambda r, trusted=trusted: r["trusted"] is trusted)
+                assert identified["thumbprint"] == thumbprint
+                writer.close()
+            assert (await stage.record("close"))["cause"] == "untrusted-certificate"
 
     run(work())
 
