@@ -195,6 +195,9 @@ class Book:
             if not rows or rows[0][2] is None:
                 continue  # Not ours, or its end will touch it.
             found, disturbed, _ = self._decide(rows, spans)
+            # What a node still reads may yet arrive, whatever the client was told meanwhile.
+            if found in ABSENT and any(row[9] is not None and row[8] is None for row in rows):
+                found = "unresolved"
             if found == "unresolved":
                 self._touched.add(id_)
             yield id_, rows[0][10], found, rows[0][3], bool(disturbed)

@@ -58,6 +58,20 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
 
 
 @pytest.mark.balancer
+def test_a_torn_record_is_told_and_what_was_before_it_kept(
+    started: Callable[..., Any], finished: Callable[..., Loaded], tmp_path: Path
+) -> None:
+    process = started("--with", "haproxy", *SMALL, "--duration", "6s")
+    (written,) = until(lambda: [p for p in (tmp_path / "run" / "records").glob("*.jsonl") if p.stat().st_size > 5000])
+    with written.open("ab") as file:
+        file.write(b'{"t":"end","id"\n')
+    run = finished(process)
+    assert (run.code, run.document["result"]) == (5, "untrusted")
+    assert f"{written} holds a line that no generator of ours wrote" in run.out.replace("\n", " ")
+    assert run.document["ledger"]["attempts"] > 0
+
+
+@pytest.mark.balancer
 @pytest.mark.parametrize(("balancer", "sees"), [("haproxy", True), ("nginx", False)])
 def test_a_drain_that_a_balancer_does_not_see_is_told(load: Callable[..., Loaded], balancer: str, sees: bool) -> None:
     run = load("--with", balancer, *SMALL, "--duration", "7s", "--schedule", "drain node-2 at 1s for 5s",
