@@ -86,13 +86,29 @@ def judge(
     done = [CHECKS[id_] for id_ in CHECKS if id_ in ids]
     # Budgets come from the lane that calibrated: what it lost is missing to every check that is held to a reaction time.
     doubt = [d for history in histories.values() if history.steps_of("calibration") for d in history.dropped]
-    return [
+    results = [
         _judge_one(
             check, facts, histories[facts.lanes[check.id]], calibration, kind, today,
             doubt=[] if check.lane in _WITHOUT_BUDGETS else doubt,
         )
         for check in done
     ]  # fmt: skip
+    return _said_once(results)
+
+
+def _said_once(results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Results without the fixes that the root of what they found shows already."""
+    shown = {result.id: result.fixes for result in results}
+    return [
+        replace(
+            result, fixes=tuple(one for one in result.fixes if all(one not in shown.get(r, ()) for r in _roots(result)))
+        )
+        for result in results
+    ]
+
+
+def _roots(result: CheckResult) -> set[str]:
+    return {v.caused_by for v in result.variants if v.caused_by is not None} - {result.id}
 
 
 def _judge_one(

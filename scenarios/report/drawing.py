@@ -122,9 +122,10 @@ class _Pen:
         if lane["faults"]:
             self._spans(lane["faults"], 14, "fault")
             self.y += 14
-        if lane.get("polling"):
+        if lane.get("polling") or lane.get("cuts"):
             self.say(LEFT - 10, "polling", "small", dy=10, anchor="end")
             self._spans(lane["polling"], 14, "polling")
+            self._cuts(lane.get("cuts") or [])
             self.y += 14
         for name, word in (("polls", "new polls"), ("probes", "probes"), ("arrivals", "requests")):
             if lane.get(name):
@@ -141,6 +142,18 @@ class _Pen:
             width = self.box(span["from_s"], span["to_s"], height, kind, title)
             if len(label) * _CHARACTER + 8 <= width:
                 self.say(self.x(span["from_s"]) + 5, label, "in", dy=height - 5 + (height < 16) * 1.5)
+
+    def _cuts(self, cuts: list[float]) -> None:
+        """A stroke where connections were cut, and how many they were in all, where the last one was."""
+        if not cuts:
+            return
+        path = "".join(f"M{x} {self.y:g}v14" for x in dict.fromkeys(self.x(at_s) for at_s in cuts))
+        self.out.lines.append(Lines(path=path, kind="cuts"))
+        x, text = self.x(cuts[-1]), f"{len(cuts)} cut"
+        if x + 5 + len(text) * _CHARACTER < WIDTH:
+            self.say(x + 5, text, "told bad", dy=11)
+        else:
+            self.say(x - 5, text, "told bad", dy=11, anchor="end")
 
     def _ticks(self, ticks: list[tuple[float, int | None]], family: str) -> None:
         """Good and bad answers differ in height as well as in colour."""
@@ -163,10 +176,15 @@ class _Pen:
             title = f"{seconds(mark['t_s'])}: {mark['what']} {mark['text']}"
             self.out.boxes.append(Box(x=x - 2, y=self.y + 1, width=4, height=12, kind="mark", title=plain(title)))
             strokes.append(f"M{x} 18V{self.y:g}")
-            row = next((r for r, end in enumerate(free) if x >= end), None)
-            if row is not None and x + len(text) * _CHARACTER < WIDTH:
-                self.say(x + 5, text, "small", dy=11 + row * 12)
-                free[row] = x + 12 + len(text) * _CHARACTER
+            width = len(text) * _CHARACTER
+            # At the right edge the words stand before their stroke.
+            before = x + width >= WIDTH
+            row = next((r for r, end in enumerate(free) if (x - 5 - width if before else x) >= end), None)
+            if row is not None:
+                self.say(
+                    x - 5 if before else x + 5, text, "small", dy=11 + row * 12, anchor="end" if before else "start"
+                )
+                free[row] = x + 12 + width
         self.out.lines.insert(0, Lines(path="".join(strokes), kind="step"))
         self.y += 34
 
@@ -253,6 +271,7 @@ def _says_something(lane: Mapping[str, Any], timeline: Mapping[str, Any]) -> boo
         lane["probes"]
         or lane["faults"]
         or lane.get("polls")
+        or lane.get("cuts")
         or any(span["label"] != "online" for span in lane["states"])
     ):
         return True

@@ -106,6 +106,10 @@ def _judged(check: Mapping[str, Any], document: Mapping[str, Any], width: int) -
     lines += _pictures(check, document, width)
     lines += [Text(), *_variants(check["variants"], width)]
     lines += _field("measured", _measured(check), width)
+    skipped = [variant for variant in check["variants"] if variant["outcome"] == "skip"]
+    lines += _field(
+        "skipped", [f"{v['name']}: {v['summary']}" for v in skipped if v["summary"] != check["summary"]], width
+    )
     lines += _field("not it", [text.removeprefix("not ") for text in check["ruled_out"]], width)
     if document["tier"] == "quick":
         lines += _field("tier", ["quick: the shorter form of the claim was judged"], width)

@@ -28,7 +28,8 @@ def render(document: Mapping[str, Any]) -> str:
         if shown.more:
             lines.append(f"| | and {len(shown.more)} more | {', '.join(shown.more)} | |")
         lines.append("")
-    lines += [f"**Uploads:** {_escape(shown.ledger)} {_escape(shown.aside)}".rstrip(), ""]
+    if shown.ledger:
+        lines += [f"**Uploads:** {_escape(shown.ledger)} {_escape(shown.aside)}".rstrip(), ""]
     command = shown.rerun or document["reproduce"]
     title = "Re-run only the faults" if shown.rerun else "Repeat this run"
     return "\n".join([*lines, f"**{title}:**", "", *_block(command), ""])

@@ -83,7 +83,9 @@ def screen(document: Mapping[str, Any]) -> Screen:
     shown = [f for f in findings if f.outcome in FATAL] + minor[:MINOR_FINDINGS_MAX]
     faults = tuple(check["id"] for check in checks if check["outcome"] in FATAL)
     tally = Counter(check["outcome"] for check in checks)
-    ledger, aside = _ledger(document["ledger"])
+    # Tentacles upload nothing.
+    polling = checks and all(check["profile"] == "polling" for check in checks)
+    ledger, aside = ("", "") if polling else _ledger(document["ledger"])
     quick = ", quick" if document["tier"] == "quick" else ""
     return Screen(
         verdict=_verdict(document),
@@ -93,7 +95,7 @@ def screen(document: Mapping[str, Any]) -> Screen:
         target=plain(f"{document['balancer']['url']} -> {' '.join(document['nodes'])}"),
         product=product(document["balancer"]),
         seed=f"seed {document['seed']}{quick}",
-        probes=_probes(document["calibration"]),
+        probes=_probes(document["calibration"], finished=bool(checks) and not document["unfinished"]),
         reaction=_reaction(document["calibration"]),
         groups=_groups(checks),
         findings=tuple(shown),
@@ -101,7 +103,7 @@ def screen(document: Mapping[str, Any]) -> Screen:
         ledger=ledger,
         aside=aside,
         run_dir=plain(document["run_dir"]),
-        notes=tuple(plain(note) for note in document["notes"]),
+        notes=tuple(plain(note) for note in [*document["notes"], *_unnamed(document)]),
         faults=faults,
         rerun=only(document["reproduce"], faults) if faults else None,
     )
@@ -135,13 +137,33 @@ def fix_line(fixes: Sequence[Mapping[str, Any]]) -> str | None:
     if not fixes:
         return None
     lines = diff(fixes[0]["snippet"])
+    if _only_shortens(lines):
+        lines = [(kind, text) for kind, text in lines if kind != "added"]
     kind = next((kind for kind in ("added", "removed") if kind in dict(lines)), "kept")
-    texts = [(text if kind == "kept" else text[1:]).strip() for found, text in lines if found == kind]
-    telling = [text for text in texts if text and not text.startswith(("#", "//"))]
+    texts = [text if kind == "kept" else text[1:] for found, text in lines if found == kind]
+    telling = [text for text in texts if text.strip() and not text.lstrip().startswith(("#", "//"))]
     if not telling:
         return None
-    more = f" (+{len(telling) - 1} line{'s'[: len(telling) > 2]})" if len(telling) > 1 else ""
-    return ("remove " if kind == "removed" else "") + plain(telling[0]) + more
+    first = telling[0].strip()
+    if len(telling) == 1:
+        return plain(f"remove {first}" if kind == "removed" else first)
+    if kind == "added" and _indent(telling[1]) > _indent(telling[0]):
+        # The head of a block says little without what the blocks are for.
+        first = f"{fixes[0]['file'].rpartition(', ')[2]}: {first}"
+    more = f"(+{len(telling) - 1} line{'s'[: len(telling) > 2]})"
+    return plain(f"{'remove ' if kind == 'removed' else ''}{first} {more}")
+
+
+def _only_shortens(lines: Sequence[tuple[str, str]]) -> bool:
+    """All that is added is what stays of removed lines, and others go whole: it is those that mend."""
+    added = [text[1:].strip() for kind, text in lines if kind == "added"]
+    removed = [text[1:].strip() for kind, text in lines if kind == "removed"]
+    whole = [text for text in removed if not any(text.startswith(stays) for stays in added)]
+    return bool(added and whole) and all(any(text.startswith(stays) for text in removed) for stays in added)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _verdict(document: Mapping[str, Any]) -> str:
@@ -201,9 +223,19 @@ def _elsewhere(check: Mapping[str, Any], noisy: Mapping[str, Any]) -> str:
     return f" (because of {plain(root)})" if root and root not in noisy else ""
 
 
-def _probes(calibration: Mapping[str, Any] | None) -> str:
+def _unnamed(document: Mapping[str, Any]) -> list[str]:
+    """How to get lines to paste, where nothing tells what the balancer is."""
+    if document["balancer"]["kind"] is not None or not any(check["fixes"] for check in document["checks"]):
+        return []
+    return [
+        "what balancer this is cannot be told, so the fixes are in words; with --balancer-file FILE, in it `kind: haproxy` (or "
+        "nginx, envoy, traefik, f5, aws-nlb, ...), they are lines to paste"
+    ]
+
+
+def _probes(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
     if calibration is None:
-        return "probes: not known yet"
+        return "probes: not measured, as no check of this run needed it" if finished else "probes: not known yet"
     ours = [p for p in calibration["probers"] if p["role"] == "balancer"] or calibration["probers"]
     if not ours:
         return "probes: none seen"

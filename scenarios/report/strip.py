@@ -13,9 +13,10 @@ from scenarios.report.wording import plain, seconds
 
 _PHASES: Final = {"head": "▒", "body": "▓", "wait": "┄", "answer": "▓"}
 _STATES: Final = {"online": "━", "draining": "▒", "starting": "╌", "offline": "×"}
-# Polling connections: as many as there were at most, or fewer.
+# Polling connections: as many as there were at most, or fewer; and where some were cut.
 _LIVE: Final = "≈"
 _FEWER: Final = "┄"
+_CUT: Final = "✂"
 # Numbers on an axis need this many columns not to touch.
 _AXIS_COLUMNS: Final = 8
 _TRAILING: Final = re.compile(r"\s+$")
@@ -126,7 +127,10 @@ def states(timeline: Mapping[str, Any], columns: int) -> list[Row]:
 def eventful(timeline: Mapping[str, Any]) -> bool:
     """Some node changed its state or had a fault: the states are worth a picture."""
     return any(
-        lane["faults"] or lane.get("polls") or any(span["label"] != "online" for span in lane["states"])
+        lane["faults"]
+        or lane.get("polls")
+        or lane.get("cuts")
+        or any(span["label"] != "online" for span in lane["states"])
         for lane in timeline["lanes"]
     )
 
@@ -144,19 +148,23 @@ def _lane(lane: Mapping[str, Any], axis: Axis) -> Iterator[Row]:
             faults.span(span["from_s"], span["to_s"], "░")
         first, *more = dict.fromkeys(plain(span["label"]) for span in lane["faults"])
         yield " fault", faults.text(), f"{first}, and {len(more)} more" if more else first
-    if polling := lane.get("polling"):
+    cuts = lane.get("cuts") or []
+    if (polling := lane.get("polling")) or cuts:
         live = _Picture(axis)
-        counts = [int(span["label"].partition(" ")[0]) for span in polling]
-        for span, count in zip(polling, counts, strict=True):
-            live.span(span["from_s"], span["to_s"], _LIVE if count == max(counts) else _FEWER)
-        fewer = f", {_FEWER} fewer" if min(counts) < max(counts) else ""
-        yield " polling", live.text(), f"{max(counts)} live{fewer}"
+        counts = [int(span["label"].partition(" ")[0]) for span in polling or []]
+        most = max(counts, default=0)
+        for span, count in zip(polling or [], counts, strict=True):
+            live.span(span["from_s"], span["to_s"], _LIVE if count == most else _FEWER)
+        for at_s in cuts:
+            live.point(at_s, _CUT)
+        words = [f"{most} live", *([f"{_FEWER} fewer"] if min(counts, default=0) < most else [])]
+        yield " polling", live.text(), ", ".join([*words, f"{_CUT} {len(cuts)} cut" if cuts else "none cut"])
     for key, name in (("polls", " new polls"), ("probes", " probes"), ("arrivals", " requests")):
         if lane.get(key):
             ticks = _Picture(axis)
             for at_s, status in lane[key]:
                 ticks.point(at_s, "•" if status is not None and status < 300 else "×")
-            yield name, ticks.text(), ""
+            yield name, ticks.text(), "the check's own" if key == "arrivals" else ""
 
 
 def _marks(marks: Sequence[Mapping[str, Any]], axis: Axis) -> str:

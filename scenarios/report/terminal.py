@@ -121,8 +121,9 @@ def _finding(finding: Finding, width: int) -> list[Text]:
     lines = [first.append(told[0].plain.strip()), *told[1:]]
     if finding.hurts:
         lines += _wrapped(f"hurts {finding.hurts}", width)
-    if fix and lines[-1].cell_len + len(fix) + 3 <= width:
-        lines[-1:] = spread(lines[-1], fix, width)
+    # Behind words that go over several lines it would read as their end.
+    if fix and len(lines) == 1 and lines[0].cell_len + len(fix) + 3 <= width:
+        lines = spread(lines[0], fix, width)
     elif fix:
         lines.append(Text(" " * _INDENT + fix))
     if finding.consequences:
@@ -136,7 +137,7 @@ def _wrapped(words: str, width: int) -> list[Text]:
 
 
 def _foot(shown: Screen, width: int, files: Sequence[str]) -> list[Text]:
-    lines = spread(f" uploads  {shown.ledger}", shown.aside, width)
+    lines = spread(f" uploads  {shown.ledger}", shown.aside, width) if shown.ledger else []
     report = next((name for name in files if name.endswith(".json")), shown.run_dir)
     subject = shown.faults[0] if shown.faults else next((f.id for f in shown.findings), "")
     if subject:

@@ -39,7 +39,8 @@ class Lane:
 
     Attributes:
         polling: How many polling connections of Tentacles lived at it, as `60 polling`; empty without any.
-        polls: New polling connections to its address: 200 for one that got through, None for one that was refused.
+        polls: New polling connections: 200 for one that got through, None for one to its address that was refused.
+        cuts: When a polling connection at it was ended by somebody else than the check.
     """
 
     node: str
@@ -49,6 +50,7 @@ class Lane:
     arrivals: tuple[Tick, ...] = ()
     polling: tuple[Interval, ...] = ()
     polls: tuple[Tick, ...] = ()
+    cuts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

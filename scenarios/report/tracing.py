@@ -30,7 +30,7 @@ BACKGROUND: Final = "traffic"
 # The last rank of a bar: a request that went well and had no body.
 ORDINARY: Final = 2
 
-# How many spans the count of polling connections is shown in; each shows the fewest that lived in it.
+# How many spans the count of polling connections is shown in; each shows those that lived at its end.
 POLLING_SPANS: Final = 40
 GOT_THROUGH: Final = 200
 
@@ -79,8 +79,10 @@ def timeline(
     marks = _chosen(steps, marks_max, rank=lambda _: 1, at_ns=lambda s: s.t_ns)
     left_out = {"bars": len(telling) - len(bars), "marks": len(steps) - len(marks)}
     limits = (ticks_max, intervals_max)
+    polled = _polled(history, sessions)
+    done_ns = _done_ns(sessions, steps, end_ns)
     lanes = [
-        _lane(history, node, ours.keys(), [s for s in sessions if s.node == node], scale, limits, left_out)
+        _lane(history, node, ours.keys(), polled.get(node, []), scale, limits, left_out, done_ns)
         for node in _nodes(history)
     ]
     return Timeline(
@@ -133,6 +135,23 @@ def _bar_rank(attempt: Attempt, seen: Sequence[Request]) -> int:
     return 1 if attempt.file_bytes or attempt.body_bytes else ORDINARY
 
 
+def _polled(history: History, sessions: Iterable[Session]) -> dict[str, list[Session]]:
+    """Sessions by the node that they reached; by the one whose address they were given where they reached none."""
+    at = {c.subscription: c.node for c in history.tentacles if c.subscription is not None}
+    found: dict[str, list[Session]] = {}
+    for session in sessions:
+        found.setdefault(at.get(f"poll://{session.id}/", session.node), []).append(session)
+    return found
+
+
+def _done_ns(sessions: Iterable[Session], steps: Sequence[Step], end_ns: int) -> int:
+    """From when on the check does nothing but close its own connections: no step, no new connection and no cut follows."""
+    if not steps:
+        return end_ns
+    happened = [s.ended_ns if s.cut else s.identified_ns or s.started_ns for s in sessions]
+    return max([*(s.t_ns for s in steps), *happened])
+
+
 def _nodes(history: History) -> list[str]:
     seen = {item.node for items in (history.states, history.probes, history.requests, history.faults) for item in items}
     return sorted(seen, key=lambda name: (len(name), name))
@@ -179,6 +198,7 @@ def _lane(
     scale: _Scale,
     limits: tuple[int, int],
     left_out: dict[str, int],
+    done_ns: int,
 ) -> Lane:
     ticks_max, intervals_max = limits
     states = _states([s for s in history.states if s.node == node], scale)
@@ -192,12 +212,15 @@ def _lane(
         return 0 if any(span.from_s <= t_s < span.to_s for span in away) else 1
 
     kept_polls = _chosen(sessions, ticks_max, rank=lambda s: s.identified_ns is not None, at_ns=lambda s: s.started_ns)
+    cuts = sorted(s.ended_ns for s in sessions if s.cut)
+    kept_cuts = _chosen(cuts, ticks_max, rank=lambda _: 0, at_ns=lambda t_ns: t_ns)
     kept_probes = _chosen(probes, ticks_max, rank=lambda _: 0, at_ns=lambda p: p.t_ns)
     kept = _chosen(requests, ticks_max, rank=out_of_rotation_first, at_ns=lambda r: r.t_ns)
     for name, count in (
         ("probes", len(probes) - len(kept_probes)),
         ("arrivals", len(requests) - len(kept)),
         ("polls", len(sessions) - len(kept_polls)),
+        ("cuts", len(cuts) - len(kept_cuts)),
         ("intervals", max(len(states) - intervals_max, 0) + max(len(faults) - intervals_max, 0)),
     ):
         left_out[name] = left_out.get(name, 0) + count
@@ -207,26 +230,34 @@ def _lane(
         faults=tuple(faults[:intervals_max]),
         probes=tuple((scale.seconds(p.t_ns), p.status) for p in kept_probes),
         arrivals=tuple((scale.seconds(r.t_ns), r.status) for r in kept),
-        polling=tuple(_polling(sessions, scale)),
+        polling=tuple(_polling(sessions, scale, done_ns)),
         polls=tuple(
             (scale.seconds(s.started_ns), None if s.identified_ns is None else GOT_THROUGH) for s in kept_polls
         ),
+        cuts=tuple(scale.seconds(t_ns) for t_ns in kept_cuts),
     )
 
 
-def _polling(sessions: Iterable[Session], scale: _Scale) -> list[Interval]:
-    """How many polling connections lived, in spans of equal counts."""
-    lives = [(s.identified_ns, s.ended_ns) for s in sessions if s.identified_ns is not None]
-    width_ns = max((scale.end_ns - scale.start_ns) / POLLING_SPANS, 1.0)
-    spans: list[tuple[float, float, int]] = []
-    for number in range(POLLING_SPANS):
-        from_ns, to_ns = scale.start_ns + number * width_ns, scale.start_ns + (number + 1) * width_ns
-        count = sum(since <= from_ns and until >= to_ns for since, until in lives)
+def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[Interval]:
+    """How many polling connections lived, in spans of equal counts; what the check closes at its end is no loss.
+
+    Those that the check closed at once are ticks, and not counted here.
+    """
+    width_ns = max(-(-(done_ns - scale.start_ns) // POLLING_SPANS), 1)
+    lives = [
+        (s.identified_ns, s.ended_ns)
+        for s in sessions
+        if s.identified_ns is not None and (s.cut or s.ended_ns >= done_ns or s.ended_ns - s.identified_ns >= width_ns)
+    ]
+    spans: list[tuple[int, int, int]] = []
+    for from_ns in range(scale.start_ns, done_ns, width_ns):
+        to_ns = min(from_ns + width_ns, done_ns)
+        count = sum(since <= to_ns <= until for since, until in lives)
         if spans and spans[-1][2] == count:
             spans[-1] = (spans[-1][0], to_ns, count)
         else:
             spans.append((from_ns, to_ns, count))
-    return [_interval(int(a), int(b), f"{count} polling", scale) for a, b, count in spans if count]
+    return [_interval(a, b, f"{count} polling", scale) for a, b, count in spans if count]
 
 
 def _states(changes: Iterable[StateChange], scale: _Scale) -> list[Interval]:

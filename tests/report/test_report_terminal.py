@@ -158,11 +158,14 @@ def test_rerun_is_the_same_command_for_some_checks(command: str, expected: str) 
         ("# comment\nproxy_request_buffering off;", "proxy_request_buffering off;"),
         ("- name: web\n  port: 1", "- name: web (+1 line)"),
         ("- read_body 60s", "remove read_body 60s"),
+        ("- server all\n+ backend one\n+     server one", "a backend a node: backend one (+1 line)"),
+        ("- option httpchk\n- server one check track web\n+ server one", "remove option httpchk (+1 line)"),
+        ("- server one send-proxy\n+ server one", "server one"),
         ("# nothing but words", None),
     ],
 )
 def test_fix_line_is_the_first_line_that_mends(snippet: str, line: str | None) -> None:
-    assert fix_line([{"snippet": snippet}]) == line
+    assert fix_line([{"file": "haproxy.cfg, a backend a node", "snippet": snippet}]) == line
     assert fix_line([]) is None
 
 

@@ -9,7 +9,7 @@ from scenarios.history import Attempt, FaultEvent, History, Probe, Request, Stat
 from scenarios.report import timeline
 from scenarios.report.drawing import draw
 from scenarios.report.strip import states
-from tests.judge.polling_histories import lost, session
+from tests.judge.polling_histories import lost, seen, session
 
 S = 1_000_000_000
 
@@ -209,13 +209,48 @@ def test_polling_connections_are_counted_over_a_drain() -> None:
     found = timeline(History(sessions=[*stay, *cut, *new], states=[drain]), "TL-03")
     (lane,) = found.lanes
     assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [
-        ("5 polling", 1.0, 20.0),
+        ("5 polling", 0.0, 20.0),
         ("3 polling", 20.0, 40.0),
     ]
+    assert lane.cuts == (20.0, 20.0)
     assert [tick for tick in lane.polls if tick[1] is None] == [(30.0, None)]
     rows = {name.strip(): (picture, words) for name, picture, words in states(found.to_json(), 40)}
-    assert rows["polling"] == (" " + "≈" * 19 + "┄" * 19, "5 live, ┄ fewer")
+    assert rows["polling"] == ("≈" * 20 + "✂" + "┄" * 18, "5 live, ┄ fewer, ✂ 2 cut")
     assert "×" in rows["new polls"][0]
     drawing = draw(found.to_json())
     assert drawing is not None
-    assert {"polling", "new polls"} <= {words.text for words in drawing.words}
+    assert {"polling", "new polls", "2 cut"} <= {words.text for words in drawing.words}
+    assert [line.path.count("M") for line in drawing.lines if line.kind == "cuts"] == [1]
+
+
+def test_what_the_check_closes_itself_is_no_loss() -> None:
+    # Closed one after another once the last step is over; a new one every second was closed at once.
+    live = [
+        session("TL-03", "live", id=f"l{n}", started_ns=0, identified_ns=n, ended_ns=41 * S + n * S) for n in range(5)
+    ]
+    new = [
+        session("TL-03", "new", id=f"n{n}", started_ns=n * S, identified_ns=n * S + 1, ended_ns=n * S + 2)
+        for n in range(40)
+    ]
+    drain = StateChange(node="node-1", t_ns=10 * S, state="draining")
+    watched = Step(t_ns=40 * S, check="TL-03", what="watched")
+    found = timeline(History(sessions=[*live, *new], states=[drain], steps=[watched]), "TL-03")
+    (lane,) = found.lanes
+    assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [("5 polling", 0.0, 40.0)]
+    assert lane.cuts == ()
+    rows = {name.strip(): words for name, _, words in states(found.to_json(), 40)}
+    assert rows["polling"] == "5 live, none cut"
+    drawing = draw(found.to_json())
+    assert drawing is not None
+    assert "watched" in {words.text for words in drawing.words}
+
+
+def test_a_connection_is_drawn_at_the_node_that_it_reached() -> None:
+    stray = session("TL-03", "live", "node-1", id="stray", started_ns=0, identified_ns=1, ended_ns=40 * S)
+    refused = lost("TL-03", "new", "node-1", id="refused", started_ns=30 * S, ended_ns=31 * S)
+    both = [StateChange(node=node, t_ns=0, state="online") for node in ("node-1", "node-2")]
+    history = History(sessions=[stray, refused], tentacles=[seen(stray, "node-2")], states=both)
+    dialled, reached = timeline(history, "TL-03").lanes
+    assert (dialled.polling, dialled.polls) == ((), ((30.0, None),))
+    assert [span.label for span in reached.polling] == ["1 polling"]
+    assert reached.polls == ((0.0, 200),)
