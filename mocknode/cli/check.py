@@ -157,7 +157,8 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         raise
     progress.say(
         f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
-        + (f"; {_forecast(options, selected)}" if options["lb"] else "")
+        # How long a few checks take differs too much from check to check.
+        + (f"; {_forecast(options, selected)}" if options["lb"] and not options["only"] else "")
     )
 
     def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
@@ -194,10 +195,12 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
 
 
 def _forecast(options: Mapping[str, Any], selected: "Sequence[Check]") -> str:
-    minutes = 4 if options["quick"] else 10
+    minutes = 0
+    if any(item.profile != POLLING for item in selected):
+        minutes += 4 if options["quick"] else 10
     if any(item.profile == POLLING for item in selected):
         minutes += 1 if options["quick"] else 4
-    return f"one balancer for all checks: about {minutes} minutes"
+    return f"one balancer for all checks: about {minutes} minute{'s'[: minutes > 1]}"
 
 
 def _balancer_file(path: Path | None) -> "BalancerFile | None":

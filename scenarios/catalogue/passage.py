@@ -148,8 +148,9 @@ def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session]
         cause="address-not-forwarded", text="the address does not lead to its node", root=ADDRESSES
     )
     said = next((s.error for s in sessions if s.error is not None), None)
+    told = f": {said}" if said is not None and why.cause == "address-not-forwarded" else ""
     return case.breaks(
-        name, level, f"no Tentacle gets through: {why.text}", cause=why.cause,
+        name, level, f"no Tentacle gets through: {why.text}{told}", cause=why.cause,
         caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
         sessions=len(sessions), tentacle_says=said, **evidence,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.catalogue import passage
@@ -85,7 +86,7 @@ def judge(case: Case) -> list[Variant]:
     variants += [_odd(case, name, tried[name]) for name in WHOLE if tried[name]]
     variants += [_nameless(case, name, tried[name]) for name in NAMELESS if tried[name]]
     if sessions := sessions_of(case.history, ID, "node-down"):
-        variants.append(_down(case, sessions))
+        variants.append(_down(case, sessions, pooled=variants[0].cause == "address-leads-elsewhere"))
     return variants
 
 
@@ -99,20 +100,29 @@ def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
 
 def _strayed(case: Case, name: str, sessions: list[Session], evidence: dict[str, Any]) -> Variant | None:
     """The finding that an address led elsewhere, if one did."""
-    stray = [
-        (node, other, n)
-        for node, where in _where(case, sessions).items()
-        for other, n in where.items()
-        if other != node
-    ]
-    if not stray:
+    where = _where(case, sessions)
+    stray = {node: {other: n for other, n in reached.items() if other != node} for node, reached in where.items()}
+    node = max(stray, key=lambda name: sum(stray[name].values()), default=None)
+    if node is None or not stray[node]:
         return None
-    node, other, count = stray[0]
-    tried = sum(s.node == node for s in sessions)
-    return case.breaks(
-        name, "core", f"the address of {node} led to {other} in {count} of {tried} tries: it is no address of one node",
-        cause="address-leads-elsewhere", hurts=HURTS, **evidence,
-    )  # fmt: skip
+    summary = _swapped(where)
+    if summary is None:
+        tried = sum(s.node == node for s in sessions)
+        others = ", ".join(f"{other} {n}" for other, n in sorted(stray[node].items()))
+        summary = f"the address of {node} led to other nodes in {sum(stray[node].values())} of {tried} tries: {others}"
+    return case.breaks(name, "core", summary, cause="address-leads-elsewhere", hurts=HURTS, **evidence)
+
+
+def _swapped(where: Mapping[str, Mapping[str, int]]) -> str | None:
+    """Addresses that lead to one node each, only to another's: mixed up, and no pool."""
+    leads = {node: next(iter(reached)) for node, reached in where.items() if len(reached) == 1}
+    mixed = {node: other for node, other in leads.items() if other != node}
+    if set(mixed) != set(mixed.values()) or len(leads) != len(where):
+        return None
+    if len(mixed) == 2:
+        return f"{' and '.join(mixed)} are swapped: the address of each leads to the other, always"
+    pairs = ", ".join(f"that of {node} leads to {other}" for node, other in mixed.items())
+    return f"the addresses of {len(mixed)} nodes are mixed up: {pairs}"
 
 
 def _evidence(case: Case, sessions: list[Session]) -> dict[str, Any]:
@@ -136,7 +146,7 @@ def _dedicated(case: Case, sessions: list[Session]) -> Variant:
         if why is not None:
             return passage.not_through(case, "dedicated", "core", lost, reached=evidence["reached"])
         tried = sum(s.node == node for s in sessions)
-        summary = f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address})"
+        summary = f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address}): {lost[0].error}"
         evidence |= {"tentacle_says": lost[0].error}
         return case.breaks("dedicated", "core", summary, cause="address-not-forwarded", hurts=passage.HURTS, **evidence)
     count = len(sessions) // len(evidence["reached"])
@@ -177,8 +187,8 @@ def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
     return case.holds(name, "core", f"{_words(name)} {what}", **evidence)
 
 
-def _down(case: Case, sessions: list[Session]) -> Variant:
-    """Nobody takes a node's place: its tasks wait in its own queue."""
+def _down(case: Case, sessions: list[Session], *, pooled: bool) -> Variant:
+    """Nobody takes a node's place: its tasks wait in its own queue. An address that leads elsewhere anyway fails over to nobody."""
     evidence = _evidence(case, sessions)
     nodes = passage.reached(case.history, sessions)
     down = next(iter(case.history.steps_of(ID, "down")))
@@ -186,7 +196,8 @@ def _down(case: Case, sessions: list[Session]) -> Variant:
         return case.holds("node-down", "core", f"with {down.detail['node']} down its address is refused", **evidence)
     summary = f"with {down.detail['node']} down its address leads to {', '.join(sorted(nodes))}"
     return case.breaks(
-        "node-down", "core", summary, cause="fails-over-to-another-node", **evidence,
+        "node-down", "core", summary, **evidence,
+        cause="address-leads-elsewhere" if pooled else "fails-over-to-another-node",
         hurts="deployments: Tentacles poll another node twice, and the balancer hides that this one is down",
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
 from scenarios.history import Session, sessions_of
-from scenarios.verdict import Variant
+from scenarios.verdict import Outcome, Variant
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
@@ -91,14 +91,16 @@ def judge(case: Case) -> list[Variant]:
         "web_out_after_s": _web_out_s(watched.detail),
     }
     since_ns = int(drained.detail["since_ns"])
-    return [_live(case, live, since_ns, evidence), _new_ones(case, before, live, since_ns, evidence)]
+    new = _new_ones(case, before, live, since_ns, evidence)
+    accepted = new.evidence["new"] if new.outcome is Outcome.PASS else 0
+    return [_live(case, live, since_ns, evidence, accepted), new]
 
 
 def _web_out_s(detail: Any) -> float | None:
     return None if detail["web_out_ns"] is None else seconds(int(detail["web_out_ns"]) - int(detail["since_ns"]))
 
 
-def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, Any]) -> Variant:
+def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, Any], accepted: int) -> Variant:
     cut = [s for s in live if s.cut and s.ended_ns >= since_ns]
     elsewhere = [s for s in sessions_of(case.history, ID, "elsewhere") if s.identified_ns is not None]
     cut_elsewhere = [s for s in elsewhere if s.cut and s.ended_ns >= since_ns]
@@ -110,8 +112,10 @@ def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, An
         "cut_elsewhere": len(cut_elsewhere),
     }
     if not cut:
+        # This variant speaks for the check: where new ones got in as well it says so.
+        beside = f" and {accepted} new ones were accepted" if accepted else ""
         return case.holds(
-            "live", "core", f"{len(live)} polling connections stayed while their node drained", **evidence
+            "live", "core", f"{len(live)} polling connections stayed{beside} while their node drained", **evidence
         )
     first = min(cut, key=lambda s: s.ended_ns)
     evidence |= {"first_after_s": seconds(first.ended_ns - since_ns), "how": first.how}

@@ -67,7 +67,8 @@ def judge(case: Case) -> list[Variant]:
         return found
     sessions = sessions_of(case.history, ID)
     limits = [_silent_s(s) for s in sessions if s.cut and "message" in s.marks]
-    names = dict.fromkeys(s.variant for s in sessions)
+    # The longest first: where all hold, that one speaks for the check.
+    names = sorted({s.variant for s in sessions}, key=lambda name: int(name.removesuffix("s")), reverse=True)
     return [_rung(case, name, [s for s in sessions if s.variant == name], limits) for name in names]
 
 

@@ -210,9 +210,9 @@ def _fix(label: str, title: str, snippet: str, costs: str, width: int) -> list[T
 
 
 def _line(text: str) -> str:
-    """A line of a snippet: its indentation means something, control characters don't."""
-    body = text.lstrip(" ")
-    return " " * (len(text) - len(body)) + plain(body)
+    """A line of a snippet: its sign and its indentation mean something, control characters don't."""
+    body = text.lstrip(" +-")
+    return text[: len(text) - len(body)] + plain(body)
 
 
 def _field(label: str, texts: Sequence[str], width: int) -> list[Text]:

@@ -4,6 +4,7 @@ Pure: a `History` in, a `Timeline` out. What doesn't fit is left out by rank (a 
 request to a node out of rotation come first; the rest is sampled evenly) and counted in `left_out`, never dropped silently.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -80,7 +81,9 @@ def timeline(
     left_out = {"bars": len(telling) - len(bars), "marks": len(steps) - len(marks)}
     limits = (ticks_max, intervals_max)
     polled = _polled(history, sessions)
-    done_ns = _done_ns(sessions, steps, end_ns)
+    last_ns = max((s.t_ns for s in steps), default=end_ns)
+    # After a check's last step it does nothing but close its own connections, unless it still opens some.
+    done_ns = end_ns if any(s.started_ns > last_ns for s in sessions) else last_ns
     lanes = [
         _lane(history, node, ours.keys(), polled.get(node, []), scale, limits, left_out, done_ns)
         for node in _nodes(history)
@@ -144,14 +147,6 @@ def _polled(history: History, sessions: Iterable[Session]) -> dict[str, list[Ses
     return found
 
 
-def _done_ns(sessions: Iterable[Session], steps: Sequence[Step], end_ns: int) -> int:
-    """From when on the check does nothing but close its own connections: no step, no new connection and no cut follows."""
-    if not steps:
-        return end_ns
-    happened = [s.ended_ns if s.cut else s.identified_ns or s.started_ns for s in sessions]
-    return max([*(s.t_ns for s in steps), *happened])
-
-
 def _nodes(history: History) -> list[str]:
     seen = {item.node for items in (history.states, history.probes, history.requests, history.faults) for item in items}
     return sorted(seen, key=lambda name: (len(name), name))
@@ -212,7 +207,7 @@ def _lane(
         return 0 if any(span.from_s <= t_s < span.to_s for span in away) else 1
 
     kept_polls = _chosen(sessions, ticks_max, rank=lambda s: s.identified_ns is not None, at_ns=lambda s: s.started_ns)
-    cuts = sorted(s.ended_ns for s in sessions if s.cut)
+    cuts = sorted(s.ended_ns for s in sessions if _cut(s))
     kept_cuts = _chosen(cuts, ticks_max, rank=lambda _: 0, at_ns=lambda t_ns: t_ns)
     kept_probes = _chosen(probes, ticks_max, rank=lambda _: 0, at_ns=lambda p: p.t_ns)
     kept = _chosen(requests, ticks_max, rank=out_of_rotation_first, at_ns=lambda r: r.t_ns)
@@ -238,6 +233,11 @@ def _lane(
     )
 
 
+def _cut(session: Session) -> bool:
+    """Cut before its time: one that was half-closed has ended well when the rest has come."""
+    return session.cut and "rest" not in session.marks
+
+
 def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[Interval]:
     """How many polling connections lived, in spans of equal counts; what the check closes at its end is no loss.
 
@@ -247,11 +247,14 @@ def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[I
     lives = [
         (s.identified_ns, s.ended_ns)
         for s in sessions
-        if s.identified_ns is not None and (s.cut or s.ended_ns >= done_ns or s.ended_ns - s.identified_ns >= width_ns)
+        if s.identified_ns is not None and (s.cut or s.ended_ns > done_ns or s.ended_ns - s.identified_ns >= width_ns)
     ]
+    cuts = sorted(s.ended_ns for s in sessions if _cut(s) and s.ended_ns < done_ns)
+    # A span ends at the first cut in it, so that the drawing has both at one place.
+    first = {t_ns // width_ns: t_ns for t_ns in reversed(cuts)}
+    edges = sorted({*range(scale.start_ns, done_ns, width_ns), *first.values(), done_ns})
     spans: list[tuple[int, int, int]] = []
-    for from_ns in range(scale.start_ns, done_ns, width_ns):
-        to_ns = min(from_ns + width_ns, done_ns)
+    for from_ns, to_ns in itertools.pairwise(edges):
         count = sum(since <= to_ns <= until for since, until in lives)
         if spans and spans[-1][2] == count:
             spans[-1] = (spans[-1][0], to_ns, count)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from scenarios.catalogue import dr_01, hc_01, pr_05, rt_01, up_03, up_04, up_08
+from scenarios.catalogue import dr_01, hc_01, pr_05, rt_01, tl_02, tl_03, tl_04, up_03, up_04, up_08
 from scenarios.check import tail_probability
 from scenarios.history import History
 from scenarios.verdict import Outcome, Variant
+from tests.judge import polling_histories as polling
 from tests.judge.histories import BLIND, NODES, SECOND, SEEING, attempt, case, request, step
 
 
@@ -172,3 +173,70 @@ def test_a_ping_that_nobody_asks_for_cannot_cut_an_upload() -> None:
     history = History(attempts=[told], requests=[request()])
     assert dr_01.judge(case(history, BLIND))[0].outcome is Outcome.SKIP
     assert dr_01.judge(case(history))[0].outcome is Outcome.UNKNOWN
+
+
+def led(where: dict[str, str]) -> str:
+    """What TL-02 says of sessions at the addresses of nodes that reached these nodes, a digit each."""
+    pairs = []
+    for node, reached in where.items():
+        for number, digit in enumerate(reached):
+            made = polling.session("TL-02", "dedicated", node, id=f"{node}-{number}")
+            pairs.append((made, polling.seen(made, f"node-{digit}")))
+    return only(tl_02.judge(polling.history(*pairs)), "dedicated").summary
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        (
+            {"node-1": "123", "node-2": "1232233223"},
+            "the address of node-2 led to other nodes in 5 of 10 tries: node-1 1, node-3 4",
+        ),
+        (
+            {"node-1": "22", "node-2": "11", "node-3": "33"},
+            "node-1 and node-2 are swapped: the address of each leads to the other, always",
+        ),
+        (
+            {"node-1": "22", "node-2": "33", "node-3": "11"},
+            "the addresses of 3 nodes are mixed up: that of node-1 leads to node-2, that of node-2 leads to node-3, that of node-3 "
+            "leads to node-1",
+        ),
+        ({"node-1": "22", "node-2": "22"}, "the address of node-1 led to other nodes in 2 of 2 tries: node-2 2"),
+        ({"node-1": "22", "node-2": "12"}, "the address of node-1 led to other nodes in 2 of 2 tries: node-2 2"),
+    ],
+)
+def test_addresses_that_lead_elsewhere_are_counted_by_node_and_swapped_ones_named(
+    where: dict[str, str], says: str
+) -> None:
+    assert led(where) == says
+
+
+def test_a_pool_that_takes_over_for_a_node_that_is_down_is_one_cause() -> None:
+    stray = polling.session("TL-02", "dedicated", id="stray")
+    down = polling.session("TL-02", "node-down", id="down")
+    pairs = [(made, polling.seen(made, "node-2")) for made in (stray, down)]
+    found = tl_02.judge(polling.history(*pairs, steps=(step("TL-02", "down", SECOND, node="node-1"),)))
+    assert {variant.cause for variant in found} == {"address-leads-elsewhere"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({}, "1 polling connections stayed and 1 new ones were accepted while their node drained"),
+        ({"refused": True}, "1 polling connections stayed while their node drained"),
+    ],
+)
+def test_a_drain_that_is_passed_says_what_stayed_and_what_came(facts: dict[str, bool], says: str) -> None:
+    assert only(tl_03.judge(polling.tl_03(**facts)), "live").summary == says
+
+
+def test_the_longest_silence_speaks_for_those_that_hold() -> None:
+    sessions = [
+        polling.session(
+            "TL-04", f"{s}s", id=f"s{s}",
+            marks={"message": SECOND, "answered": (1 + s) * SECOND, "proceeded": (1 + s) * SECOND},
+        )
+        for s in (31, 65, 35)
+    ]  # fmt: skip
+    found = tl_04.judge(polling.history(*((made, polling.seen(made)) for made in sessions)))
+    assert [variant.name for variant in found] == ["65s", "35s", "31s"]

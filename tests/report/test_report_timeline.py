@@ -201,7 +201,7 @@ def test_check_without_steps_of_its_own_takes_no_traffic_of_others() -> None:
 def test_polling_connections_are_counted_over_a_drain() -> None:
     stay = [session("TL-03", "live", id=f"s{n}", started_ns=0, identified_ns=1, ended_ns=40 * S) for n in range(3)]
     cut = [
-        session("TL-03", "live", id=f"c{n}", started_ns=0, identified_ns=1, ended_ns=20 * S, by="peer")
+        session("TL-03", "live", id=f"c{n}", started_ns=0, identified_ns=1, ended_ns=round(20.4 * S), by="peer")
         for n in range(2)
     ]
     new = [lost("TL-03", "new", id="n", started_ns=30 * S, ended_ns=31 * S)]
@@ -209,10 +209,10 @@ def test_polling_connections_are_counted_over_a_drain() -> None:
     found = timeline(History(sessions=[*stay, *cut, *new], states=[drain]), "TL-03")
     (lane,) = found.lanes
     assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [
-        ("5 polling", 0.0, 20.0),
-        ("3 polling", 20.0, 40.0),
+        ("5 polling", 0.0, 20.4),
+        ("3 polling", 20.4, 40.0),
     ]
-    assert lane.cuts == (20.0, 20.0)
+    assert lane.cuts == (20.4, 20.4)
     assert [tick for tick in lane.polls if tick[1] is None] == [(30.0, None)]
     rows = {name.strip(): (picture, words) for name, picture, words in states(found.to_json(), 40)}
     assert rows["polling"] == ("≈" * 20 + "✂" + "┄" * 18, "5 live, ┄ fewer, ✂ 2 cut")
@@ -243,6 +243,16 @@ def test_what_the_check_closes_itself_is_no_loss() -> None:
     drawing = draw(found.to_json())
     assert drawing is not None
     assert "watched" in {words.text for words in drawing.words}
+
+
+def test_a_half_closed_connection_whose_rest_came_was_not_cut() -> None:
+    sessions = [
+        session("TL-05", "half-close", id=name, ended_ns=5 * S, by="peer", marks={"half-closed": 2 * S, **marks})
+        for name, marks in (("whole", {"rest": 4 * S}), ("cut", {}))
+    ]
+    online = StateChange(node="node-1", t_ns=0, state="online")
+    (lane,) = timeline(History(sessions=sessions, states=[online]), "TL-05").lanes
+    assert lane.cuts == (4.0,)
 
 
 def test_a_connection_is_drawn_at_the_node_that_it_reached() -> None:
