@@ -34,6 +34,8 @@ ORDINARY: Final = 2
 # How many spans the count of polling connections is shown in; each shows those that lived at its end.
 POLLING_SPANS: Final = 40
 GOT_THROUGH: Final = 200
+# Steps after a check, when it has closed all that it had open.
+RESTORING: Final = ("restore", "restored")
 
 T = TypeVar("T")
 
@@ -81,7 +83,7 @@ def timeline(
     left_out = {"bars": len(telling) - len(bars), "marks": len(steps) - len(marks)}
     limits = (ticks_max, intervals_max)
     polled = _polled(history, sessions)
-    last_ns = max((s.t_ns for s in steps), default=end_ns)
+    last_ns = max((s.t_ns for s in steps if s.what not in RESTORING), default=end_ns)
     # After a check's last step it does nothing but close its own connections, unless it still opens some.
     done_ns = end_ns if any(s.started_ns > last_ns for s in sessions) else last_ns
     lanes = [

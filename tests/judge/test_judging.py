@@ -12,7 +12,9 @@ from scenarios.check import Case
 from scenarios.history import Dropped, History
 from scenarios.judging import Facts, facts_from, judge
 from scenarios.verdict import EXIT_CODES, Outcome, Variant, merge, overall
+from tests.judge import polling_histories as polling
 from tests.judge.histories import BLIND, NODES, SEEING, attempt, case, request, step
+from tests.judge.histories import SECOND as S
 
 TODAY = datetime.date(2026, 11, 23)
 
@@ -53,6 +55,20 @@ def test_a_judge_that_raises_is_unknown() -> None:
     (result,) = judge(["HC-02"], facts("HC-02"), {"lane": history}, SEEING, TODAY)
     assert result.outcome is Outcome.UNKNOWN
     assert "judge failed" in result.summary
+
+
+def test_a_fix_stands_at_the_root_alone_but_is_shown_where_the_root_was_not_judged() -> None:
+    gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
+    stray = polling.one("TL-02", "dedicated", "node-2")
+    silent = polling.one("TL-04", "35s", "node-2", marks={"message": S}, **gone)
+    history = polling.history(stray, silent).history
+
+    def fixes(*ids: str) -> dict[str, int]:
+        results = judge(ids, facts(*ids, kind="haproxy"), {"lane": history}, SEEING, TODAY)
+        return {result.id: len(result.fixes) for result in results}
+
+    assert fixes("TL-02", "TL-04") == {"TL-02": 1, "TL-04": 0}
+    assert fixes("TL-04") == {"TL-04": 1}
 
 
 def test_the_worst_variant_speaks_and_the_first_of_equals() -> None:

@@ -150,3 +150,16 @@ def replace_head(bar: dict[str, Any]) -> dict[str, Any]:
 def test_entry_is_matched_by_shape_alone() -> None:
     entry = replace(Entry(), offenders=())
     assert "breaks it" not in explain("UP-04", entry=entry)
+
+
+def test_a_variant_that_was_skipped_says_why(document: dict[str, Any]) -> None:
+    assert "  skipped   trailers: needs HTTP/2 at the front door" in explain("UP-08", document)
+
+
+def test_the_lines_of_a_fix_keep_their_indentation(facts: Any) -> None:
+    fix = Fix(balancer="haproxy", file="haproxy.cfg", snippet="+ backend one\n+     server one", costs="Nothing.")
+    variant = Variant(name="v", level="core", tier="full", outcome=Outcome.FAIL, summary="s")
+    judged = replace(merge("TL-02", "n", "polling", [variant], duration_s=1.0), fixes=(fix,))
+    assert "            + backend one\n            +     server one\n" in explain(
+        "TL-02", build(facts(), [judged], {}, {})
+    )

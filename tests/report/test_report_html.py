@@ -215,3 +215,27 @@ def test_report_of_a_run_that_has_just_begun_has_a_page(facts: Any) -> None:
     assert "no check has been judged" in text
     assert "Not done: HC-01" in text
     Page(text)
+
+
+def test_a_check_that_passed_says_what_holds_and_why_a_variant_was_skipped(document: dict[str, Any]) -> None:
+    section = render(document).partition('<section id="UP-08"')[2].partition("</section>")[0]
+    assert "<p>holds</p>" in section
+    assert "trailers skipped: needs HTTP/2 at the front door" in section
+
+
+def test_every_colour_of_a_drawing_is_in_the_legend(document: dict[str, Any]) -> None:
+    text = render(document)
+    legend = text.partition('<p class="key">')[2].partition("</p>")[0]
+    for kind in (
+        "body",
+        "wait",
+        "node-body",
+        "node-wait",
+        "online",
+        "draining",
+        "starting",
+        "offline",
+        "fault",
+        "polling",
+    ):
+        assert f"var(--{kind})" in legend

@@ -1,6 +1,7 @@
 """The first screen on a terminal."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from scenarios.report import build
+from scenarios.report import BalancerFacts, build
 from scenarios.report.screen import fix_line, only, screen
 from scenarios.report.terminal import render
-from scenarios.verdict import CheckResult, Outcome, Variant, merge
+from scenarios.verdict import CheckResult, Fix, Outcome, Variant, merge
 
 SCREEN = """\
  NOT CONFORMANT   2 core faults · 2 advice · 1 limit · 1 observed · 10 pass                 4 m 11 s
@@ -92,6 +93,44 @@ def test_a_run_without_a_judged_check_says_so(facts: Any) -> None:
     document = build(facts(result="partial", calibration=None), [], {}, {})
     assert "no check has been judged" in render(document)
     assert "probes: not known yet" in render(document)
+
+
+def test_a_run_of_tentacles_alone_names_no_uploads_and_no_probes_to_come(facts: Any) -> None:
+    judged = merge(
+        "TL-01",
+        "n",
+        "polling",
+        [Variant(name="v", level="core", tier="full", outcome=Outcome.PASS, summary="s")],
+        duration_s=1,
+    )
+    whole = facts(calibration=None)
+    text = render(build(whole, [judged], {}, {}))
+    assert "uploads" not in text
+    assert "not known yet" not in text
+    assert " probes: not measured" in text
+    assert "probes: not known yet" in render(
+        build(facts(calibration=None, planned=("TL-01", "HC-01")), [judged], {}, {})
+    )
+
+
+def test_where_the_balancer_is_unknown_the_way_to_lines_to_paste_is_shown(facts: Any) -> None:
+    mended = replace(
+        result("HC-01", Outcome.FAIL), fixes=(Fix(balancer="unknown", file="anywhere", snippet="do", costs="Nothing."),)
+    )
+    unknown = facts(balancer=BalancerFacts(kind=None, detected=False, url="http://lb"))
+    assert "--balancer-file" in render(build(unknown, [mended], {}, {}))
+    assert "--balancer-file" not in render(build(unknown, [result("HC-01", Outcome.PASS)], {}, {}))
+    assert "--balancer-file" not in render(build(facts(), [mended], {}, {}))
+
+
+def test_a_fix_stands_beside_one_line_and_below_several(facts: Any) -> None:
+    fixes = (Fix(balancer="haproxy", file="f", snippet="rise 2", costs="Nothing."),)
+    short = replace(result("HC-01", Outcome.ADVICE), fixes=fixes)
+    hurts = replace(result("HC-02", Outcome.FAIL, hurts="users"), fixes=fixes)
+    lines = render(build(facts(), [short, hurts], {}, {})).splitlines()
+    assert "          hurts users" in lines
+    assert "          -> rise 2" in lines
+    assert next(line for line in lines if line.startswith(" · HC-01")).endswith("-> rise 2")
 
 
 def test_consequences_stand_under_their_root(facts: Any) -> None:

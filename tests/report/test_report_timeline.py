@@ -233,8 +233,11 @@ def test_what_the_check_closes_itself_is_no_loss() -> None:
         for n in range(40)
     ]
     drain = StateChange(node="node-1", t_ns=10 * S, state="draining")
-    watched = Step(t_ns=40 * S, check="TL-03", what="watched")
-    found = timeline(History(sessions=[*live, *new], states=[drain], steps=[watched]), "TL-03")
+    watched, restored = (
+        Step(t_ns=t_s * S, check="TL-03", what=what) for t_s, what in ((40, "watched"), (60, "restored"))
+    )
+    steps = [watched, restored]
+    found = timeline(History(sessions=[*live, *new], states=[drain], steps=steps), "TL-03")
     (lane,) = found.lanes
     assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [("5 polling", 0.0, 40.0)]
     assert lane.cuts == ()
