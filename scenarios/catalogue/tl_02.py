@@ -146,7 +146,10 @@ def _dedicated(case: Case, sessions: list[Session]) -> Variant:
         if why is not None:
             return passage.not_through(case, "dedicated", "core", lost, reached=evidence["reached"])
         tried = sum(s.node == node for s in sessions)
-        summary = f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address}): {lost[0].error}"
+        said = (lost[0].error or lost[0].how).removeprefix(f"{lost[0].address}: ")
+        summary = (
+            f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address}): {said}"
+        )
         evidence |= {"tentacle_says": lost[0].error}
         return case.breaks("dedicated", "core", summary, cause="address-not-forwarded", hurts=passage.HURTS, **evidence)
     count = len(sessions) // len(evidence["reached"])
