@@ -8,6 +8,8 @@ CPU_MAX: Final = 0.9
 """Share of one core, over a sample of a second: above it requests queue inside the generator, and latencies are its own."""
 BUSY_SHARE_MAX: Final = 0.1
 """Share of samples that may be busy: a start, or one moment, is no starvation."""
+MOMENT_OF: Final = 4
+"""Of so many samples one may be busy whatever its share, as a search's probes are short."""
 LATE_S_MAX: Final = 1.0
 """A wake-up that comes later than this has added as much to some latency."""
 FD_SHARE_MAX: Final = 0.9
@@ -61,9 +63,9 @@ class Health:
         found = [] if self.workers else ["the generator wrote no sample of its own health"]
         for pid, worker in self.workers.items():
             who = f"the generator (process {pid})"
-            if worker.samples and worker.busy / worker.samples > BUSY_SHARE_MAX:
+            if worker.busy > max(worker.samples >= MOMENT_OF, BUSY_SHARE_MAX * worker.samples):
                 found.append(
-                    f"{who} had no time to spare in {worker.busy} of {worker.samples} seconds (allowed: {BUSY_SHARE_MAX:.0%} of them): "
+                    f"{who} had no time to spare in {worker.busy} of {worker.samples} seconds (allowed: {BUSY_SHARE_MAX:.0%}): "
                     f"it ran {worker.cpu_sum / worker.samples:.0%} of the time and waited for a free core {worker.waited_sum / worker.samples:.0%}, "
                     "so the latencies are its own; "
                     + (

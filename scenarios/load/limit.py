@@ -227,7 +227,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     )
     for probe in sorted(document["probes"], key=lambda p: float(p[scale.asked])):
         took = "".join(f"{'–' if probe[k] is None else format_duration(probe[k]):>9}" for k in ("p50_s", "p99_s"))
-        mark = f"✗ {probe['gave_way'][0]}" if probe["gave_way"] else "✓"
+        why = "untrusted" if probe["result"] == "untrusted" else "; ".join(probe["gave_way"])
+        mark = f"✗ {why}" if why else "✓"
         said.append(
             f" {scale.shown(probe[scale.asked]):>9}{probe['offered_per_s'] or 0:>9.1f}{(probe['bytes_per_s'] or 0) / (1 << 20):>9.0f}"
             f"{probe['attempts']:>9}{took}  {mark}"

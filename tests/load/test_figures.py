@@ -128,6 +128,16 @@ def test_what_the_audit_calls_a_problem(change: dict[str, float], said: str | No
     assert said is None or said in health.problems()[0]
 
 
+@pytest.mark.parametrize(
+    ("busy", "of", "fine"), [(1, 3, False), (1, 4, True), (2, 19, False), (2, 20, True), (3, 20, False)]
+)
+def test_one_moment_is_no_starvation(busy: int, of: int, fine: bool) -> None:
+    health = Health()
+    for number in range(of):
+        health.take(SAMPLE | {"cpu": 0.95 if number < busy else 0.2})
+    assert (health.problems() == []) == fine
+
+
 @given(limit=st.floats(0.01, 20_000), scale=st.sampled_from([RATE, AT_ONCE]))
 def test_a_search_ends_close_to_the_limit(limit: float, scale: Scale) -> None:
     search = Bisection(scale)
