@@ -123,7 +123,7 @@ class _Pen:
             self._spans(lane["faults"], 14, "fault")
             self.y += 14
         if lane.get("polling") or lane.get("cuts"):
-            self.say(LEFT - 10, "polling", "small", dy=10, anchor="end")
+            self.say(LEFT - 10, self._polling_name(lane["polling"]), "small", dy=10, anchor="end")
             self._spans(lane["polling"], 14, "polling")
             self._cuts(lane.get("cuts") or [])
             self.y += 14
@@ -134,13 +134,24 @@ class _Pen:
                 self.y += 12
         self.y += 8
 
+    def _polling_name(self, spans: list[Mapping[str, Any]]) -> str:
+        """With the most that lived at once, where the span in which they did is too short to say so."""
+        most = max(spans, key=lambda span: int(span["label"].partition(" ")[0]), default=None)
+        if most is None or self._fits(most["label"], self.x(most["to_s"]) - self.x(most["from_s"])):
+            return "polling"
+        return f"up to {most['label']}"
+
+    @staticmethod
+    def _fits(label: str, width: float) -> bool:
+        return len(label) * _CHARACTER + 8 <= width
+
     def _spans(self, spans: list[Mapping[str, Any]], height: float, family: str) -> None:
         for span in spans:
             label = span["label"]
             kind = f"{family} {label.partition(':')[0]}" if family == "state" else family
             title = f"{label} from {seconds(span['from_s'])} to {seconds(span['to_s'])}"
             width = self.box(span["from_s"], span["to_s"], height, kind, title)
-            if len(label) * _CHARACTER + 8 <= width:
+            if self._fits(label, width):
                 self.say(self.x(span["from_s"]) + 5, label, "in", dy=height - 5 + (height < 16) * 1.5)
 
     def _cuts(self, cuts: list[float]) -> None:
@@ -171,20 +182,21 @@ class _Pen:
         self.say(LEFT - 10, "the check", "small", dy=11, anchor="end")
         free = [0.0, 0.0]
         strokes = []
-        for mark in self.timeline["marks"]:
+        ahead = [*(self.x(mark["t_s"]) for mark in self.timeline["marks"][1:]), WIDTH]
+        for mark, next_x in zip(self.timeline["marks"], ahead, strict=True):
             x, text = self.x(mark["t_s"]), mark["what"]
             title = f"{seconds(mark['t_s'])}: {mark['what']} {mark['text']}"
             self.out.boxes.append(Box(x=x - 2, y=self.y + 1, width=4, height=12, kind="mark", title=plain(title)))
             strokes.append(f"M{x} 18V{self.y:g}")
             width = len(text) * _CHARACTER
-            # At the right edge the words stand before their stroke.
-            before = x + width >= WIDTH
+            # Where the next stroke or the edge comes too soon the words stand before theirs, if there is room.
+            before = x + 5 + width > next_x and (x - 5 - width > min(free) or next_x == WIDTH)
             row = next((r for r, end in enumerate(free) if (x - 5 - width if before else x) >= end), None)
             if row is not None:
                 self.say(
                     x - 5 if before else x + 5, text, "small", dy=11 + row * 12, anchor="end" if before else "start"
                 )
-                free[row] = x + 12 + width
+                free[row] = x + 2 if before else x + 12 + width
         self.out.lines.insert(0, Lines(path="".join(strokes), kind="step"))
         self.y += 34
 

@@ -251,9 +251,9 @@ def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[I
         for s in sessions
         if s.identified_ns is not None and (s.cut or s.ended_ns > done_ns or s.ended_ns - s.identified_ns >= width_ns)
     ]
-    cuts = sorted(s.ended_ns for s in sessions if _cut(s) and s.ended_ns < done_ns)
-    # A span ends at the first cut in it, so that the drawing has both at one place.
-    first = {t_ns // width_ns: t_ns for t_ns in reversed(cuts)}
+    # A span ends at the first end in it, so that the drawing has it, and the cut that it may be, where it was.
+    ends = sorted((until for _, until in lives if until < done_ns), reverse=True)
+    first = {t_ns // width_ns: t_ns for t_ns in ends}
     edges = sorted({*range(scale.start_ns, done_ns, width_ns), *first.values(), done_ns})
     spans: list[tuple[int, int, int]] = []
     for from_ns, to_ns in itertools.pairwise(edges):

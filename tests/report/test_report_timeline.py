@@ -267,3 +267,20 @@ def test_a_connection_is_drawn_at_the_node_that_it_reached() -> None:
     assert (dialled.polling, dialled.polls) == ((), ((30.0, None),))
     assert [span.label for span in reached.polling] == ["1 polling"]
     assert reached.polls == ((0.0, 200),)
+
+
+def test_a_fleet_that_grows_to_the_end_says_how_many_stood() -> None:
+    # Closed in reverse, right after the last of them stood.
+    fleet = [
+        session(
+            "TL-06", "fleet", id=f"f{n}", started_ns=n * S // 10, identified_ns=n * S // 10 + 1, ended_ns=31 * S - n
+        )
+        for n in range(300)
+    ]
+    stand = Step(t_ns=30 * S, check="TL-06", what="stand")
+    online = StateChange(node="node-1", t_ns=0, state="online")
+    found = timeline(History(sessions=fleet, states=[online], steps=[stand]), "TL-06").to_json()
+    assert {name: words for name, _, words in states(found, 40)}[" polling"] == "300 live, ┄ fewer, none cut"
+    drawing = draw(found)
+    assert drawing is not None
+    assert "up to 300 polling" in {words.text for words in drawing.words}
