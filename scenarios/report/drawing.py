@@ -154,13 +154,13 @@ class _Pen:
             if self._fits(label, width):
                 self.say(self.x(span["from_s"]) + 5, label, "in", dy=height - 5 + (height < 16) * 1.5)
 
-    def _cuts(self, cuts: list[float]) -> None:
+    def _cuts(self, cuts: list[tuple[float, int]]) -> None:
         """A stroke where connections were cut, and how many they were in all, where the last one was."""
         if not cuts:
             return
-        path = "".join(f"M{x} {self.y:g}v14" for x in dict.fromkeys(self.x(at_s) for at_s in cuts))
+        path = "".join(f"M{x} {self.y:g}v14" for x in dict.fromkeys(self.x(at_s) for at_s, _ in cuts))
         self.out.lines.append(Lines(path=path, kind="cuts"))
-        x, text = self.x(cuts[-1]), f"{len(cuts)} cut"
+        x, text = self.x(cuts[-1][0]), f"{sum(n for _, n in cuts)} cut"
         if x + 5 + len(text) * _CHARACTER < WIDTH:
             self.say(x + 5, text, "told bad", dy=11)
         else:

@@ -155,10 +155,14 @@ def _lane(lane: Mapping[str, Any], axis: Axis) -> Iterator[Row]:
         most = max(counts, default=0)
         for span, count in zip(polling or [], counts, strict=True):
             live.span(span["from_s"], span["to_s"], _LIVE if count == most else _FEWER)
-        for at_s in cuts:
+        for at_s, _ in cuts:
             live.point(at_s, _CUT)
         words = [f"{most} live", *([f"{_FEWER} fewer"] if min(counts, default=0) < most else [])]
-        yield " polling", live.text(), ", ".join([*words, f"{_CUT} {len(cuts)} cut" if cuts else "none cut"])
+        yield (
+            " polling",
+            live.text(),
+            ", ".join([*words, f"{_CUT} {sum(n for _, n in cuts)} cut" if cuts else "none cut"]),
+        )
     for key, name in (("polls", " new polls"), ("probes", " probes"), ("arrivals", " requests")):
         if lane.get(key):
             ticks = _Picture(axis)

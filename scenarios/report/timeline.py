@@ -40,7 +40,7 @@ class Lane:
     Attributes:
         polling: How many polling connections of Tentacles lived at it, as `60 polling`; empty without any.
         polls: New polling connections: 200 for one that got through, None for one to its address that was refused.
-        cuts: When a polling connection at it was ended by somebody else than the check.
+        cuts: When polling connections at it were ended by somebody else than the check, and how many.
     """
 
     node: str
@@ -50,7 +50,7 @@ class Lane:
     arrivals: tuple[Tick, ...] = ()
     polling: tuple[Interval, ...] = ()
     polls: tuple[Tick, ...] = ()
-    cuts: tuple[float, ...] = ()
+    cuts: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ request to a node out of rotation come first; the rest is sampled evenly) and co
 """
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -209,15 +209,12 @@ def _lane(
         return 0 if any(span.from_s <= t_s < span.to_s for span in away) else 1
 
     kept_polls = _chosen(sessions, ticks_max, rank=lambda s: s.identified_ns is not None, at_ns=lambda s: s.started_ns)
-    cuts = sorted(s.ended_ns for s in sessions if _cut(s))
-    kept_cuts = _chosen(cuts, ticks_max, rank=lambda _: 0, at_ns=lambda t_ns: t_ns)
     kept_probes = _chosen(probes, ticks_max, rank=lambda _: 0, at_ns=lambda p: p.t_ns)
     kept = _chosen(requests, ticks_max, rank=out_of_rotation_first, at_ns=lambda r: r.t_ns)
     for name, count in (
         ("probes", len(probes) - len(kept_probes)),
         ("arrivals", len(requests) - len(kept)),
         ("polls", len(sessions) - len(kept_polls)),
-        ("cuts", len(cuts) - len(kept_cuts)),
         ("intervals", max(len(states) - intervals_max, 0) + max(len(faults) - intervals_max, 0)),
     ):
         left_out[name] = left_out.get(name, 0) + count
@@ -231,13 +228,20 @@ def _lane(
         polls=tuple(
             (scale.seconds(s.started_ns), None if s.identified_ns is None else GOT_THROUGH) for s in kept_polls
         ),
-        cuts=tuple(scale.seconds(t_ns) for t_ns in kept_cuts),
+        cuts=tuple(_cuts(sessions, scale)),
     )
 
 
-def _cut(session: Session) -> bool:
-    """Cut before its time: one that was half-closed has ended well when the rest has come."""
-    return session.cut and "rest" not in session.marks
+def _cuts(sessions: Iterable[Session], scale: _Scale) -> Iterator[tuple[float, int]]:
+    """First instant and number of those that were cut close together.
+
+    One that was half-closed has ended well when the rest has come.
+    """
+    width_ns = max((scale.end_ns - scale.start_ns) // POLLING_SPANS, 1)
+    cut = sorted(s.ended_ns for s in sessions if s.cut and "rest" not in s.marks)
+    for _, together in itertools.groupby(cut, key=lambda t_ns: (t_ns - scale.start_ns) // width_ns):
+        first, *others = together
+        yield scale.seconds(first), 1 + len(others)
 
 
 def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[Interval]:

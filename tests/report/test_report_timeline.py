@@ -212,7 +212,7 @@ def test_polling_connections_are_counted_over_a_drain() -> None:
         ("5 polling", 0.0, 20.4),
         ("3 polling", 20.4, 40.0),
     ]
-    assert lane.cuts == (20.4, 20.4)
+    assert lane.cuts == ((20.4, 2),)
     assert [tick for tick in lane.polls if tick[1] is None] == [(30.0, None)]
     rows = {name.strip(): (picture, words) for name, picture, words in states(found.to_json(), 40)}
     assert rows["polling"] == ("≈" * 20 + "✂" + "┄" * 18, "5 live, ┄ fewer, ✂ 2 cut")
@@ -255,7 +255,7 @@ def test_a_half_closed_connection_whose_rest_came_was_not_cut() -> None:
     ]
     online = StateChange(node="node-1", t_ns=0, state="online")
     (lane,) = timeline(History(sessions=sessions, states=[online]), "TL-05").lanes
-    assert lane.cuts == (4.0,)
+    assert lane.cuts == ((4.0, 1),)
 
 
 def test_a_connection_is_drawn_at_the_node_that_it_reached() -> None:
@@ -284,3 +284,15 @@ def test_a_fleet_that_grows_to_the_end_says_how_many_stood() -> None:
     drawing = draw(found)
     assert drawing is not None
     assert "up to 300 polling" in {words.text for words in drawing.words}
+
+
+def test_every_connection_that_was_cut_is_counted() -> None:
+    fleet = [
+        session("TL-06", "fleet", id=f"f{n}", started_ns=0, identified_ns=1, ended_ns=20 * S + n, by="peer")
+        for n in range(1200)
+    ]
+    online = StateChange(node="node-1", t_ns=0, state="online")
+    found = timeline(History(sessions=fleet, states=[online]), "TL-06").to_json()
+    words = {name: words for name, _, words in states(found, 40)}[" polling"]
+    assert words.startswith("1200 live")
+    assert words.endswith("✂ 1200 cut")
