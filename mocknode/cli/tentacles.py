@@ -234,7 +234,7 @@ class _Running:
             if loop.time() - said_s >= _SAY_EVERY_S:
                 said_s, report = loop.time(), fleet.report()
                 # Nothing is said twice: an idle fleet is a quiet one.
-                if (text := _progress(report)) != said:
+                if (text := progress_text(report)) != said:
                     said = text
                     self._say(f"{report.seconds:6.1f} s  {text}")
         report = fleet.report()
@@ -252,7 +252,7 @@ class _Running:
         click.echo(text, err=True)
 
 
-def _progress(report: "FleetReport") -> str:
+def progress_text(report: "FleetReport") -> str:
     """How it stands, and a line for each address where somebody is missing."""
     wanted = report.tentacles * len(report.rows)
     standing, polled = sum(row.connected for row in report.rows), sum(row.polled for row in report.rows)
