@@ -73,8 +73,8 @@ TOPICS = {
     "small": Topic(
         "Small requests",
         (
-            Script("push_bench.py", "--packages 2000 --runs 5", "--packages 100 --clients 8 --runs 1"),
             Script("ping_bench.py", "--seconds 3 --rounds 5", "--seconds 0.3 --rounds 1"),
+            Script("push_bench.py", "--packages 2000 --runs 5", "--packages 100 --clients 8 --runs 1"),
         ),
     ),
     "growth": Topic(
@@ -124,7 +124,7 @@ TOPICS = {
             Script(
                 "tentacle_bench.py",
                 "--count 3000 --balancer one --crash",
-                "--count 4 --nodes 2 --balancer one --interval 1s --hold 2 --hold-after 1 --down 0.5 --crash",
+                "--count 4 --nodes 2 --balancer one --interval 1s --hold 1 --hold-after 1 --down 0.1 --crash",
             ),
         ),
     ),

@@ -5,6 +5,7 @@ that a lost, doubled or swapped block changes the digest. Whose: the attempt's; 
 whose digest may be known already (see `streams`).
 """
 
+import json
 import random
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -99,6 +100,15 @@ class PackageBody:
     @property
     def _boundary(self) -> str:
         return f"mocknode-{self.attempt}"
+
+    def foreign(self, answer: bytes) -> str | None:
+        """The package that an answer is about, where it names one and it is not this; None where it names this one, or none."""
+        try:
+            told = json.loads(answer)
+            name = f"{told['PackageId']}.{told['Version']}"
+        except (ValueError, LookupError, TypeError):
+            return None
+        return None if name.casefold() == self.file_name.removesuffix(".zip").casefold() else name
 
     @property
     def content_type(self) -> str:

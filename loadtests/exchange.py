@@ -102,7 +102,8 @@ class Exchange:
         fine: Statuses beside 2xx that this client takes for an answer it wanted.
         sent: Every byte that the kernel took, heads and framing included, before encryption.
         sent_all: The whole request was handed over.
-        end: `complete`, or how it broke: `refused` (no connection), `reset`, `eof`, `timeout`, `protocol-error`.
+        end: `complete`, or how it broke: `refused` (no connection), `reset`, `eof`, `timeout`, `protocol-error`; or, judged by
+            who knows what was asked, `foreign-answer`: it is to another request.
     """
 
     attempt: str

@@ -210,6 +210,10 @@ class Bench:
         self.audit.sent += 1
         self.records.start(exchange, name, body.size if body else None, body.form if body else None)
         exchange.run(self.door)
+        if body and exchange.told == "acknowledged" and (other := body.foreign(exchange.answer)) is not None:
+            # Whoever pushed was told of somebody else's package, and of the own one nothing.
+            exchange.told, exchange.end = "error", "foreign-answer"
+            exchange.error = f"the answer is about {other}, which is another package"
         self.records.end(exchange, body.sha1 if body else None)
         failure = (
             None if exchange.told == "acknowledged" else f"{exchange.status or exchange.end}: {exchange.error or ''}"

@@ -1,6 +1,6 @@
 """The servers that take the benchmarks' uploads, one process each: a node, and others at `/count` and `/digest`.
 
-`python loadtests/servers.py raw` and `uvicorn` serve until they are ended, and print their port.
+`python loadtests/servers.py raw DIRECTORY`, and `uvicorn`, serve until they are ended, and print their port.
 """
 
 import asyncio
@@ -122,8 +122,11 @@ def node(work: Path, *, https: bool = False, keep: bool = False) -> Iterator[Rec
 
 @contextlib.contextmanager
 def script(name: str, serve: str) -> Iterator[Receiver]:
-    """This file, serving; it prints its port."""
-    with process([sys.executable, __file__, serve]) as started:
+    """This file, serving; it prints its port, and has a directory that is removed when it has ended."""
+    with (
+        tempfile.TemporaryDirectory(prefix="servers-bench-") as directory,
+        process([sys.executable, __file__, serve, directory]) as started,
+    ):
         assert started.stdout is not None
         yield Receiver(name, int(started.stdout.readline()), started.pid)
 
@@ -220,7 +223,7 @@ async def _answer(send: Any, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-def serve_uvicorn() -> None:
+def serve_uvicorn(_directory: Path) -> None:
     """uvicorn as people start it."""
     import uvicorn
 
@@ -230,15 +233,14 @@ def serve_uvicorn() -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def serve_node_raw() -> None:
+def serve_node_raw(directory: Path) -> None:
     """The node's own server, under an app that counts or digests the body as it is."""
     import uvloop
 
     from mocknode.node import tuning
 
     tuning.keep_read_buffers()
-    with tempfile.TemporaryDirectory(prefix="upload-bench-raw-") as directory:
-        uvloop.run(_serve_node_raw(Path(directory)))
+    uvloop.run(_serve_node_raw(directory))
 
 
 async def _serve_node_raw(directory: Path) -> None:
@@ -291,4 +293,4 @@ async def _serve_node_raw(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"raw": serve_node_raw, "uvicorn": serve_uvicorn}[sys.argv[1]]()
+    {"raw": serve_node_raw, "uvicorn": serve_uvicorn}[sys.argv[1]](Path(sys.argv[2]))

@@ -29,7 +29,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
-from stage import cluster, cpu_seconds, process, rss
+from servers import free_port
+from stage import HOST, cluster, cpu_seconds, process, rss
 from turns import script
 
 from mocknode.units import format_duration
@@ -104,15 +105,15 @@ def wait_for(what: str, done: Any, limit_s: float) -> float:
     return time.monotonic() - began
 
 
-def haproxies(
-    directory: Path, kind: str, nodes: list[dict[str, Any]], front: int, count: int
-) -> tuple[list[Path], list[str]]:
+def haproxies(directory: Path, kind: str, nodes: list[dict[str, Any]], count: int) -> tuple[list[Path], list[str]]:
     """Configuration of each process, and the addresses that Tentacles poll."""
+    behind = [f"{n['tentacle']['host']}:{n['tentacle']['port']}" for n in nodes]
     if kind == "none":
-        return [], [f"{n['tentacle']['host']}:{n['tentacle']['port']}" for n in nodes]
+        return [], behind
+    fronts = [f"{HOST}:{free_port()}" for _ in nodes]
     listeners = [
-        f"listen {n['name']}\n  bind 127.0.0.1:{front + i}\n  server {n['name']} {n['tentacle']['host']}:{n['tentacle']['port']}"
-        for i, n in enumerate(nodes)
+        f"listen {n['name']}\n  bind {front}\n  server {n['name']} {address}"
+        for n, front, address in zip(nodes, fronts, behind, strict=True)
     ]
     groups = [listeners] if kind == "one" else [[listener] for listener in listeners]
     files = []
@@ -120,7 +121,7 @@ def haproxies(
         file = directory / f"haproxy-{number}.cfg"
         file.write_text(BALANCER.format(maxconn=count * len(group) + 100, listeners="\n".join(group)))
         files.append(file)
-    return files, [f"127.0.0.1:{front + i}" for i in range(len(nodes))]
+    return files, fronts
 
 
 def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         up = stack.enter_context(cluster(nodes, "--null-message", arguments.interval))
         control = str(up.document["control"])
-        files, addresses = haproxies(directory, arguments.balancer, up.document["nodes"], arguments.front_port, count)
+        files, addresses = haproxies(directory, arguments.balancer, up.document["nodes"], count)
         bare = bare_handshake_ms()
         haproxy = balancers.find("haproxy") if files else None
         fronts = [
@@ -142,7 +143,8 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
         fleet += ["--json", "--interval", arguments.interval, "--identities", str(arguments.identities)]
         tentacles = stack.enter_context(process(fleet, start_new_session=True))
         all_there = dict.fromkeys(before, count)
-        wait_for("registration", lambda: any(connections(control).values()), START_S + count / 20)
+        # The first run of so many makes their keys, 55 ms each; later ones find them in --identities.
+        wait_for("registration", lambda: any(connections(control).values()), START_S + count / 10)
         took = wait_for("all connected", lambda: connections(control) == all_there, START_S + count * nodes / 50)
         result: dict[str, Any] = {
             "haproxy": haproxy.version if haproxy is not None else None,
@@ -217,7 +219,6 @@ def measure(words: Sequence[str]) -> str:
     parser.add_argument("--hold-after", type=float, default=35.0, help="and once more after the crash")
     parser.add_argument("--crash", action="store_true")
     parser.add_argument("--down", type=float, default=5.0, help="seconds that the node is away")
-    parser.add_argument("--front-port", type=int, default=21943)
     parser.add_argument("--identities", type=Path, default=Path(tempfile.gettempdir()) / "mocknode-bench-identities")
     parser.add_argument("--json", action="store_true", help="print everything that was found instead")
     arguments = parser.parse_args(words)

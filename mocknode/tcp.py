@@ -15,8 +15,10 @@ _KEEPALIVE: Final = tuple(
 
 
 def reset_on_close(sock: Any) -> None:
-    """Make the close of this socket an RST."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    """Make the close of this socket an RST; one that is closed already stays as it is."""
+    # A ValueError is uvloop's word for that.
+    with contextlib.suppress(OSError, ValueError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
 
 
 def keep_alive(sock: Any) -> None:

@@ -98,13 +98,17 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 @click.option(
     "--schedule",
     metavar="EVENTS",
-    help="What happens to nodes meanwhile: 'drain each', 'crash node-2 at 20s for 5s; drain node-1', 'freeze all'.",
+    help="What happens to nodes meanwhile: 'drain each', 'crash node-2 at 20s for 5s; drain node-1', 'freeze all'. Without times each "
+    "event gets an equal part of the run, and lasts for the middle half of it.",
 )
 @click.option(
     "--fail-if",
     multiple=True,
     metavar="CONDITION",
-    help="Also fail the run if, such as 'p99>2s' or 'error_rate>1%'; may be given several times.",
+    help="Also fail the run if, such as 'p99>2s' or 'error_rate>1%'; may be given several times. METRICS: "
+    "p50 p90 p95 p99 p99.9 min mean max of acknowledged uploads; drain_reaction (until a draining node gets no new upload); attempts "
+    "lost doubled corrupted failed failed_undisturbed refused broken_off stored_but_reported_failed unresolved reads_failed; "
+    "error_rate per_second drift.",
 )
 @click.option("--abort-on-fail", is_flag=True, help="End as soon as the run has failed for certain, such as by lost>0.")
 @click.option(
@@ -331,6 +335,7 @@ async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Co
     if options["json_"] is not None:
         try:
             replace(options["json_"], json.dumps(document, indent=1) + "\n")
+            click.echo(f" written: {options['json_']}")
         except OSError as exc:
             click.echo(
                 f"mocknode: --json {options['json_']}: {exc.strerror}; the record in {plan.run_dir} has what was measured",

@@ -270,8 +270,7 @@ class NodeProtocol(HttpToolsProtocol):
         self._end_exchanges("local")
         self._unset_keepalive_if_required()
         if how == "reset":
-            with contextlib.suppress(OSError):
-                reset_on_close(self._socket())
+            reset_on_close(self._socket())
             self.transport.abort()
         else:
             self._half_close()

@@ -192,9 +192,7 @@ class Initiator(asyncio.Protocol):
         """RST."""
         if self._transport is not None:
             self._closing = True
-            # A ValueError is uvloop's word for a socket that is closed already.
-            with contextlib.suppress(OSError, ValueError):
-                reset_on_close(self._transport.get_extra_info("socket"))
+            reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
 
     def pause(self) -> None:

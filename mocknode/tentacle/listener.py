@@ -5,7 +5,6 @@ One `PortConnection` a connection, without a task of its own: thousands idle her
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal, Protocol, cast
@@ -366,8 +365,7 @@ class PortConnection(asyncio.Protocol):
         self._deaf = True
         self._disarm()
         if how == "reset":
-            with contextlib.suppress(OSError):
-                reset_on_close(self._transport.get_extra_info("socket"))
+            reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
         else:
             self._transport.write_eof()

@@ -26,6 +26,8 @@ OTHERS: Final = 3
 WATCH_S: Final = {"quick": 12.0, "full": 100.0}
 NEW_EVERY_S: Final = 1.0
 AT_ONCE: Final = 20
+# Two silences that one limit ended differ by how often a balancer looks at its timers.
+SAME_NS: Final = 1_000_000_000
 
 
 async def run(lab: "Lab") -> None:
@@ -120,10 +122,26 @@ def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, An
         return case.breaks(
             "live", "core", summary, cause="polling-idle-limit", caused_by="TL-04", hurts=hurts, **evidence
         )
+    if _as_silent_as_elsewhen(case, cut):
+        summary += "; each had been silent for as long as ends a connection to that node at any time"
+        return case.breaks(
+            "live", "core", summary, cause="polling-idle-limit", caused_by="TL-04", hurts=hurts, **evidence
+        )
     ruled_out = ("not silence: connections to other nodes stayed",) if elsewhere else ()
     return case.breaks(
         "live", "core", summary, cause="drain-cuts-polling", hurts=hurts, ruled_out=ruled_out, **evidence
     )
+
+
+def _as_silent_as_elsewhen(case: Case, cut: list[Session]) -> bool:
+    """Whether TL-04 found a limit on silence at this address, and every one of these was cut at it."""
+    limits = [
+        s.ended_ns - s.marks["message"]
+        for s in sessions_of(case.history, "TL-04")
+        if s.node == cut[0].node and s.cut and "message" in s.marks and "proceeded" not in s.marks
+    ]
+    silences = [s.ended_ns - max(s.polls, default=s.identified_ns or 0) for s in cut]
+    return bool(limits) and all(abs(silence - min(limits)) < SAME_NS for silence in silences)
 
 
 def _new_ones(

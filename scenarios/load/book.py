@@ -195,6 +195,9 @@ class Book:
             if not rows or rows[0][2] is None:
                 continue  # Not ours, or its end will touch it.
             found, disturbed, _ = self._decide(rows, spans)
+            # What a node still reads may yet arrive, whatever the client was told meanwhile.
+            if found in ABSENT and any(row[9] is not None and row[8] is None for row in rows):
+                found = "unresolved"
             if found == "unresolved":
                 self._touched.add(id_)
             yield id_, rows[0][10], found, rows[0][3], bool(disturbed)
@@ -236,6 +239,15 @@ class Book:
             found = "unresolved"
         return found, disturbed, len(requests)
 
+    def uploads_at(self, node: str, between: tuple[int, int]) -> tuple[int, int | None]:
+        """How many uploads a node was given between these times, and when the last one came."""
+        row = self._db.execute(
+            "SELECT count(*), max(r.t) FROM requests r JOIN attempts a ON a.id = r.attempt AND a.kind = 'push' "
+            "WHERE r.node = ? AND r.t BETWEEN ? AND ?",
+            (node, *between),
+        ).fetchone()
+        return int(row[0]), row[1]
+
     def sent_as(self, form: str) -> int:
         """Uploads of a form."""
         return int(self._db.execute("SELECT count(*) FROM attempts WHERE form = ?", (form,)).fetchone()[0])
@@ -255,6 +267,10 @@ class Book:
             "reads": self._one("SELECT count(*) FROM attempts WHERE kind != 'push'"),
             "reads_failed": self._one(
                 "SELECT count(*) FROM attempts WHERE kind != 'push' AND told != 'acknowledged' AND disturbed = 0 "
+                "AND ended IS NOT NULL"
+            ),
+            "reads_disturbed": self._one(
+                "SELECT count(*) FROM attempts WHERE kind != 'push' AND told != 'acknowledged' AND disturbed = 1 "
                 "AND ended IS NOT NULL"
             ),
             "repeated": self._one("SELECT count(*) FROM attempts WHERE at_nodes > 1"),

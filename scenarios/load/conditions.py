@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mocknode.units import parse_duration
+from mocknode.units import format_duration, parse_duration
 from mocknode.words import did_you_mean
 
 _FORM: Final = re.compile(r"\s*([a-z0-9._]+)\s*(>=|<=|==|!=|>|<)\s*(\S.*?)\s*")
@@ -17,14 +17,24 @@ _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
 _OPPOSITES: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
-DURATIONS: Final = ("p50", "p90", "p95", "p99", "p99.9", "min", "mean", "max")
+# Of uploads but for the last, which says how long draining nodes still got new ones.
+DURATIONS: Final = ("p50", "p90", "p95", "p99", "p99.9", "min", "mean", "max", "drain_reaction")
 COUNTS: Final = (
     "attempts", "lost", "doubled", "corrupted", "failed", "failed_undisturbed", "refused", "broken_off",
     "stored_but_reported_failed", "unresolved", "reads_failed",
 )  # fmt: skip
 RATES: Final = ("error_rate", "per_second", "drift")
 LEDGER: Final = frozenset(
-    ("lost", "doubled", "corrupted", "refused", "broken_off", "stored_but_reported_failed", "unresolved")
+    (
+        "lost",
+        "doubled",
+        "corrupted",
+        "refused",
+        "broken_off",
+        "stored_but_reported_failed",
+        "unresolved",
+        "drain_reaction",
+    )
 )
 """Known only where the servers' side is."""
 METRICS: Final = (*DURATIONS, *COUNTS, *RATES)
@@ -42,6 +52,12 @@ class Condition:
     metric: str
     compare: str
     bound: float
+
+    def shown(self, value: float | None) -> str:
+        """What was measured, for people."""
+        if value is None:
+            return "not measured"
+        return format_duration(value) if self.metric in DURATIONS else f"{value:.4g}"
 
     def holds(self, values: Mapping[str, float | None]) -> bool | None:
         """Whether it holds; None when nothing was measured that could tell."""

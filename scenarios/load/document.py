@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mocknode.units import format_size
+from mocknode.units import format_duration, format_size
 from scenarios.load.book import Book
 from scenarios.load.conditions import ALWAYS, Condition
 from scenarios.load.figures import histogram, latency, percentile
@@ -21,6 +21,8 @@ EXAMPLES: Final = 20
 """Attempts that are shown one by one; all are in the book."""
 DRIFT_MIN: Final = 30
 """Uploads of a quarter, below which its median is an accident."""
+UNSEEN_SHARE: Final = 0.25
+"""Of a drain at its end: a node that still gets new uploads in it was not taken out."""
 COLUMNS: Final = 300
 """Points of the chart over time at most."""
 
@@ -40,8 +42,14 @@ def build(run: LoadRun) -> dict[str, Any]:
     first_ns, last_ns = book.span_ns()
     pushes = book.latencies("push")
     duration_s = (last_ns - first_ns) / 1e9
-    values = {**_values(counts, numbers, pushes, duration_s), "drift": _drift(book, first_ns, last_ns)}
-    conditions = [_judged(c, values, always=True) for c in ALWAYS if c.metric in values]
+    drains = [] if counts is None else list(_drains(run, book))
+    values = {
+        **_values(counts, numbers, pushes, duration_s),
+        "drift": _drift(book, first_ns, last_ns),
+        "drain_reaction": max((d["last_after_s"] for d in drains), default=None),
+    }
+    asked = {c.text.replace(" ", "") for c in run.plan.conditions}
+    conditions = [_judged(c, values, always=True) for c in ALWAYS if c.metric in values and c.text not in asked]
     conditions += [_judged(c, values, always=False) for c in run.plan.conditions]
     problems = _problems(run, book, numbers)
     result = _result(run, counts or {"attempts": numbers["attempts"], "unresolved": 0}, conditions, problems)
@@ -87,13 +95,14 @@ def build(run: LoadRun) -> dict[str, Any]:
             "problems": problems,
         },
         "schedule": run.steps,
+        "drains": drains,
         "states": [
             {"at_s": (at - first_ns) / 1e9, "node": node, "state": state, "how": how}
             for at, node, state, how in book.states
         ],
         "over_time": _over_time(book, first_ns, duration_s),
         "examples": _examples(book, first_ns),
-        "notes": [*run.notes, *_notes(run, book)],
+        "notes": [*run.notes, *_notes(run, book), *_unseen(drains)],
         "run_dir": str(run.plan.run_dir),
     }
 
@@ -146,8 +155,41 @@ def _judged(condition: Condition, values: Mapping[str, float | None], *, always:
         "fail_if": condition.text,
         "always": always,
         "value": values[condition.metric],
+        "shown": condition.shown(values[condition.metric]),
         "holds": condition.holds(values),
     }
+
+
+def _drains(run: LoadRun, book: Book) -> Iterator[dict[str, Any]]:
+    """New uploads that each draining node was given, and how long after the drain's begin the last one came."""
+    begun: dict[str, float] = {}
+    for step in run.steps:
+        if step["verb"] != "drain":
+            continue
+        if step["begins"]:
+            begun[step["node"]] = step["at_s"]
+            continue
+        at_s = begun.pop(step["node"])
+        since_ns, until_ns = (run.began_ns + round(s * 1e9) for s in (at_s, step["at_s"]))
+        count, last_ns = book.uploads_at(step["node"], (since_ns, until_ns))
+        yield {
+            "node": step["node"],
+            "at_s": at_s,
+            "for_s": step["at_s"] - at_s,
+            "new_uploads": count,
+            "last_after_s": 0.0 if last_ns is None else (last_ns - since_ns) / 1e9,
+        }
+
+
+def _unseen(drains: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Drains of which the balancer took no notice, or not in time."""
+    for drain in drains:
+        if drain["last_after_s"] > (1 - UNSEEN_SHARE) * drain["for_s"]:
+            yield (
+                f"{drain['node']} still got new uploads {format_duration(drain['last_after_s'])} into its drain of "
+                f"{format_duration(drain['for_s'])}: the balancer does not act on the ping's 418, or needs longer than that; "
+                "`mocknode check --only DR-01` tells"
+            )
 
 
 def _notes(run: LoadRun, book: Book) -> Iterator[str]:

@@ -69,6 +69,11 @@ class Workload:
     space_name: str = "Default"
 
     @property
+    def run_time(self) -> str:
+        """The duration in locust's words: whole seconds are what it knows, and none of them would be a run without an end."""
+        return f"{math.ceil(self.duration_s)}s"
+
+    @property
     def pushers(self) -> int:
         """All who upload."""
         return self.users + self.actions + self.deltas
@@ -143,8 +148,7 @@ class Generator:
         lead = ["--headless"] if web is None else ["--autostart", "--autoquit", "0"]
         lead += [] if web is None else ["--web-host", web[0], "--web-port", str(web[1])]
         lead += ["--only-summary", "--exit-code-on-error", "0", "--stop-timeout", str(FINISH_S)]
-        # Whole seconds are what locust knows, and none of them would be a run without an end.
-        lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", f"{math.ceil(workload.duration_s)}s"]
+        lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", workload.run_time]
         if workload.workers == 1:
             return cls([spawn([*argv, *lead], name="locust", log=log, env=env, cwd=log.parent)], log)
         held = ports.hold([ports.Wanted(flag="--workers", use="port of locust's master", host=HOST, port=0)])[0]

@@ -8,6 +8,8 @@ CPU_MAX: Final = 0.9
 """Share of one core, over a sample of a second: above it requests queue inside the generator, and latencies are its own."""
 BUSY_SHARE_MAX: Final = 0.1
 """Share of samples that may be busy: a start, or one moment, is no starvation."""
+MOMENT_OF: Final = 4
+"""Of so many samples one may be busy whatever its share, as a search's probes are short."""
 LATE_S_MAX: Final = 1.0
 """A wake-up that comes later than this has added as much to some latency."""
 FD_SHARE_MAX: Final = 0.9
@@ -22,6 +24,7 @@ class _Worker:
     cpu_max: float = 0.0
     cpu_sum: float = 0.0
     waited_max: float = 0.0
+    waited_sum: float = 0.0
     late_max: float = 0.0
     rss: int = 0
     fds: int = 0
@@ -49,6 +52,7 @@ class Health:
             worker.samples += 1
             # What waits for a core is as full as what has one: on a crowded machine it is never seen to use much.
             worker.busy += sample["cpu"] + sample["waited"] > CPU_MAX
+            worker.waited_sum += sample["waited"]
             worker.waited_max = max(worker.waited_max, sample["waited"])
             worker.cpu_sum += sample["cpu"]
             worker.cpu_max = max(worker.cpu_max, sample["cpu"])
@@ -59,10 +63,16 @@ class Health:
         found = [] if self.workers else ["the generator wrote no sample of its own health"]
         for pid, worker in self.workers.items():
             who = f"the generator (process {pid})"
-            if worker.samples and worker.busy / worker.samples > BUSY_SHARE_MAX:
+            if worker.busy > max(worker.samples >= MOMENT_OF, BUSY_SHARE_MAX * worker.samples):
                 found.append(
-                    f"{who} ran, or waited for a core, more than {CPU_MAX:.0%} of {worker.busy} of {worker.samples} seconds: the "
-                    "latencies are its own; use --workers, --link or fewer users"
+                    f"{who} had no time to spare in {worker.busy} of {worker.samples} seconds (allowed: {BUSY_SHARE_MAX:.0%}): "
+                    f"it ran {worker.cpu_sum / worker.samples:.0%} of the time and waited for a free core {worker.waited_sum / worker.samples:.0%}, "
+                    "so the latencies are its own; "
+                    + (
+                        "this machine is full: use a slower --link or fewer users, or another machine"
+                        if worker.waited_sum > worker.cpu_sum
+                        else "use --workers, a slower --link or fewer users"
+                    )
                 )
             if worker.late_max > LATE_S_MAX:
                 found.append(
@@ -77,7 +87,7 @@ class Health:
             if worker.missed > MISSED_SHARE_MAX * (worker.sent + worker.missed):
                 found.append(
                     f"{who} had nobody free for {worker.missed} uploads that were due: the rate asked for was not offered; "
-                    "give more --users"
+                    "give more than these --users"
                 )
             if worker.fd_limit and worker.fds > FD_SHARE_MAX * worker.fd_limit:
                 found.append(f"{who} had {worker.fds} of {worker.fd_limit} file descriptors open; raise `ulimit -n`")

@@ -201,13 +201,9 @@ def _gave_way(document: Mapping[str, Any], demand: Sequence[Condition]) -> list[
     if problems := document["generator"]["problems"]:
         return list(problems)
     values: Mapping[str, float | None] = document["values"]
-    found = [f"{c.text}: {_shown(values[c.metric])}" for c in demand if not c.holds(values)]
-    found += [f"{c['fail_if']}: {_shown(c['value'])}" for c in document["conditions"] if c["holds"] and c["always"]]
+    found = [f"{c.text}: {c.shown(values[c.metric])}" for c in demand if not c.holds(values)]
+    found += [f"{c['fail_if']}: {c['shown']}" for c in document["conditions"] if c["holds"] and c["always"]]
     return found
-
-
-def _shown(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
@@ -227,13 +223,14 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         at = f"{scale.shown(document[f'gave_way_at_{scale.key}'])} {scale.unit}"
         said.insert(1, f" at {at} gave way first: {'; '.join(document['gave_way'])}")
     said.append(
-        f" {'at once' if scale.whole else 'asked/s':>9}{'done/s':>9}{'MB/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}"
+        f" {'at once' if scale.whole else 'asked/s':>9}{'done/s':>9}{'MiB/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}"
     )
     for probe in sorted(document["probes"], key=lambda p: float(p[scale.asked])):
         took = "".join(f"{'–' if probe[k] is None else format_duration(probe[k]):>9}" for k in ("p50_s", "p99_s"))
-        mark = f"✗ {probe['gave_way'][0]}" if probe["gave_way"] else "✓"
+        why = "untrusted" if probe["result"] == "untrusted" else "; ".join(probe["gave_way"])
+        mark = f"✗ {why}" if why else "✓"
         said.append(
-            f" {scale.shown(probe[scale.asked]):>9}{probe['offered_per_s'] or 0:>9.1f}{(probe['bytes_per_s'] or 0) / 1e6:>9.0f}"
+            f" {scale.shown(probe[scale.asked]):>9}{probe['offered_per_s'] or 0:>9.1f}{(probe['bytes_per_s'] or 0) / (1 << 20):>9.0f}"
             f"{probe['attempts']:>9}{took}  {mark}"
         )
     return [*said, "", f" record: {document['run_dir']}"]

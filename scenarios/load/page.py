@@ -12,7 +12,7 @@ import jinja2
 
 from mocknode.units import format_duration, format_size
 from scenarios.ledger import CLASSES
-from scenarios.load.terminal import NO_LEDGER, WORDS
+from scenarios.load.terminal import NO_LEDGER, WORDS, size_limit
 
 WIDTH, LEFT, RIGHT = 1080, 62, 12
 LATENCY_TOP, LATENCY_HEIGHT = 14, 220
@@ -32,6 +32,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
 _ENVIRONMENT.filters |= {
     "duration": lambda value: "–" if value is None else format_duration(value),
     "size": format_size,
+    "limit": size_limit,
     "words": lambda text: text.replace("_", " "),
 }
 

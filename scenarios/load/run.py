@@ -280,6 +280,8 @@ class LoadRun:
             self.broken = (
                 f"the record in {self.plan.run_dir} cannot be written any more ({exc}): what came later is not in it"
             )
+        except ValueError as exc:
+            self.broken = f"{exc}: what came later is not in the ledger"
 
     def _read_clients(self) -> None:
         assert self.book is not None

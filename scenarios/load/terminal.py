@@ -45,6 +45,7 @@ def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
         yield Text(f" note: {problem}", "bold")
     yield Text()
     yield from _ledger(document)
+    yield from _drains(document)
     yield from _latencies(document)
     yield from _sizes(document)
     yield from _conditions(document)
@@ -67,14 +68,31 @@ def _ledger(document: Mapping[str, Any]) -> Iterator[Text]:
     if document["schedule"]:
         told += f", of them {numbers['failed_undisturbed']} while no node was away on purpose"
     yield Text(told)
+    if numbers["reads"]:
+        failed = numbers["reads_failed"] + numbers["reads_disturbed"]
+        yield Text(
+            f"   reads beside them: {numbers['reads']}, failed {failed}, of them {numbers['reads_failed']} while no node was away "
+            "on purpose"
+        )
     if numbers["repeated"]:
         yield Text(f"   seen by nodes more than once, whole or torn: {numbers['repeated']}")
     yield Text()
 
 
+def _drains(document: Mapping[str, Any]) -> Iterator[Text]:
+    if not document["drains"]:
+        return
+    yield Text(f" {'while it drained':<24}{'for':>9}{'new uploads':>13}  the last of them after", "bold")
+    for drain in document["drains"]:
+        last = format_duration(drain["last_after_s"]) if drain["new_uploads"] else "–"
+        yield Text(f"   {drain['node']:<22}{format_duration(drain['for_s']):>9}{drain['new_uploads']:>13}  {last}")
+    yield Text()
+
+
 def _latencies(document: Mapping[str, Any]) -> Iterator[Text]:
     names = ("p50_s", "p90_s", "p95_s", "p99_s", "p99.9_s", "max_s")
-    yield Text(f" {'latency':<20}" + "".join(f"{name.removesuffix('_s'):>10}" for name in names), "bold")
+    # An upload that was refused at once would flatter the balancer.
+    yield Text(f" {'of acknowledged ones':<20}" + "".join(f"{name.removesuffix('_s'):>10}" for name in names), "bold")
     for kind, figures in document["latency"].items():
         for what, label in (("response", kind), ("service", "  since sent")):
             row = figures[what]
@@ -95,21 +113,27 @@ def _sizes(document: Mapping[str, Any]) -> Iterator[Text]:
     for row in document["by_size"]:
         failed = sum(row["failures"].values())
         told = ", ".join(f"{what} × {count}" for what, count in row["failures"].items())
-        if failed and row["smallest_failed"] is not None:
-            told += f"; from {format_size(row['smallest_failed'])} up"
-            if row["largest_passed"] is not None:
-                told += f", up to {format_size(row['largest_passed'])} passed"
+        told += size_limit(row)
         span = f"{format_size(row['from'])} to {format_size(row['to'])}"
         yield Text(f"   {span:<22}{row['attempts']:>9}{failed:>9}  {told}", "red" if failed else "")
     yield Text()
 
 
+def size_limit(row: Mapping[str, Any]) -> str:
+    """Where a limit lies that the sizes of a row tell; nothing where larger ones passed than failed."""
+    low, high = row["smallest_failed"], row["largest_passed"]
+    if low is None or (high is not None and high >= low):
+        return ""
+    return f"; from {format_size(low)} up" + ("" if high is None else f", up to {format_size(high)} passed")
+
+
 def _conditions(document: Mapping[str, Any]) -> Iterator[Text]:
     for condition in document["conditions"]:
         if condition["holds"] or not condition["always"]:
-            value = "not measured" if condition["value"] is None else f"{condition['value']:.4g}"
-            mark, style = ("✗", "bold red") if condition["holds"] else ("✓", "green")
-            yield Text(f" {mark} fail if {condition['fail_if']}: {value}", style)
+            mark, says, style = ("✗", "holds", "bold red") if condition["holds"] else ("✓", "does not hold", "green")
+            if condition["holds"] is None:
+                mark, says, style = "?", "cannot be told", "bold magenta"
+            yield Text(f" {mark} {condition['fail_if']} {says}: {condition['shown']}", style)
     yield Text()
 
 
@@ -118,13 +142,22 @@ def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
         told = (
             "no end"
             if row["took_s"] is None
-            else f"{row['status'] or row['end']} after {format_duration(row['took_s'])}"
+            else f"{_told(row['status'], row['end'])} after {format_duration(row['took_s'])}"
         )
         yield Text(
             f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {told} "
             f"from {row['node'] or 'no node'}"
-            + ("" if document["ledger"] is None else f", at {row['at_nodes']} nodes")
-            + (", disturbed" if row["disturbed"] else "")
+            + (
+                ""
+                if document["ledger"] is None
+                else f", seen by {row['at_nodes']} node{'' if row['at_nodes'] == 1 else 's'}"
+            )
+            + (", while a node was away" if row["disturbed"] else "")
         )
     if document["examples"]:
         yield Text()
+
+
+def _told(status: int | None, end: str) -> str:
+    """`502`; where there was more to it than a status, or less, also how it ended."""
+    return " ".join(str(part) for part in (status, end) if part and (part != "complete" or status is None))

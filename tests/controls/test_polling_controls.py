@@ -107,7 +107,7 @@ CONTROLS = (
         name="a-pool-instead-of-addresses",
         edits=POOL,
         fails={"TL-02": ("fail", "address-leads-elsewhere")},
-        consequences={"TL-04": "TL-02", "TL-05": "TL-02"},
+        consequences={"TL-03": "TL-02", "TL-04": "TL-02", "TL-05": "TL-02"},
     ),
     Control(
         name="a-node-is-replaced-by-another",
@@ -129,8 +129,12 @@ CONTROLS = (
         fails={"TL-03": ("fail", "drain-cuts-polling")},
     ),
     Control(
+        # At the first address alone, where other checks drain and restart the node: silence there has to wait for none of them.
         name="silent-for-twenty-seconds",
-        edits=(("timeout client 20m ", "timeout client 20s "), ("timeout server 20m\n", "timeout server 20s\n")),
+        edits=(
+            ("bind ${FRONT_TENTACLE_1}\n", "bind ${FRONT_TENTACLE_1}\n    timeout client 20s\n"),
+            ("    server node-1 ${NODE_1_TENTACLE} ", "    timeout server 20s\n    server node-1 ${NODE_1_TENTACLE} "),
+        ),
         fails={"TL-04": ("fail", "polling-idle-limit")},
     ),
     Control(

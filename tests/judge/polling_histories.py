@@ -90,7 +90,7 @@ def one(check: str, variant: str, node: str | None, **facts: Any) -> tuple[Sessi
 
 def tl_03(
     *, cut: bool = False, cut_elsewhere: bool = False, refused: bool = False, through: bool = True, before: bool = True,
-    node: str = "node-1", lost_anyway: bool = False,
+    node: str = "node-1", lost_anyway: bool = False, silence_limit_s: int | None = None,
 ) -> Case:  # fmt: skip
     gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
     stays = {"ended_ns": 20 * S}
@@ -100,6 +100,11 @@ def tl_03(
     )
     return history(
         *([one("TL-02", "dedicated", None)] if lost_anyway else []),
+        *(
+            [one("TL-04", "35s", "node-1", marks={"message": S}, by="peer", ended_ns=(1 + silence_limit_s) * S)]
+            if silence_limit_s
+            else []
+        ),
         one("TL-03", "live", node, **(gone if cut else stays)) if through else one("TL-03", "live", None),
         one("TL-03", "elsewhere", "node-2", **(gone if cut_elsewhere else stays)),
         one("TL-03", "before", "node-1" if through and before else None),
@@ -177,6 +182,8 @@ ROWS: list[Row] = [
     ("TL-03", tl_03, "new", "pass", None, None),
     ("TL-03", lambda: tl_03(cut=True), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(cut=True, cut_elsewhere=True), "live", "fail", "polling-idle-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(cut=True, silence_limit_s=7), "live", "fail", "polling-idle-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(cut=True, silence_limit_s=20), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(refused=True), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True, lost_anyway=True), "new", "fail", "address-not-forwarded", "TL-02"),
     ("TL-03", lambda: tl_03(through=False), "live", "fail", "address-not-forwarded", "TL-02"),

@@ -106,6 +106,18 @@ def test_a_node_that_starts_again_has_let_go_of_what_it_had(book: Book) -> None:
     assert book.open_requests() == 0
 
 
+def test_nothing_is_lost_for_certain_while_a_node_reads_it(tmp_path: Path) -> None:
+    book, id_ = Book(tmp_path / "book.sqlite", followed=True), "1" * 32
+    book.synced_ns = SYNCED_NS
+    lines = node_lines(id_, 1, {"complete": True, "ended": True, "status": 201, "sha1": "a" * 40})
+    book.clients(client_lines(id_, "acknowledged"))
+    book.journal(lines[:1])
+    assert [news[2] for news in book.news([])] == ["unresolved"]
+    book.journal(lines[1:])
+    assert [news[2] for news in book.news([])] == ["delivered_once"]
+    book.close()
+
+
 def test_a_failure_is_excused_only_while_a_node_is_away(book: Book) -> None:
     book.clients([*client_lines("1" * 32, "error", ended_ns=100), *client_lines("2" * 32, "error", ended_ns=500)])
     book.close_accounts([Outage(node="node-1", since_ns=300, until_ns=400)])

@@ -67,6 +67,21 @@ def take(connection: socket.socket) -> bytes:
     return data
 
 
+@pytest.mark.parametrize(
+    ("answer", "other"),
+    [
+        ('{"PackageId": "mocknode-load", "Version": "1.0.0-2"}', "mocknode-load.1.0.0-2"),
+        ('{"PackageId": "Mocknode-Load", "Version": "1.0.0-1"}', None),
+        ('{"PackageId": "mocknode-load"}', None),
+        ("[]", None),
+        ("\xff", None),
+        ("", None),
+    ],
+)
+def test_an_answer_about_another_package_is_known(answer: str, other: str | None) -> None:
+    assert PackageBody(attempt="1", size=1, form="length").foreign(answer.encode("latin-1")) == other
+
+
 def test_a_head_that_cannot_be_sent_ends_at_once() -> None:
     with Listener(take).listening() as door:
         exchange = Exchange(attempt="1", method="GET", path="/api/Spaces 1/packages", timeout_s=20)

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import http.server
+import json
 import os
 import signal
 import subprocess
@@ -54,6 +55,33 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
     assert html.count('class="band draining"') == 3
     assert "http://" not in html.replace(document["balancer"]["url"], "")
     assert f"{document['ledger']['attempts']} uploads" in run.out
+
+
+@pytest.mark.balancer
+def test_a_torn_record_is_told_and_what_was_before_it_kept(
+    started: Callable[..., Any], finished: Callable[..., Loaded], tmp_path: Path
+) -> None:
+    process = started("--with", "haproxy", *SMALL, "--duration", "6s")
+    (written,) = until(lambda: [p for p in (tmp_path / "run" / "records").glob("*.jsonl") if p.stat().st_size > 5000])
+    with written.open("ab") as file:
+        file.write(b'{"t":"end","id"\n')
+    run = finished(process)
+    assert (run.code, run.document["result"]) == (5, "untrusted")
+    assert f"{written} holds a line that no generator of ours wrote" in run.out.replace("\n", " ")
+    assert run.document["ledger"]["attempts"] > 0
+
+
+@pytest.mark.balancer
+@pytest.mark.parametrize(("balancer", "sees"), [("haproxy", True), ("nginx", False)])
+def test_a_drain_that_a_balancer_does_not_see_is_told(load: Callable[..., Loaded], balancer: str, sees: bool) -> None:
+    run = load("--with", balancer, *SMALL, "--duration", "7s", "--schedule", "drain node-2 at 1s for 5s",
+               "--fail-if", "drain_reaction>3500ms")  # fmt: skip
+    (drain,) = run.document["drains"]
+    assert drain["node"] == "node-2"
+    assert run.document["ledger"]["delivered_once"] == run.document["ledger"]["attempts"] > drain["new_uploads"] > 0
+    assert (run.code, run.document["result"]) == ((0, "held") if sees else (1, "failed")), run.out
+    assert ("node-2 still got new uploads" in run.out) == (not sees)
+    assert ("drain_reaction>3500ms does not hold" in run.out) == sees
 
 
 def plan_of(document: dict[str, Any], tmp_path: Path) -> Counter[tuple[str, ...]]:
@@ -315,16 +343,18 @@ def test_the_most_uploads_at_once_are_found(load: Callable[..., Loaded]) -> None
 
 
 @pytest.fixture
-def stranger() -> Iterator[str]:
-    """A web server that is no node, and takes what it gets."""
+def stranger(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A web server that is no node, takes what it gets, and answers with `request.param`, or with nothing about packages."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            answer = json.dumps(self.server.answer).encode()  # type: ignore[attr-defined]
             self.send_response(201 if self.command == "POST" else 200)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def do_POST(self) -> None:
             # A body in chunks ends with an empty one.
@@ -338,6 +368,7 @@ def stranger() -> Iterator[str]:
         def log_message(self, *_: Any) -> None: ...
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.answer = getattr(request, "param", {})  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -361,6 +392,16 @@ def test_servers_of_others_get_uploads_when_asked_for_and_no_ledger(
     assert "no ledger:" in page.read_text()
     for text in (page.read_text(), run.out, (tmp_path / "run" / "locust.log").read_text()):
         assert "API-THEIRS" not in text
+
+
+@pytest.mark.parametrize("stranger", [{"PackageId": "Acme.Web", "Version": "1.2.3"}], indirect=True)
+def test_an_answer_to_somebody_else_acknowledges_nothing(load: Callable[..., Loaded], stranger: str) -> None:
+    words = ("--lb", stranger, "--unverified", "--api-key", "API-THEIRS", "--users", "1", "--sizes", "1KiB")
+    run = load(*words, "--uploads", "3")
+    assert (run.code, run.document["numbers"]["failed"]) == (1, 3), run.out + run.err
+    assert {(row["end"], row["status"]) for row in run.document["examples"]} == {("foreign-answer", 201)}
+    assert "Acme.Web.1.2.3" in run.document["examples"][0]["error"]
+    assert "201 foreign-answer after" in run.out
 
 
 def test_what_needs_journals_is_refused_without_them(

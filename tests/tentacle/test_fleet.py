@@ -85,6 +85,8 @@ def test_a_silence_that_a_cut_ended_counts() -> None:
     assert state.trouble == "cut after 5.5 s of silence; FIN"
     assert (state.cut, state.cut_silence_s, state.longest_silence_s) == (2, (5.5, 20.0), 20.0)
     assert (state.slowest_return_s, state.silence_s(40.0)) == (6.0, None)
+    state.over(90.0, "Connection refused")
+    assert (state.cut, state.longest_silence_s, state.lost_s, state.trouble) == (2, 20.0, 35.5, "Connection refused")
 
 
 def test_a_fleet_whose_node_stays_away_is_not_all_connected(monkeypatch: pytest.MonkeyPatch) -> None:

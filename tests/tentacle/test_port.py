@@ -11,6 +11,7 @@ from typing import Any
 
 import bson
 import pytest
+import uvloop
 from OpenSSL import SSL
 from port_stage import SUBSCRIPTION, Stage, server_identity, tentacle_identity
 
@@ -136,6 +137,18 @@ def test_a_tentacle_refuses_another_certificate_and_a_pin_in_lower_case() -> Non
                 assert caught.value.subject == "CN=Octopus Portal"
 
     run(work())
+
+
+def test_a_reset_of_what_is_closed_already_is_none() -> None:
+    async def work() -> None:
+        async with Stage() as stage:
+            tentacle = stage.tentacle()
+            await tentacle.connect()
+            await tentacle.aclose()
+            await asyncio.sleep(0.05)
+            tentacle.reset()
+
+    uvloop.run(work())  # As the command runs it; its sockets have words of their own for that.
 
 
 def test_nobody_there() -> None:
