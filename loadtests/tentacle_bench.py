@@ -191,7 +191,7 @@ def table(result: dict[str, Any], arguments: argparse.Namespace) -> str:
         memory = statistics.median(result["balancer_rss_kib"])
         rows.append(("resident memory of HAProxy, a connection", f"{memory:.1f} KiB"))
     if arguments.crash:
-        cut = sum(node["reconnects"] for number, node in enumerate(fleet["nodes"], 1) if number != 2)
+        cut = sum(node["cut"] for number, node in enumerate(fleet["nodes"], 1) if number != 2)
         rows.append(
             ("Tentacles of the killed node all back, after it was online again", format_duration(result["back_s"]))
         )

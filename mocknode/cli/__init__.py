@@ -1,6 +1,6 @@
 """The `mocknode` command: every verb a click command in a module of its own, imported when it is called.
 
-Exit codes: 0 done, 2 usage, 3 the environment (a port, the control API, the store), 130 interrupted; `check` adds its own.
+Exit codes: 0 done, 1 tried and failed, 2 usage, 3 the environment (a port, the control API, the store), 130 interrupted; `check` adds its own.
 Every flag has an environment variable, `MOCKNODE_<COMMAND>_<FLAG>`; `MOCKNODE_CONTROL`, `MOCKNODE_CONTROL_TOKEN_FILE`
 and `MOCKNODE_CA` hold for all verbs that talk to a cluster.
 """

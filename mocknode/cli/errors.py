@@ -7,6 +7,8 @@ import click
 
 from mocknode.units import parse_duration
 
+FAILED: Final = 1
+"""What was asked for was tried, and came to nothing."""
 USAGE: Final = 2
 ENVIRONMENT: Final = 3
 INTERRUPTED: Final = 130

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import click
 
 from mocknode.cli.connection import ask, cluster_options
-from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError, Whole
+from mocknode.cli.errors import DURATION, FAILED, EnvironmentFailureError, UsageError, Whole
 from mocknode.cli.tables import render
 
 if TYPE_CHECKING:
     from mocknode.cluster.client import ControlClient
-    from mocknode.tentacle.fleet import Fleet, FleetReport, Member
+    from mocknode.tentacle.fleet import AddressRow, Fleet, FleetReport, Member
 
 COUNT_MAX: Final = 20_000
 """Real clusters have a few thousand; above it one process and its ports are what is measured."""
@@ -28,13 +28,40 @@ LISTENING_MAX: Final = 1_000
 """Each needs a port and an SSL context of its own."""
 _LOOK_S: Final = 0.25
 _SAY_EVERY_S: Final = 5.0
-_COLUMNS: Final = (
-    "address", "connected", "polled", "on time", "reconnects", "refused", "rejected", "broken", "mismatches",
-    "longest silence", "slowest return",
-)  # fmt: skip
+_COLUMNS: Final = {
+    "address": "what every Tentacle polls, a row each",
+    "connected": "Tentacles whose connection stands at the end, of all",
+    "polled": "Tentacles that got a message there at least once",
+    "on time": "those of them that never waited longer for one than --interval and a tenth",
+    "cut": "connections that stood and ended, or were given up after 60 s without a message, and how long nothing had come then: "
+    "the same figure every time is the idle limit of something in between",
+    "reconnects": "connections that stood again after that",
+    "failed reconnects": "attempts in between that came to nothing",
+    "failed attempts": "all that did, the first ones included: refused (no listener), rejected (closed after the preamble: not "
+    "trusted), broken off (closed or silent before the server said who it is), mismatches (another certificate than the server's)",
+    "longest silence": "longest wait for a message on a connection that stood, whether one came or it was cut",
+    "slowest return": "longest time from a cut until the connection stood again",
+}
+"""Columns of the table, and what they mean."""
+_FAILED_ATTEMPTS: Final = {
+    "refused": "refused",
+    "rejected": "rejected",
+    "broken": "broken off",
+    "mismatches": "mismatches",
+}
+"""Fields of a row, and what they are called in the table."""
 
 
-@click.command()
+class _Fleet(click.Command):
+    """The command, whose help ends with what its table means."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The columns."""
+        with formatter.section("Columns of the table"):
+            formatter.write_dl(list(_COLUMNS.items()))
+
+
+@click.command(cls=_Fleet)
 @click.option("--count", type=Whole(0, COUNT_MAX), default=10, show_default=True, help="How many polling Tentacles.")
 @click.option(
     "--to",
@@ -64,7 +91,10 @@ _COLUMNS: Final = (
 @click.option("--seed", type=int, default=1, show_default=True, help="Of how their back-offs spread.")
 @cluster_options
 def tentacles(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool, **flags: Any) -> None:
-    """Run simulated Tentacles: each polls every address, comes back as real ones do, and answers what it is asked."""
+    """Run simulated Tentacles: each polls every address, comes back as real ones do, and answers what it is asked.
+
+    Exit code 1: at the end not every Tentacle was connected at every address (with --until-polled: had got a message there).
+    """
     addresses = _addresses(flags["to"]) if flags["to"] else None
     if flags["thumbprint"]:
         flags["thumbprint"] = _thumbprint(flags["thumbprint"])
@@ -83,8 +113,30 @@ def tentacles(control: str, control_token_file: Path | None, ca: Path | None, as
             f"tentacles: {exc}; `mocknode doctor --tentacles {flags['count']}` says what binds"
         ) from exc
     click.echo(json.dumps(report.document()) if as_json else fleet_table(report), nl=as_json)
-    if flags["until_polled"] and any(row.polled < report.tentacles for row in report.rows):
-        sys.exit(1)
+    if not flags["no_register"]:
+        click.echo(
+            f"{flags['count'] + flags['listening']} Tentacles stay registered: `mocknode tentacle unregister NAME` forgets one, "
+            "`mocknode reset` all data",
+            err=True,
+        )
+    if lacking := _lacking(report, until_polled=flags["until_polled"]):
+        click.echo(f"mocknode: {lacking}", err=True)
+        sys.exit(FAILED)
+
+
+def _lacking(report: "FleetReport", *, until_polled: bool) -> str:
+    """What should be so at the end and is not; empty when all is well."""
+    if until_polled:
+        short = [
+            f"{row.polled}/{report.tentacles} at {row.address}" for row in report.rows if row.polled < report.tentacles
+        ]
+        return f"not every Tentacle got a message: {', '.join(short)}" if short else ""
+    short = [
+        f"{row.connected}/{report.tentacles} at {row.address}"
+        for row in report.rows
+        if row.connected < report.tentacles
+    ]
+    return f"not every Tentacle is connected at the end: {', '.join(short)}" if short else ""
 
 
 class _Wanted:
@@ -182,9 +234,9 @@ class _Running:
             if loop.time() - said_s >= _SAY_EVERY_S:
                 said_s, report = loop.time(), fleet.report()
                 # Nothing is said twice: an idle fleet is a quiet one.
-                if (line := _line(report)) != said:
-                    said = line
-                    self._say(f"{report.seconds:6.1f} s  {line}")
+                if (text := progress_text(report)) != said:
+                    said = text
+                    self._say(f"{report.seconds:6.1f} s  {text}")
         report = fleet.report()
         await fleet.stop()
         return report
@@ -200,38 +252,62 @@ class _Running:
         click.echo(text, err=True)
 
 
-def _line(report: "FleetReport") -> str:
-    parts = [
-        f"{row.address} {row.connected}/{report.tentacles} connected, {row.polled} polled"
-        + (f", {row.reconnects} reconnects" if row.reconnects else "")
-        + (f" ({row.trouble})" if row.trouble else "")
+def progress_text(report: "FleetReport") -> str:
+    """How it stands, and a line for each address where somebody is missing."""
+    wanted = report.tentacles * len(report.rows)
+    standing, polled = sum(row.connected for row in report.rows), sum(row.polled for row in report.rows)
+    lines = [f"{standing}/{wanted} connections stand, {polled} polled"]
+    lines += [
+        f"          {row.address} {row.connected}/{report.tentacles}{_trouble(row)}"
         for row in report.rows
+        if row.connected < report.tentacles
     ]
-    return "; ".join(parts)
+    return "\n".join(lines)
+
+
+def _trouble(row: "AddressRow") -> str:
+    """What one of the missing says, without the address that stands before it."""
+    return f": {row.trouble.replace(f'{row.address}: ', '')}" if row.trouble else ""
 
 
 def fleet_table(report: "FleetReport") -> str:
     """One line an address, and what a Tentacle costs."""
     rows = [
         [
-            row.address, f"{row.connected}/{report.tentacles}", str(row.polled), str(row.on_time), str(row.reconnects),
-            str(row.refused), str(row.rejected), str(row.broken), str(row.mismatches), f"{row.longest_silence_s:.1f} s",
-            f"{row.slowest_return_s:.1f} s",
+            row.address, f"{row.connected}/{report.tentacles}", str(row.polled), str(row.on_time), _cut(row), str(row.reconnects),
+            str(row.failed_reconnects), _failed_attempts(row), f"{row.longest_silence_s:.1f} s", f"{row.slowest_return_s:.1f} s",
         ]
         for row in report.rows
     ]  # fmt: skip
     each = report.document()["per_tentacle"]
     rss = "unknown" if each["rss_bytes"] is None else f"{each['rss_bytes'] / 1024:.0f} KiB resident"
-    connected = (
-        "not all connected" if report.all_connected_s is None else f"all connected after {report.all_connected_s:.1f} s"
-    )
-    troubles = "".join(f"{row.address}: {row.trouble}\n" for row in report.rows if row.trouble)
+    troubles = "".join(f"{row.address}{_trouble(row)}\n" for row in report.rows if row.trouble)
     return (
-        render(_COLUMNS, rows)
+        render(list(_COLUMNS), rows)
         + troubles
-        + f"{report.tentacles} Tentacles in {report.seconds:.1f} s, {connected}; each in this process: {rss}, "
+        + f"{report.tentacles} Tentacles in {report.seconds:.1f} s, {_connected(report)}; each in this process: {rss}, "
         f"{each['descriptors']} descriptors, {each['wire_bytes']} bytes on the wire\n"
+        "`mocknode tentacles --help` says what the columns mean.\n"
     )
+
+
+def _connected(report: "FleetReport") -> str:
+    if report.all_connected_s is None:
+        return "never all connected"
+    first = f"after {report.all_connected_s:.1f} s"
+    return f"all connected {first}" if report.all_connected else f"not all connected, though all were {first}"
+
+
+def _cut(row: "AddressRow") -> str:
+    if row.shortest_cut_silence_s is None or row.longest_cut_silence_s is None:
+        return "0"
+    shortest, longest = f"{row.shortest_cut_silence_s:.1f}", f"{row.longest_cut_silence_s:.1f}"
+    return f"{row.cut} after {longest if shortest == longest else f'{shortest} to {longest}'} s of silence"
+
+
+def _failed_attempts(row: "AddressRow") -> str:
+    counts = {words: getattr(row, name) for name, words in _FAILED_ATTEMPTS.items()}
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count) or "0"
 
 
 def _refuse_too_many(wanted: _Wanted) -> None:
@@ -344,23 +420,53 @@ def unregister(name: str, control: str, control_token_file: Path | None, ca: Pat
 @click.argument("name")
 @click.argument("what", default="health")
 @click.option("--node", "node", default="node-1", show_default=True, help="Through which node.")
-@click.option("--body", default="", help="Of the script, for `script`.")
+@click.option("--body", help="The script, for `script`.")
 @click.option(
     "--collect", type=DURATION, help="How long a polling Tentacle may take to collect it. Default: two minutes."
 )
 @cluster_options
 def call(
-    name: str, what: str, node: str, body: str, collect: float | None, control: str, control_token_file: Path | None,
+    name: str, what: str, node: str, body: str | None, collect: float | None, control: str, control_token_file: Path | None,
     ca: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Call a Tentacle over Halibut: WHAT is health (default), capabilities or script."""
+    """Call a Tentacle over Halibut: WHAT is health (default), capabilities or script.
+
+    The node calls it: a polling Tentacle through the connection that it polls with, by way of the balancer if that is where it
+    polls; a listening one directly. Exit code 1: the call failed.
+
+    The first call after a polling Tentacle left or restarted may fail, as with a real server: while it waits for work a server
+    does not read, so it may hand the request to a connection that is dead already, and that request is lost. The next call uses a
+    live one.
+    """
+    if (what == "script") != bool(body):
+        raise UsageError(
+            "--body: got none, allowed for `script`: the text of the script"
+            if what == "script"
+            else f"--body: got {body!r}, allowed: a text with `script` only"
+        )
 
     async def conversation(client: "ControlClient") -> dict[str, Any]:
-        return await client.call_tentacle(node, name, what, body=body, collect_s=collect)
+        from mocknode.cluster.client import CALL_FAILED, ControlError
+
+        try:
+            return {"ok": True, **await client.call_tentacle(node, name, what, body=body or "", collect_s=collect)}
+        except ControlError as exc:
+            if exc.status != CALL_FAILED:
+                raise
+            return {"ok": False, "error": exc.detail}
 
     answer = ask(control, control_token_file, ca, conversation)
     if as_json:
         click.echo(json.dumps(answer))
+    else:
+        _show_answer(name, what, answer)
+    if not answer["ok"]:
+        sys.exit(FAILED)
+
+
+def _show_answer(name: str, what: str, answer: dict[str, Any]) -> None:
+    if not answer["ok"]:
+        click.echo(f"mocknode: {what} of {name} failed: {answer['error']}", err=True)
         return
     with contextlib.suppress(KeyError):
         click.echo(f"{name} is {'healthy' if answer['healthy'] else 'not healthy'}, version {answer['version']}")

@@ -18,6 +18,8 @@ from mocknode import json_text
 
 CONTROL_API: Final = 1
 """Version of the control API that this client speaks."""
+CALL_FAILED: Final = 502
+"""Status of a call to a Tentacle that nobody answered."""
 _LIMIT_S: Final = 40.0
 """Longer than the slowest operation, which starts a dead node again."""
 _CALL_LIMIT_S: Final = 900.0
@@ -268,6 +270,9 @@ class ControlClient:
             call: `health`, `capabilities` or `script`.
             body: Of the script.
             collect_s: How long a polling Tentacle may take to collect the request; None is two minutes.
+
+        Raises:
+            ControlError: also, with status `CALL_FAILED`, when nobody answered.
         """
         path = f"/nodes/{_part(node)}/tentacles/{_part(tentacle)}/calls"
         asked = {"call": call, "body": body, "collect_s": collect_s}

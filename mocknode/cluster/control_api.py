@@ -293,7 +293,7 @@ class ControlApi:
             Operation("DELETE", "/tentacles/{tentacle}", self.unregister_tentacle, None, status=204, errors=(404, 423)),
             Operation(
                 "POST", "/nodes/{name}/tentacles/{tentacle}/calls", self.call_tentacle, models.CallDocument,
-                body=models.CallRequest, errors=(404, 422, 503),
+                body=models.CallRequest, errors=(404, 422, 502, 503),
             ),
             Operation("GET", "/lease", self.holder, models.HolderDocument),
             Operation("PUT", "/lease", self.take_lease, models.LeaseDocument, body=models.LeaseRequest, errors=(422, 423)),

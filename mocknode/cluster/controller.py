@@ -165,7 +165,7 @@ class Controller:
     async def _arm(self, member: Member, wanted: Condition, after: str) -> None:
         if not member.hears:
             raise RefusedError(
-                f"{member.name} is {member.condition.form} and evaluates no trigger; allowed now: a state without after",
+                f"{member.name} is {member.condition} and evaluates no trigger; allowed now: a state without after",
                 got=after,
                 allowed=["null"],
             )
@@ -283,8 +283,9 @@ class Controller:
         """
         member = self.member(name)
         if not member.hears:
-            form = member.condition.form
-            raise RefusedError(f"{name} is {f'offline ({form})' if form else 'dead'} and hears nothing", got=name)
+            # One that died a moment ago may not be known to be offline yet.
+            now = member.condition if member.condition.form else "dead"
+            raise RefusedError(f"{name} is {now} and hears nothing", got=name)
         return await self._tell(member, line)
 
     async def tell_all(self, line: Message) -> None:

@@ -13,7 +13,7 @@ from mocknode.cluster.controller import UnknownFaultError, UnknownNodeError
 from mocknode.cluster.data_desk import UnknownSnapshotNameError
 from mocknode.cluster.lease import HeldError
 from mocknode.cluster.task_desk import UnknownTaskError
-from mocknode.cluster.tentacles import UnknownTentacleError
+from mocknode.cluster.tentacles import CallFailedError, UnknownTentacleError
 from mocknode.node.faults import FaultError
 from mocknode.node.lifecycle import StateError
 from mocknode.node.refusals import RefusedError
@@ -30,6 +30,7 @@ _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
     (UnknownTaskError, "unknown-task", HTTPStatus.NOT_FOUND),
     (UnknownTentacleError, "unknown-tentacle", HTTPStatus.NOT_FOUND),
     (UnknownSnapshotNameError, "unknown-snapshot", HTTPStatus.NOT_FOUND),
+    (CallFailedError, "call-failed", HTTPStatus.BAD_GATEWAY),
     (HeldError, "cluster-held", HTTPStatus.LOCKED),
     (UnreachableNodeError, "node-unreachable", HTTPStatus.SERVICE_UNAVAILABLE),
     (StateError, "state-not-allowed", HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 CALL_LIMIT_S: Final = 900.0
 """A script in several calls; each call has limits of its own, so that this only ends what a dead node left."""
 
+SHOWN: Final = 10
+"""Names of registered Tentacles that an error repeats; `tentacle list` has them all."""
+
 
 class UnknownTentacleError(RefusedError):
     """No Tentacle of that name is registered."""
+
+
+class CallFailedError(RefusedError):
+    """A Tentacle was called, and nobody answered, or not that."""
 
 
 class Tentacles:
@@ -81,7 +88,8 @@ class Tentacles:
         """Call a Tentacle through a node: what it answered.
 
         Raises:
-            UnknownNodeError, UnknownTentacleError, RefusedError: nobody was called, or nobody answered.
+            UnknownNodeError, UnknownTentacleError, RefusedError: nobody was called.
+            CallFailedError: nobody answered.
         """
         self._controller.member(node)
         machine = await self._named(name)
@@ -101,7 +109,7 @@ class Tentacles:
         finally:
             del self._asked[asked]
         if not answer["ok"]:
-            raise RefusedError(answer["error"]["detail"])
+            raise CallFailedError(answer["error"]["detail"])
         return dict(answer["result"])
 
     def called(self, message: Mapping[str, Any]) -> None:
@@ -119,10 +127,13 @@ class Tentacles:
     async def _named(self, name: str) -> "Machine":
         machine = await asyncio.to_thread(lambda: self._store().named(name))
         if machine is None:
-            names = [item.name for item in await asyncio.to_thread(lambda: self._store().all())]
-            shown = ", ".join(names[:20]) or "none is registered"
+            names = sorted(item.name for item in await asyncio.to_thread(lambda: self._store().all()))
+            shown = ", ".join(names[:SHOWN]) or "none is registered"
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             hint = did_you_mean(name, names)
-            raise UnknownTentacleError(f"Tentacle: got {name!r}, allowed: {shown}{hint}", got=name, allowed=names[:20])
+            raise UnknownTentacleError(
+                f"Tentacle: got {name!r}, allowed: {shown}{more}{hint}", got=name, allowed=names[:SHOWN]
+            )
         return machine
 
     def _store(self) -> "Machines":

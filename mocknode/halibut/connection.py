@@ -84,6 +84,11 @@ class Connection:
         return cls(roles.SERVER_DIALLING, State.UNOPENED, (lines.preamble(newline), lines.CLIENT))
 
     @property
+    def message_begun(self) -> bool:
+        """Whether any byte of the message that is awaited, or failed, had come."""
+        return self._document.begun or self._message is not None
+
+    @property
     def over(self) -> bool:
         """Whether nothing more will be read or sent."""
         return self._over
@@ -321,6 +326,9 @@ class Connection:
             message, reader = self._message
             streams, self._unread = reader.feed(self._unread)
         except BrokenMessageError as error:
+            # No DEFLATE begins so: what fails in it is the last byte of the line.
+            if self.state is State.AWAIT_RESPONSE and self._document.head == lines.END:
+                raise _BrokenError("end-for-response", "END came where a response should begin") from None
             raise _BrokenError(error.cause, str(error)) from None
         except DocumentError as error:
             raise _BrokenError("bad-document", str(error)) from None
@@ -361,7 +369,7 @@ class Connection:
     def _between_exchanges(self) -> bool:
         match self.state:
             case State.AWAIT_REQUEST:
-                return not self._document.begun and self._message is None
+                return not self.message_begun
             case State.AWAIT_NEXT:
                 return not self._line.begun
             case State.TURN | State.IDLE | State.NEXT_DUE | State.PROCEED_DUE:

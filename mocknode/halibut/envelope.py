@@ -20,6 +20,8 @@ _DOCUMENT_LENGTH: Final = struct.Struct("<i")
 _STREAM_HEAD_BYTES: Final = 16 + _LENGTH.size
 # A read of the real implementation; also bounds what one step of decompression may make of a bomb.
 _STEP: Final = 8192
+_HEAD_BYTES: Final = 5
+"""Of a message, kept to tell what came instead of one: as many as END has with its line end."""
 # Negative: neither header nor checksum.
 _RAW: Final = -zlib.MAX_WBITS
 
@@ -45,12 +47,17 @@ def stream_parts(id_: uuid.UUID, payload: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class DocumentReader:
-    """Inflates until the DEFLATE stream ends, whatever the cuts; never holds more than the document says it is long."""
+    """Inflates until the DEFLATE stream ends, whatever the cuts; never holds more than the document says it is long.
+
+    Attributes:
+        head: The first bytes that arrived, at most five.
+    """
 
     def __init__(self) -> None:
         # Made when a message begins: it takes 7 KiB, and most of a fleet's connections wait for one.
         self._inflater: Any = None
         self._document = bytearray()
+        self.head = b""
 
     @property
     def begun(self) -> bool:
@@ -71,6 +78,7 @@ class DocumentReader:
         """
         if not data:
             return None, b""
+        self.head += data[: _HEAD_BYTES - len(self.head)]
         before, had = self._inflate.copy(), len(self._document)
         try:
             self._inflate_all(data)

@@ -133,6 +133,7 @@ Cause = Literal[
     "document-too-large",
     "bad-document",
     "wrong-message",
+    "end-for-response",
     "unexpected-stream",
     "stream-size-mismatch",
     "too-many-streams",

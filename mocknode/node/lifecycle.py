@@ -63,6 +63,10 @@ class Condition:
         """What the table knows it by: a dead or stopped process differs from a live one that is offline."""
         return self.form if self.form in (Form.CRASH, Form.FREEZE) else self.state
 
+    def __str__(self) -> str:
+        """`offline (crash)`."""
+        return self.state.value + (f" ({self.how})" if self.how else "")
+
     def document(self) -> dict[str, Any]:
         """State and how, as journal and control channel carry them."""
         return {"state": self.state.value, "how": self.how}

@@ -207,7 +207,8 @@ class Tentacles:
             queued = QueueCaller(self.port.queues, wanted.uri, wanted.thumbprint, numbers, note, limit_s)
             return {"ok": True, "result": await wanted.run(queued)}
         except (CallFailedError, ValueError) as exc:
-            return {"ok": False, "error": {"detail": str(exc), "got": None, "allowed": []}}
+            explanation = exc.explanation if isinstance(exc, CallFailedError) else ""
+            return {"ok": False, "error": {"detail": f"{exc}; {explanation}" if explanation else str(exc)}}
 
     def _note_call(self, kind: str, **facts: Any) -> None:
         self.note(kind, time.monotonic_ns(), **facts)

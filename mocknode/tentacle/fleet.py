@@ -138,6 +138,7 @@ class Fleet:
         limit_s = self.interval_s * TOLERANCE
         silences = [max(state.longest_silence_s, state.silence_s(now_s) or 0.0) for state in states]
         on_time = [state.polls > 0 and silence <= limit_s for state, silence in zip(states, silences, strict=True)]
+        cut_s = [state.cut_silence_s for state in states if state.cut_silence_s is not None]
         trouble = [state.trouble for state in states if state.trouble and state.connected_s is None]
         return AddressRow(
             address=f"{address[0]}:{address[1]}",
@@ -149,6 +150,10 @@ class Fleet:
             rejected=sum(state.rejected for state in states),
             broken=sum(state.broken for state in states),
             mismatches=sum(state.mismatches for state in states),
+            failed_reconnects=sum(state.failed_reconnects for state in states),
+            cut=sum(state.cut for state in states),
+            shortest_cut_silence_s=min((shortest for shortest, _ in cut_s), default=None),
+            longest_cut_silence_s=max((longest for _, longest in cut_s), default=None),
             longest_silence_s=max(silences, default=0.0),
             slowest_return_s=max((state.slowest_return_s for state in states), default=0.0),
             trouble=trouble[0] if trouble else "",
@@ -163,7 +168,11 @@ class AddressRow:
         polled: Tentacles that got a message there.
         on_time: Those of them that never waited longer than the interval and a tenth for one.
         reconnects: Connections that stood again after one was lost.
-        refused, rejected, broken, mismatches: Attempts, as in `LoopState`.
+        refused, rejected, broken, mismatches, failed_reconnects: Attempts, as in `LoopState`.
+        cut: Connections that stood and ended, or were given up because no message came.
+        shortest_cut_silence_s, longest_cut_silence_s: How long nothing had come then; None: none was cut.
+        longest_silence_s: Longest wait for a message on a connection that stood, those that were cut included.
+        slowest_return_s: Longest time from there until it stood again.
         trouble: What one of those that are not connected says.
     """
 
@@ -176,6 +185,10 @@ class AddressRow:
     rejected: int
     broken: int
     mismatches: int
+    failed_reconnects: int
+    cut: int
+    shortest_cut_silence_s: float | None
+    longest_cut_silence_s: float | None
     longest_silence_s: float
     slowest_return_s: float
     trouble: str
@@ -200,12 +213,18 @@ class FleetReport:
     rss_bytes: int | None
     descriptors: int | None
 
+    @property
+    def all_connected(self) -> bool:
+        """Whether every Tentacle is connected at every address now."""
+        return all(row.connected == self.tentacles for row in self.rows)
+
     def document(self) -> dict[str, Any]:
         """As JSON."""
         each = max(1, self.tentacles)
         return {
             "tentacles": self.tentacles,
             "seconds": round(self.seconds, 1),
+            "all_connected": self.all_connected,
             "all_connected_s": None if self.all_connected_s is None else round(self.all_connected_s, 1),
             "nodes": [
                 {name: getattr(row, name) if not isinstance(getattr(row, name), float) else round(getattr(row, name), 2)

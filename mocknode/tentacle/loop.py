@@ -27,7 +27,10 @@ class LoopState:
         rejected: Attempts that ended after the preamble: a certificate that is not trusted, or a balancer in between.
         broken: Attempts that ended otherwise before the server had identified itself.
         mismatches: Attempts that met another certificate than the pinned one.
-        longest_silence_s: Longest wait for a message on a connection that stood.
+        failed_reconnects: Those of all these attempts that were to bring back a connection that had stood.
+        cut: Connections that stood and ended, or were given up because no message came.
+        cut_silence_s: How long nothing had come then, the shortest and the longest time; None: none was cut.
+        longest_silence_s: Longest wait for a message on a connection that stood, those that were cut included.
         lost_s: When the last connection that stood was lost; None before.
         slowest_return_s: Longest time from there until one stood again.
         bytes_in, bytes_out: On the wire, of connections that are over.
@@ -42,6 +45,9 @@ class LoopState:
     rejected: int = 0
     broken: int = 0
     mismatches: int = 0
+    failed_reconnects: int = 0
+    cut: int = 0
+    cut_silence_s: tuple[float, float] | None = None
     longest_silence_s: float = 0.0
     lost_s: float | None = None
     slowest_return_s: float = 0.0
@@ -63,11 +69,17 @@ class LoopState:
         self.last_message_s = now_s
         self.polls += 1
 
-    def over(self, now_s: float) -> None:
+    def over(self, now_s: float, why: str) -> None:
         """The connection, or the attempt, is over."""
-        if (silence_s := self.silence_s(now_s)) is not None:
-            self.longest_silence_s = max(self.longest_silence_s, silence_s)
+        self.trouble = why
+        silence_s = self.silence_s(now_s)
+        if silence_s is not None:
             self.lost_s, self.connected_s = now_s, None
+            self.cut += 1
+            shortest_s, longest_s = self.cut_silence_s or (silence_s, silence_s)
+            self.cut_silence_s = min(shortest_s, silence_s), max(longest_s, silence_s)
+            self.longest_silence_s = max(self.longest_silence_s, silence_s)
+            self.trouble = f"cut after {silence_s:.1f} s of silence; {why}"
 
     def silence_s(self, now_s: float) -> float | None:
         """Since when nothing came on the connection that stands; None while none does."""
@@ -105,10 +117,9 @@ class PollingLoop:
                     tentacle = await self._connected()
                 await self._poll(tentacle)
             except (TentacleError, TimeoutError) as exc:
-                self.state.trouble = str(exc)
+                self.state.over(time.monotonic(), str(exc))
             finally:
                 await self._close()
-            self.state.over(time.monotonic())
             await asyncio.sleep(self.backoff.pause_s(time.monotonic()))
 
     async def _connected(self) -> PollingTentacle:
@@ -135,6 +146,7 @@ class PollingLoop:
     def _note(self, exc: Exception) -> bool:
         """Count a failed attempt; whether it is tried again at once."""
         state = self.state
+        state.failed_reconnects += state.lost_s is not None
         if isinstance(exc, UnreachableError):
             state.refused += 1
             return False

@@ -18,11 +18,13 @@ class CallFailedError(Exception):
 
     Attributes:
         connecting: Whether no byte of the request had left, so that it is safe to try again.
+        explanation: What that means, for people; empty where the text says it.
     """
 
-    def __init__(self, text: str, *, connecting: bool) -> None:
+    def __init__(self, text: str, *, connecting: bool, explanation: str = "") -> None:
         super().__init__(text)
         self.connecting = connecting
+        self.explanation = explanation
 
 
 class Waiting(Protocol):
@@ -58,10 +60,11 @@ class Call:
         if not self.response.done():
             self.response.set_result(response)
 
-    def failed(self, text: str) -> None:
+    def failed(self, text: str, explanation: str) -> None:
         """Its connection ended first."""
         if not self.response.done():
-            self.response.set_exception(CallFailedError(text, connecting=self.sent_ns is None))
+            error = CallFailedError(text, connecting=self.sent_ns is None, explanation=explanation)
+            self.response.set_exception(error)
 
 
 class _Queue:

@@ -33,7 +33,7 @@ Cause = Literal[
     # The peer broke the protocol: as `mocknode.halibut.events.Cause` has it.
     "line-too-long", "bad-line", "identity-empty", "identity-unfinished", "identity-unknown", "identity-unexpected",
     "subscription-missing", "subscription-invalid", "expected-proceed", "expected-next-or-end", "bad-deflate",
-    "document-too-large", "bad-document", "wrong-message", "unexpected-stream", "stream-size-mismatch",
-    "too-many-streams", "out-of-turn",
+    "document-too-large", "bad-document", "wrong-message", "end-for-response", "unexpected-stream",
+    "stream-size-mismatch", "too-many-streams", "out-of-turn",
 ]  # fmt: skip
 """Why a connection at the Tentacle port ended."""

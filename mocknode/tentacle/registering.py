@@ -12,6 +12,8 @@ import httpx
 
 SIDE_BY_SIDE: Final = 8
 """Requests at a time: more would only wait for the store."""
+TOLD_EVERY: Final = 100
+"""Registrations between two reports of how far it is."""
 _LIMIT_S: Final = 30.0
 
 
@@ -50,7 +52,7 @@ async def register(
 
     Args:
         api: Base URL of the REST API, such as `http://127.0.0.1:8081`.
-        done: Told how many are registered, now and then.
+        done: Told how many are registered, now and then and at the end.
 
     Raises:
         RegistrationError: the API is not reached, or says no.
@@ -73,7 +75,7 @@ async def register(
                 for item in left:
                     await _one(http, item, there.get(item.name.lower()))
                     count += 1
-                    if count % 100 == 0:
+                    if count % TOLD_EVERY == 0 and count < len(wanted):
                         done(count)
 
             await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))

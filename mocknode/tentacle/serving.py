@@ -16,6 +16,17 @@ from mocknode.tentacle.page import PAGE
 from mocknode.tentacle.queues import Call, Queues
 
 _NO_SERVICES: Final = "Service not found: {}"
+_HAD_LEFT: Final = (
+    "{} before the request was handed to that connection. A server that waits for work does not read, so it notices only with its "
+    "next message, after {:g} s at the latest; until then a request may be handed to the dead connection and is lost. The next call "
+    "uses a live connection, if the Tentacle is back"
+)
+_SAID_END: Final = "the Tentacle had left (END)"
+_SAID_NOTHING: Final = "the Tentacle had left, or a balancer had cut it off,"
+_CUT: Final = (
+    "the connection ended after the request was handed to it and before any byte of a response: the Tentacle stopped, or a balancer "
+    "cut it off"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +82,18 @@ class Serving:
         subscription: Whose queue is polled, as it was sent.
     """
 
-    __slots__ = ("_call", "_connection", "_eof", "_limits", "_line", "_queues", "exchanges", "retiring", "subscription")
+    __slots__ = (
+        "_call", "_connection", "_eof", "_explanation", "_left_before", "_limits", "_line", "_queues", "exchanges", "retiring",
+        "subscription",
+    )  # fmt: skip
 
     def __init__(self, line: Line, queues: Queues, limits: Limits) -> None:
         self._line, self._queues, self._limits = line, queues, limits
         self._connection = Connection.accept()
         self._call: Call | None = None
         self._eof = False
+        self._explanation = ""
+        self._left_before = False
         self.retiring = False
         self.exchanges = 0
         self.subscription: str | None = None
@@ -116,13 +132,14 @@ class Serving:
         if self.subscription is not None:
             self._queues.leave(self.subscription, self)
         if self._call is not None:
-            self._call.failed(text)
+            self._call.failed(text, self._explanation)
             self._note_call(text)
 
     def deliver(self, call: Call) -> None:
         """Send this request; from `Queues`, while this waits for work."""
         self._call = call
         call.sent(self._line.conn)
+        self._left_before = self._eof
         self._line.arm(self._limits.response_s, self._timed_out)
         self._line.write(self._connection.send_request(call.request))
         self._read_on()
@@ -151,6 +168,7 @@ class Serving:
                     cause = endings.Ending(cause="end" if event.by == "END" else "eof")
                     self._line.end(cause, by_peer=event.by == "eof")
                 case events.Failed():
+                    self._explain(event)
                     self._line.end(endings.broken(event, self._line.peer), by_peer=event.cause == "eof")
 
     def _welcome(self, identified: events.Identified) -> None:
@@ -189,6 +207,13 @@ class Serving:
         self._handle(self._connection.proceed())
         if self._eof:
             self._handle(self._connection.receive_eof())
+
+    def _explain(self, failed: events.Failed) -> None:
+        """For whoever waits for an answer: what the error of the real server means here."""
+        if failed.cause == "end-for-response":
+            self._explanation = _HAD_LEFT.format(_SAID_END, self._limits.null_s)
+        elif failed.cause == "eof" and not self._connection.message_begun:
+            self._explanation = _HAD_LEFT.format(_SAID_NOTHING, self._limits.null_s) if self._left_before else _CUT
 
     def _answered(self, response: ResponseMessage) -> None:
         call, self._call = self._call, None

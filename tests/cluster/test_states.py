@@ -166,7 +166,7 @@ def test_a_change_with_a_trigger(up: Any, state: str, how: str | None, after: st
 
 def test_what_a_frozen_or_dead_node_cannot_do(up: Any) -> None:
     up.talk(lambda client: client.set_state("node-1", "offline", "freeze"))
-    with pytest.raises(ControlError, match="evaluates no trigger"):
+    with pytest.raises(ControlError, match=r"node-1 is offline \(freeze\) and evaluates no trigger"):
         up.talk(lambda client: client.set_state("node-1", "online", None, "5s"))
     with pytest.raises(ControlError, match="a node in freeze cannot become offline") as refused:
         up.talk(lambda client: client.set_state("node-1", "offline", "refuse"))

@@ -298,6 +298,25 @@ def test_a_null_message_is_no_response() -> None:
     assert failure(server_that_awaits("response").receive(compress(encode_document(None)))).cause == "wrong-message"
 
 
+@settings(max_examples=20)
+@given(rest=st.binary(max_size=20), seed=st.integers(0, 2**32))
+def test_a_goodbye_where_a_response_should_begin_is_named_however_it_is_cut(rest: bytes, seed: int) -> None:
+    server = server_that_awaits("response")
+    found = [event for piece in pieces(seed)(b"END\r\n" + rest) for event in server.receive(piece)]
+    assert found == [events.Failed(cause="end-for-response", text="END came where a response should begin")]
+    assert failure(server_that_awaits("response").receive(b"END\r\t" + rest)).cause == "bad-deflate"
+    assert failure(tentacle_that_awaits().receive(b"END\r\n" + rest)).cause == "bad-deflate"
+
+
+def test_an_end_before_the_first_byte_of_a_response_is_told_from_one_within() -> None:
+    before, within = server_that_awaits("response"), server_that_awaits("response")
+    assert failure(before.receive_eof()).text == "Attempted to read past the end of the stream."
+    assert not before.message_begun
+    within.receive(compress(encode_document(STORED))[:5])
+    assert failure(within.receive_eof()).cause == "eof"
+    assert within.message_begun
+
+
 def test_what_comes_before_its_turn_waits_within_a_limit() -> None:
     server = polling(Wire(whole))[1]
     assert server.receive(b"NEXT\r\n") == []
@@ -359,9 +378,9 @@ def start(kind: int) -> Connection:
         tentacle = Connection.poll(SUBSCRIPTION)
         tentacle.open()
         return tentacle
-    return (tentacle_that_awaits, lambda: server_that_awaits("response"), lambda: server_that_awaits("next"))[
-        kind - 3
-    ]()
+    if kind == 3:
+        return tentacle_that_awaits()
+    return server_that_awaits("next" if kind == 5 else "response")
 
 
 VALID = (
@@ -371,12 +390,13 @@ VALID = (
     CARRIES + HEAD + BODY + TAIL,
     compress(encode_document(STORED)) + b"NEXT\r\n",
     b"\r\nNEXT\r\nEND\r\n",
+    b"END\r\n",
 )
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    kind=st.integers(0, 5),
+    kind=st.integers(0, 6),
     edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
     noise=st.binary(max_size=40),
     seed=st.integers(0, 2**32),

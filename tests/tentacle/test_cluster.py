@@ -11,9 +11,11 @@ import httpx
 import pytest
 from port_stage import server_identity, tentacle_identity
 
-from mocknode.cluster.client import ControlClient, ControlError
+from mocknode.cluster.client import CALL_FAILED, ControlClient, ControlError
 from mocknode.cluster.running import Cluster
 from mocknode.cluster.settings import ClusterSettings, numbered_nodes
+from mocknode.cluster.tentacles import SHOWN
+from mocknode.tentacle import registering
 from mocknode.tentacle.identity import TENTACLE_NAME
 from mocknode.tentacle.listening import ListeningTentacle
 from mocknode.tentacle.polling import EndedError, PollingTentacle, UnreachableError
@@ -95,9 +97,12 @@ def test_calls_that_nobody_collects_or_that_are_refused_say_why(tmp_path: Path) 
             await stage.registered()
             with pytest.raises(
                 ControlError, match="polling endpoint did not collect the request within the allowed time"
-            ):
+            ) as failed:
                 await stage.client.call_tentacle("node-1", "web-1", "health", collect_s=0.05)
-            with pytest.raises(ControlError, match="call: got 'helth', allowed: health, capabilities, script"):
+            assert failed.value.status == CALL_FAILED
+            with pytest.raises(
+                ControlError, match="call: got 'helth', allowed: health, capabilities, script"
+            ) as mistyped:
                 await stage.client.call_tentacle("node-1", "web-1", "helth")
             with pytest.raises(ControlError, match=r"Tentacle: got 'web-2', allowed: web-1; did you mean web-1\?"):
                 await stage.client.call_tentacle("node-1", "web-2", "health")
@@ -111,6 +116,15 @@ def test_calls_that_nobody_collects_or_that_are_refused_say_why(tmp_path: Path) 
                 with pytest.raises(ControlError, match="presented an unexpected security certificate"):
                     await stage.client.call_tentacle("node-1", "db-2", "health")
                 assert listening.denied == [server_identity().thumbprint]
+            assert mistyped.value.status == 422
+            for number in range(SHOWN):
+                thumbprint = f"{number:040}"
+                await stage.client.register_tentacle(f"a-{number}", thumbprint, f"poll://a{number}/")
+            with pytest.raises(ControlError, match=r"allowed: a-0, a-1, a-2, .*, a-9 and 3 more$"):
+                await stage.client.call_tentacle("node-1", "nosuch", "health")
+            await stage.client.set_state("node-1", "offline", "crash")
+            with pytest.raises(ControlError, match=r"node-1 is offline \(crash\) and hears nothing"):
+                await stage.client.call_tentacle("node-1", "web-1", "health")
 
     asyncio.run(work())
 
@@ -226,7 +240,7 @@ def test_a_long_call_is_silent_and_answered(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
-def test_a_real_registration_over_rest(tmp_path: Path) -> None:
+def test_a_real_registration_over_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `Tentacle register-with` does: handshake probe, the server's thumbprint, a machine by name, then create or change."""
 
     async def work() -> None:
@@ -275,6 +289,14 @@ def test_a_real_registration_over_rest(tmp_path: Path) -> None:
                 assert "40 hex digits" in json.dumps(refused.json())
                 assert (await http.delete(f"{one}{document['Links']['Self']}")).status_code == 200
                 assert (await http.get(f"{other}{document['Links']['Self']}")).status_code == 404
+            # Ours do the same, and say how far they are, the end once.
+            monkeypatch.setattr(registering, "TOLD_EVERY", 2)
+            told: list[int] = []
+            wanted = [
+                registering.Registration(name=f"f-{n}", uri=f"poll://f{n}/", thumbprint=f"{n:040}") for n in range(4)
+            ]
+            thumbprint = await registering.register(one, stage.cluster.api_key, wanted, told.append)
+            assert (thumbprint, told) == (server_identity().thumbprint, [2, 4])
             assert TENTACLE_NAME == "Octopus Tentacle"
 
     asyncio.run(work())

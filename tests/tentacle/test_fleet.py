@@ -62,8 +62,49 @@ def test_a_fleet_comes_back_after_a_restart_and_counts_it(monkeypatch: pytest.Mo
             fleet.start()
             await reported(fleet, lambda r: r.rows[0].polled == 3)
             stage.port.end_all(Ending(cause="node-stopped"))
+            lost = (await reported(fleet, lambda r: r.rows[0].connected < 3)).rows[0]
+            assert lost.trouble.startswith("cut after ")
             report = await reported(fleet, lambda r: r.rows[0].reconnects == 3)
             assert report.rows[0].slowest_return_s >= 0.05
+            assert (report.rows[0].cut, report.rows[0].failed_reconnects) == (3, 0)
+            assert report.document()["nodes"][0]["cut"] == 3
+            await fleet.stop()
+
+    asyncio.run(work())
+
+
+def test_a_silence_that_a_cut_ended_counts() -> None:
+    state = LoopState()
+    state.over(0.0, "Connection refused")
+    assert (state.cut, state.cut_silence_s, state.trouble) == (0, None, "Connection refused")
+    for connected_s, message_s, cut_s in ((1.0, 4.0, 24.0), (30.0, None, 35.5)):
+        state.identified(connected_s)
+        if message_s is not None:
+            state.message(message_s)
+        state.over(cut_s, "FIN")
+    assert state.trouble == "cut after 5.5 s of silence; FIN"
+    assert (state.cut, state.cut_silence_s, state.longest_silence_s) == (2, (5.5, 20.0), 20.0)
+    assert (state.slowest_return_s, state.silence_s(40.0)) == (6.0, None)
+    state.over(90.0, "Connection refused")
+    assert (state.cut, state.longest_silence_s, state.lost_s, state.trouble) == (2, 20.0, 35.5, "Connection refused")
+
+
+def test_a_fleet_whose_node_stays_away_is_not_all_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "SHORTEST_S", 0.01)
+
+    async def work() -> None:
+        async with trusting(Stage(null_s=0.05)) as stage:
+            fleet = fleet_at(stage)
+            fleet.start()
+            assert (await reported(fleet, lambda r: r.rows[0].polled == 3)).all_connected
+            stage.trusted = set()
+            stage.port.end_all(Ending(cause="node-stopped"))
+            report = await reported(fleet, lambda r: r.rows[0].failed_reconnects >= 3)
+            row = report.rows[0]
+            assert (row.connected, row.cut, row.reconnects) == (0, 3, 0)
+            assert row.failed_reconnects == row.rejected + row.broken
+            assert report.all_connected_s is not None
+            assert report.document()["all_connected"] is False
             await fleet.stop()
 
     asyncio.run(work())
@@ -88,6 +129,7 @@ def test_what_keeps_a_fleet_out_is_counted_by_its_kind(monkeypatch: pytest.Monke
                 report = await reported(fleet, lambda r, kind=kind: getattr(r.rows[0], kind) > 0)
                 assert says in report.rows[0].trouble
                 assert report.rows[0].connected == 0
+                assert (report.rows[0].cut, report.rows[0].failed_reconnects) == (0, 0)
                 await fleet.stop()
 
     asyncio.run(work())
@@ -99,13 +141,3 @@ def test_a_fleet_of_the_same_certificates_is_the_same_fleet() -> None:
     for member in FLEET:
         assert isinstance(member, Member)
         assert Connection.poll(member.subscription).open()[1].startswith(b"MX-SUBSCRIBER 1.0 poll://")
-
-
-def test_a_wait_that_ended_with_its_connection_was_a_silence_too() -> None:
-    state = LoopState()
-    state.identified(100.0)
-    state.message(101.0)
-    state.over(161.0)
-    assert state.longest_silence_s == 60.0
-    state.over(200.0)
-    assert (state.longest_silence_s, state.lost_s) == (60.0, 161.0)

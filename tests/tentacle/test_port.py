@@ -16,6 +16,7 @@ from OpenSSL import SSL
 from port_stage import SUBSCRIPTION, Stage, server_identity, tentacle_identity
 
 from mocknode.halibut import lines
+from mocknode.halibut.envelope import compress
 from mocknode.tentacle import calls
 from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.listener import EARLY_MAX
@@ -400,6 +401,80 @@ def test_calls_wait_in_order_and_one_that_was_handed_over_fails_with_its_connect
                 assert (await second.response).id == second.request.id
 
     run(work())
+
+
+@pytest.mark.parametrize(
+    ("how", "cause", "error", "explained"),
+    [
+        ("END", "end-for-response", "END came where a response should begin", "the Tentacle had left (END) before"),
+        ("FIN", "eof", "Attempted to read past the end of the stream.", "the Tentacle had left, or a balancer had cut it off, before"),
+        ("late", "eof", "Attempted to read past the end of the stream.", "the connection ended after the request was handed to it"),
+        ("within", "eof", "Attempted to read past the end of the stream.", ""),
+    ],
+)  # fmt: skip
+def test_a_call_that_meets_a_connection_that_ended_says_when_it_ended(
+    how: str, cause: str, error: str, explained: str
+) -> None:
+    async def work() -> None:
+        async with Stage() as stage:
+            rough = Rough(tentacle_identity(), SUBSCRIPTION, "127.0.0.1", stage.number)
+            await rough.connect()
+            await stage.record("identified")
+            connection = next(iter(stage.port.connections))
+            if how == "END":
+                rough._write(rough._halibut.send_end())
+            if how in ("END", "FIN"):
+                rough.half_close()
+                while not connection._eof:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            call = Call(calls.request_to(SUBSCRIPTION, None, calls.get_capabilities(), 1))
+            stage.port.queues.put(SUBSCRIPTION, call)
+            if how == "within":
+                rough.say(compress(b"anything")[:4])
+            if how in ("late", "within"):
+                await rough._event(5, "a request")
+                rough.half_close()
+            with pytest.raises(CallFailedError) as caught:
+                await call.response
+            assert str(caught.value) == error
+            assert explained in caught.value.explanation
+            assert bool(explained) == bool(caught.value.explanation)
+            # The journal has the error alone, as a real server has it.
+            assert (await stage.record("rpc"))["error"] == error
+            closed = await stage.record("close")
+            assert (closed["cause"], closed["detail"]) == (cause, error)
+            await rough.aclose(end=False)
+
+    run(work())
+
+
+def test_the_first_call_after_a_restart_is_lost_and_the_second_is_answered() -> None:
+    async def work() -> None:
+        async with Stage() as stage:
+            await _connect_and_leave(stage)
+            async with stage.tentacle() as restarted:
+                await stage.record("identified", lambda r: r["conn"] == 2)
+                first, second = (
+                    Call(calls.request_to(SUBSCRIPTION, None, calls.get_capabilities(), number)) for number in (1, 2)
+                )
+                stage.port.queues.put(SUBSCRIPTION, first)
+                with pytest.raises(CallFailedError) as caught:
+                    await first.response
+                assert "The next call uses a live connection" in caught.value.explanation
+                stage.port.queues.put(SUBSCRIPTION, second)
+                await restarted.poll()
+                assert (await second.response).error is None
+
+    run(work())
+
+
+async def _connect_and_leave(stage: Stage) -> None:
+    """END and FIN of a Tentacle that the port let in, and does not read."""
+    async with stage.tentacle():
+        await stage.record("identified")
+        left = next(iter(stage.port.connections))
+    while not left._eof:  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 def test_a_refusing_port_closes_idle_connections_and_lets_a_call_finish() -> None:
