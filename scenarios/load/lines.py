@@ -20,7 +20,7 @@ class Tail:
         """What is new, and whether there is more already.
 
         Raises:
-            ValueError: a whole line that is not JSON, with its file.
+            ValueError: a whole line that is not JSON, with its file; what came before it was given by earlier calls.
         """
         found: list[dict[str, Any]] = []
         more = False
@@ -30,10 +30,15 @@ class Tail:
                 file.seek(offset)
                 chunk = file.read(STEP)
             whole = chunk[: chunk.rfind(b"\n") + 1]
-            self._offsets[path] = offset + len(whole)
             more = more or len(chunk) == STEP
-            try:
-                found += [json_text.loads(line) for line in whole.splitlines()]
-            except ValueError as exc:
-                raise ValueError(f"{path} holds a line that no generator of ours wrote: {exc}") from exc
+            for line in whole.splitlines(keepends=True):
+                try:
+                    found.append(json_text.loads(line))
+                except ValueError as exc:
+                    self._offsets[path] = offset
+                    if found:
+                        return found, True
+                    raise ValueError(f"{path} holds a line that no generator of ours wrote: {exc}") from exc
+                offset += len(line)
+            self._offsets[path] = offset
         return found, more

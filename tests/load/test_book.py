@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scenarios.ledger import CLASSES, classify
 from scenarios.load.book import Book, BookError
+from scenarios.load.lines import Tail
 from scenarios.load.outages import Outage
 from tests.judge.histories import attempt, request
 
@@ -116,6 +117,16 @@ def test_nothing_is_lost_for_certain_while_a_node_reads_it(tmp_path: Path) -> No
     book.journal(lines[1:])
     assert [news[2] for news in book.news([])] == ["delivered_once"]
     book.close()
+
+
+def test_what_stands_before_a_torn_line_is_given_first(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"n":1}\n')
+    (tmp_path / "b.jsonl").write_bytes(b'{"n":2}\n{"n":\n{"n":3}\n{"n":')
+    tail = Tail(tmp_path)
+    assert tail.read() == ([{"n": 1}, {"n": 2}], True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"b\.jsonl holds a line"):
+            tail.read()
 
 
 def test_a_failure_is_excused_only_while_a_node_is_away(book: Book) -> None:
