@@ -181,7 +181,7 @@ class LoadRun:
             async with contextlib.nullcontext() if lab is None else self._disturbing(lab):
                 said = time.monotonic()
                 while not await generator.ended(READ_S):
-                    await self._read(lab)
+                    await self._follow(lab)
                     self._end_early(generator)
                     if time.monotonic() - said >= SAY_S:
                         said = time.monotonic()
@@ -269,6 +269,15 @@ class LoadRun:
                 }
             )
 
+    async def _follow(self, lab: Lab | None) -> None:
+        """Read what is needed while the load flows. Journals wait for its end, unless they can end it: to join them takes
+        processor time, which the load would lack."""
+        if lab is None or self.plan.abort:
+            await self._read(lab)
+        else:
+            await self._read(None)
+            await lab.control.cluster()  # Whether it is still there.
+
     async def _read(self, lab: Lab | None) -> None:
         if self.broken is not None:
             return
@@ -321,13 +330,14 @@ class LoadRun:
         self.plan.say(f"{self.done} requests, {self.failed} failed, {self.book.open_attempts()} under way")
 
     async def _settle(self, lab: Lab | None) -> None:
-        """Read to the end: until no node has anything open of ours."""
+        """Read to the end: all of the journals, and on until no node has anything open of ours."""
         assert self.book is not None
         if lab is None or self.broken is not None:
             await self._read(lab)
             return
-        deadline = time.monotonic() + SETTLE_S_MAX
         with contextlib.suppress(ControlError, ControlUnreachableError):
+            await self._read(lab)
+            deadline = time.monotonic() + SETTLE_S_MAX
             while True:
                 await self._read(lab)
                 if not self.book.open_requests() or time.monotonic() >= deadline or self.interrupted:
