@@ -11,14 +11,12 @@ import contextlib
 import ssl
 from collections.abc import Sequence
 
-from clients import Form, Pattern, pattern_file, send
+from clients import WARM_UP_BYTES, Form, Pattern, pattern_file, send
 from stage import Front, balancer, cluster
-from turns import Subject, begin, median, script, table, take_turns
+from turns import Subject, begin, median, ratios, script, table, take_turns
 
 from mocknode.units import format_size, parse_size
 from scenarios.balancers import KINDS
-
-WARM_UP_BYTES = 1 << 20
 
 
 def measure(words: Sequence[str]) -> str:
@@ -43,7 +41,10 @@ def measure(words: Sequence[str]) -> str:
             "HTTPS": [path(kind, front, pattern, size, up.key, tls) for kind, front in fronts.items()],
         }
         take_turns([one for paths in by_scheme.values() for one in paths], args.runs)
-    lines = [ratios(scheme, paths) for scheme, paths in by_scheme.items()]
+    lines = [
+        ratios(f"of the rate straight to the node, {scheme}", {one.name: median(one, paths[0]) for one in paths[1:]})
+        for scheme, paths in by_scheme.items()
+    ]
     lines += ["", f"One upload of {format_size(size)} with Content-Length, SHA-1 by the node, median of {args.runs}."]
     for scheme, paths in by_scheme.items():
         lines += ["", table(paths, scheme, paths[0])]
@@ -66,13 +67,6 @@ def path(kind: str, front: Front | str, pattern: Pattern, size: int, key: str, t
         }
 
     return Subject(f"{kind} {front.version}".strip(), turn)
-
-
-def ratios(scheme: str, paths: list[Subject]) -> str:
-    """A line of the list that the section begins with."""
-    found = {one.name: median(one, paths[0]) for one in paths[1:]}
-    each = [f"{name} **{value:.2f}**" for name, value in found.items() if value is not None]
-    return f"- of the rate straight to the node, {scheme}: {', '.join(each) or 'nothing was measured'}"
 
 
 if __name__ == "__main__":

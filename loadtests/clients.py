@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-HOST = "127.0.0.1"
+from stage import HOST
+
+WARM_UP_BYTES = 1 << 20
+"""Of the upload by which a server warms up."""
 # As curl makes them; the search for a boundary is the faster the longer it is.
 BOUNDARY = b"------------------------d74496d66958873e"
 PATTERN_BYTES = 64 * 1024 * 1024

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from clients import Pattern, at_once, pattern_file, send
 from push_bench import push
 from stage import Up, cluster, peak_rss
-from turns import Figures, Subject, begin, median, script, table, take_turns
+from turns import Figures, Subject, begin, median, ratios, script, table, take_turns
 
 from mocknode.units import format_size, parse_size
 
@@ -137,9 +137,8 @@ def _plural(nodes: int) -> str:
 
 
 def _ratios(what: str, subjects: list[Subject]) -> str:
-    found = {one.name: median(one, subjects[0]) for one in subjects[1:]}
-    each = [f"{name} **{value:.2f}**" for name, value in found.items() if value is not None]
-    return f"- {what}, of the rate of {subjects[0].name}: {', '.join(each) or 'nothing was measured'}"
+    first, *others = subjects
+    return ratios(f"{what}, of the rate of {first.name}", {one.name: median(one, first) for one in others})
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
-from clients import Form, Pattern, pattern_file
+from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import DIGEST, Receiver
 from stage import peak_rss
 from turns import Figures, Subject, script, table, take_turns
 
 from mocknode.units import format_size, parse_size
 
-WARM_UP_BYTES = 1 << 20
 WANTED_MIB = 16
 
 

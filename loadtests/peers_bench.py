@@ -26,17 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servers
-from clients import STORED, Form, Pattern, ask_all, pattern_file, small_upload
+from clients import STORED, WARM_UP_BYTES, Form, Pattern, ask_all, pattern_file, small_upload
 from ping_bench import DOCUMENT, PING, ask
 from servers import Receiver, free_port, listening
 from stage import HOST, peak_rss, process
-from turns import Figures, NotInstalledError, Subject, begin, median, script, table, take_turns
+from turns import Figures, NotInstalledError, Subject, begin, median, ratios, script, table, take_turns
 
 from mocknode.units import format_size, parse_size
 
 INSTALL_TIMEOUT_S = 180.0
 UPLOAD = "/upload"
-WARM_UP_BYTES = 1 << 20
 
 HTTPSERVER_SOURCE = f"""
 import json, threading
@@ -140,9 +139,8 @@ def _pings(clients: int, seconds: float) -> Callable[[Peer, int], Figures]:
 
 
 def _ratios(what: str, rows: list[Subject]) -> str:
-    found = {row.name: median(rows[0], row) for row in rows[1:]}
-    each = [f"{name} **{value:.1f}**" for name, value in found.items() if value is not None]
-    return f"- {what}, rate of the node / of the other: {', '.join(each) or 'nothing was measured'}"
+    node, *others = rows
+    return ratios(f"{what}, rate of the node / of the other", {row.name: median(node, row) for row in others}, digits=1)
 
 
 # The servers

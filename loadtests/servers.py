@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clients import HOST, Form, Pattern, send
-from stage import cpu_seconds, process
+from clients import Form, Pattern, send
+from stage import HOST, cpu_seconds, process
 from turns import Figures, NotInstalledError
 
 KEY = "API-BENCHMARK"

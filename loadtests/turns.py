@@ -8,7 +8,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -123,6 +123,12 @@ def ratio(ours: Subject, theirs: Subject, wanted: str = "") -> str:
     every = [a / b for a, b in zip(ours.main, theirs.main, strict=False)]
     suffix = f"; wanted: {wanted}" if wanted else ""
     return f"- {ours.name} / {theirs.name}: **{middle:.2f}** ({min(every):.2f} - {max(every):.2f}{suffix})"
+
+
+def ratios(what: str, found: Mapping[str, float | None], digits: int = 2) -> str:
+    """A line of that list with several ratios, by name."""
+    each = [f"{name} **{value:.{digits}f}**" for name, value in found.items() if value is not None]
+    return f"- {what}: {', '.join(each) or 'nothing was measured'}"
 
 
 def table(subjects: Sequence[Subject], head: str, to: Subject | None = None) -> str:

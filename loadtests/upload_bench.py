@@ -23,13 +23,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
-from clients import Form, Pattern, pattern_file
+from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import COUNT, DIGEST, Receiver
 from turns import Subject, begin, ratio, script, table, take_turns
 
 from mocknode.units import format_size, parse_size
-
-WARM_UP_BYTES = 1 << 20
 
 
 def measure(words: Sequence[str]) -> str:

@@ -338,11 +338,10 @@ class LoadRun:
         with contextlib.suppress(ControlError, ControlUnreachableError):
             await self._read(lab)
             deadline = time.monotonic() + SETTLE_S_MAX
-            while True:
-                await self._read(lab)
-                if not self.book.open_requests() or time.monotonic() >= deadline or self.interrupted:
-                    return
+            while self.book.open_requests() and time.monotonic() < deadline and not self.interrupted:
                 await asyncio.sleep(READ_S)
+                await self._read(lab)
+            return
         self.notes.append("the control API was gone at the end: what the nodes saw last is not in the ledger")
 
     def _close(self, lab: Lab | None) -> None:
