@@ -147,7 +147,8 @@ class Adapter:
         check_argv: Arguments with which it checks its configuration there, or None where it has no such thing.
         reload_signal: Signal that makes it take its configuration anew, or None.
         successor: A reload starts a successor that takes over.
-        reloaded: What its log says when it has taken it; None: it says nothing.
+        reloaded: What its log says when it has taken it, and what it does not say of its start once it listens; None: it
+            says nothing.
         refused: What its log says when it has not.
         documents: How many YAML documents a user's own template has, one a file.
         joined_certificate: It wants certificate and key in one file.

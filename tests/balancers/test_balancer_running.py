@@ -1,5 +1,6 @@
 import asyncio
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -299,6 +300,21 @@ def test_a_reload_of_a_broken_configuration_is_an_error(kind: str, main: str, be
                 await running.stop()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if ADAPTERS[kind].reload_signal is not None])
+def test_what_is_said_of_a_start_is_not_taken_for_a_reload(kind: str, bench: Any) -> None:
+    # A start's last words come after its ports accept: after a reload that was asked for in between they stand first.
+    async def run() -> Running:
+        async with bench.node("node-1").listening() as one:
+            running = await bench.launch(kind, "recommended", bench.front(), [one])
+            await running.stop()
+            return running
+
+    said = asyncio.run(run()).log.read_text()
+    reloaded = ADAPTERS[kind].reloaded
+    assert reloaded is not None
+    assert re.search(reloaded, said) is None
 
 
 def test_workers_die_with_their_master(bench: Any) -> None:

@@ -51,7 +51,8 @@ ADAPTER = Adapter(
     argv=lambda _directory, _number: ("-W", "-db", "-f", "haproxy.cfg"),
     check_argv=("-c", "-f", "haproxy.cfg"),
     reload_signal=Signals.SIGUSR2,
-    reloaded=r"Loading success",
+    # "Loading success" alone is said of the start too, after the front ports accept. Up to 2.4 a master "reexecutes".
+    reloaded=r"(?s)(Reloading HAProxy|Reexecuting Master).*Loading success",
     refused=r"Loading failure|in wait mode",
     joined_certificate=True,
     regional=("recommended",),
