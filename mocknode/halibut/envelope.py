@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mocknode.halibut.events import Cause, DataStream
-from mocknode.halibut.limits import DOCUMENT_MAX
+from mocknode.halibut.limits import DEFLATED_MAX, DOCUMENT_MAX
 
 _LENGTH: Final = struct.Struct("<q")
 _DOCUMENT_LENGTH: Final = struct.Struct("<i")
@@ -57,6 +57,7 @@ class DocumentReader:
         # Made when a message begins: it takes 7 KiB, and most of a fleet's connections wait for one.
         self._inflater: Any = None
         self._document = bytearray()
+        self._room = DEFLATED_MAX
         self.head = b""
 
     @property
@@ -74,11 +75,13 @@ class DocumentReader:
         """Take bytes; gives the document once it is whole, and what is left over.
 
         Raises:
-            BrokenMessageError: no DEFLATE, or a document too large or of another length than it says.
+            BrokenMessageError: no DEFLATE, or one that does not end, or a document too large or of another length than it says.
         """
         if not data:
             return None, b""
         self.head += data[: _HEAD_BYTES - len(self.head)]
+        data, beyond = data[: self._room], data[self._room :]
+        self._room -= len(data)
         before, had = self._inflate.copy(), len(self._document)
         try:
             self._inflate_all(data)
@@ -92,11 +95,14 @@ class DocumentReader:
                     self._inflate_all(data[at : at + 1])
             raise BrokenMessageError("bad-deflate", f"the message is no raw DEFLATE: {error}") from None
         if not self._inflate.eof:
+            if beyond:
+                text = f"a message of more than {DEFLATED_MAX} bytes of DEFLATE, which has not ended"
+                raise BrokenMessageError("document-too-large", text)
             return None, b""
         if len(self._document) != self._declared():
             text = f"the BSON says it is {self._declared()} bytes long; {len(self._document)} arrived"
             raise BrokenMessageError("bad-document", text)
-        return bytes(self._document), self._inflate.unused_data
+        return bytes(self._document), self._inflate.unused_data + beyond
 
     def _inflate_all(self, data: bytes) -> None:
         more = self._inflate.decompress(data, _STEP)

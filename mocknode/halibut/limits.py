@@ -16,6 +16,10 @@ DOCUMENT_MAX: Final = 16 * 1024 * 1024
 """Bytes of a message's BSON. Scripts and their logs are kilobytes, files travel as data streams; 16 MiB is also what
 other users of BSON allow, and DEFLATE makes it of 16 KiB."""
 
+DEFLATED_MAX: Final = 2 * DOCUMENT_MAX
+"""Bytes of a message's DEFLATE stream. A compressor makes nothing longer by more than a thousandth, but a stream of empty blocks
+never ends and gives nothing that another limit could count."""
+
 ELEMENTS_MAX: Final = 100_000
 """Elements of a message's BSON, nested ones included: 25,000 lines of a script's log. Sixteen MiB hold millions of empty ones, which
 become 600 MiB and seconds of everybody's time when they are decoded."""

@@ -23,6 +23,7 @@ from mocknode.tentacle.initiating import (
     UnexpectedCertificateError,
 )
 from mocknode.tentacle.queues import Call, CallFailedError, Queues
+from mocknode.tentacle.records import error_of
 from mocknode.tentacle.tls import Credential
 
 COLLECT_LIMIT_S: Final = 120.0
@@ -138,7 +139,7 @@ class DialledCaller(Initiator):
             error = f"An error occurred when sending a request to '{self._uri}', after the request began: {exc}"
             raise CallFailedError(error, connecting=False) from exc
         else:
-            error = event.response.error.message if event.response.error else None
+            error = error_of(event.response)
             return event.response
         finally:
             self._note(

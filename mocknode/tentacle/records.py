@@ -14,10 +14,16 @@ and a `phase`:
   `detail`, what exactly was wrong (null where nothing was).
 
 An RPC over Halibut is a record of kind `rpc`, written when it is over: `conn` (null while nothing collected it), `subscription`,
-`service`, `method`, `queued_ns`, `sent_ns`, `answered_ns`, `error` (null or text), `by` (`polling`, `listening`).
+`service`, `method`, `queued_ns`, `sent_ns`, `answered_ns`, `error` (null or text; of the Tentacle's own at most `ERROR_MAX`
+characters), `by` (`polling`, `listening`).
 """
 
-from typing import Literal
+from typing import Final, Literal
+
+from mocknode.halibut import ResponseMessage
+
+ERROR_MAX: Final = 4096
+"""Characters of a Tentacle's own words in the journal: a stack trace of .NET has its reason in them, and a message may be 16 MiB."""
 
 Cause = Literal[
     # Nothing that is TLS came.
@@ -37,3 +43,11 @@ Cause = Literal[
     "stream-size-mismatch", "too-many-streams", "out-of-turn",
 ]  # fmt: skip
 """Why a connection at the Tentacle port ended."""
+
+
+def error_of(response: ResponseMessage) -> str | None:
+    """What an `rpc` record says of an answer."""
+    if response.error is None:
+        return None
+    text = response.error.message
+    return text if len(text) <= ERROR_MAX else f"{text[:ERROR_MAX]}... ({len(text)} characters)"

@@ -14,6 +14,7 @@ from mocknode.tentacle import endings
 from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.page import PAGE
 from mocknode.tentacle.queues import Call, Queues
+from mocknode.tentacle.records import error_of
 
 _NO_SERVICES: Final = "Service not found: {}"
 _HAD_LEFT: Final = (
@@ -219,7 +220,7 @@ class Serving:
         call, self._call = self._call, None
         assert call is not None
         call.answered(response)
-        self._note_call(None if response.error is None else response.error.message, call)
+        self._note_call(error_of(response), call)
         self._line.arm(self._limits.next_s, self._timed_out)
 
     def _refuse(self, event: events.RequestReceived) -> None:

@@ -17,7 +17,15 @@ from mocknode.halibut import Connection, OutOfTurnError, RequestMessage, Respons
 from mocknode.halibut.elements import too_many_elements
 from mocknode.halibut.envelope import compress, stream_parts
 from mocknode.halibut.events import Event
-from mocknode.halibut.limits import CONTROL_LINE_MAX, DOCUMENT_MAX, ELEMENTS_MAX, PREAMBLE_MAX, STREAMS_MAX, UNREAD_MAX
+from mocknode.halibut.limits import (
+    CONTROL_LINE_MAX,
+    DEFLATED_MAX,
+    DOCUMENT_MAX,
+    ELEMENTS_MAX,
+    PREAMBLE_MAX,
+    STREAMS_MAX,
+    UNREAD_MAX,
+)
 from mocknode.halibut.messages import encode_document, stream_document
 
 FILE = uuid.UUID("9a4b47b7-7463-4740-842e-eb1da0ade39b")
@@ -221,6 +229,27 @@ def bomb() -> bytes:
 )
 def test_messages_that_are_none(sent: bytes, cause: str) -> None:
     assert failure(tentacle_that_awaits().receive(sent)).cause == cause
+
+
+@pytest.mark.parametrize("cut", [DEFLATED_MAX - 1, DEFLATED_MAX, DEFLATED_MAX + 1, 2**20 + 1])
+def test_a_message_that_never_ends_is_cut_off_at_the_limit(cut: int) -> None:
+    stored = b"\0\0\0\xff\xff"  # a block of nothing, and not the last one
+    endless = (stored * (DEFLATED_MAX // len(stored) + 1))[: DEFLATED_MAX + 1]
+    peer = tentacle_that_awaits()
+    pieces = [endless[at : at + cut] for at in range(0, len(endless), cut)]
+    found = [peer.receive(piece) for piece in pieces]
+    assert not any(found[:-1])
+    [end] = found[-1]
+    assert isinstance(end, events.Failed)
+    assert (end.cause, peer.over) == ("document-too-large", True)
+    assert f"{DEFLATED_MAX} bytes of DEFLATE" in end.text
+
+
+def test_a_message_may_end_at_the_limit() -> None:
+    message = compress(encode_document(RequestMessage(id="1", activity_id=OTHER, service="S", method="M", params=())))
+    stored = b"\0\0\0\xff\xff"
+    sent = stored * ((DEFLATED_MAX - len(message)) // len(stored)) + message
+    assert isinstance(tentacle_that_awaits().receive(sent)[0], events.RequestReceived)
 
 
 def test_deep_nesting_is_no_crash() -> None:
