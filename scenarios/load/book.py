@@ -26,6 +26,9 @@ BATCH: Final = 2000
 FIRST: Final = ("head", "whole")
 LAST: Final = ("end", "whole")
 """Phases of a request in a node's journal: one that is small enough is written whole, others as they go on."""
+UPLOADING: Final = ("POST", "PUT")
+"""Methods whose requests may be ours without an attempt's id: a balancer that strips a header need not strip it everywhere."""
+"""Phases of a request in a node's journal: one that is small enough is written whole, others as they go on."""
 
 _SCHEMA: Final = """
 CREATE TABLE attempts (
@@ -35,7 +38,7 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 CREATE TABLE requests (
     node TEXT, boot INTEGER, req INTEGER, attempt TEXT, t INTEGER, complete INTEGER NOT NULL DEFAULT 0, sha1 TEXT,
-    status INTEGER, ended INTEGER, PRIMARY KEY (node, boot, req)
+    status INTEGER, ended INTEGER, adopted INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (node, boot, req)
 ) WITHOUT ROWID;
 CREATE INDEX of_attempt ON requests (attempt);
 """
@@ -47,11 +50,16 @@ UPDATE attempts SET ended = :at, sha1 = :sha1, told = :told, status = :status, n
     error = :error WHERE id = :id
 """
 _REQUEST: Final = """
-INSERT INTO requests VALUES (:node, :boot, :req, :attempt, :t, :complete, :sha1, :status, :ended)
+INSERT INTO requests (node, boot, req, attempt, t, complete, sha1, status, ended)
+    VALUES (:node, :boot, :req, :attempt, :t, :complete, :sha1, :status, :ended)
 """
 _PHASE: Final = """
 UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, sha1), status = coalesce(:status, status),
     ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req
+"""
+_ADOPT: Final = """
+UPDATE requests SET attempt = (SELECT id FROM attempts WHERE attempts.sha1 = requests.sha1), adopted = 1
+WHERE attempt IS NULL AND sha1 IN (SELECT sha1 FROM attempts)
 """
 _GONE: Final = "UPDATE requests SET ended = :t WHERE node = :node AND boot < :boot AND ended IS NULL"
 _WHOSE: Final = "SELECT attempt FROM requests WHERE node = :node AND boot = :boot AND req = :req"
@@ -152,7 +160,7 @@ class Book:
                     self._drops[record["node"], record["boot"]] = int(record["entries"])
         # By statement, not by record: SQLite takes them in half the time, and a head comes before what follows it all the same.
         heads, later = _parted(requests, lambda record: record["phase"] in FIRST)
-        heads = [self._row(record) for record in heads if record.get("attempt") is not None]
+        heads = [self._row(r) for r in heads if r.get("attempt") is not None or r["method"] in UPLOADING]
         later = [self._row(record) for record in later]
         with self._batch():
             self._db.executemany(_REQUEST, heads)
@@ -189,6 +197,7 @@ class Book:
         What cannot be told of them yet comes again. A class may still get worse, never better.
         """
         assert self._touched is not None
+        self._adopt()
         spans, asked, self._touched = list(outages), self._touched, set()
         for id_ in asked:
             rows = self._db.execute(_ONE, (id_,)).fetchall()
@@ -208,10 +217,11 @@ class Book:
 
     def open_requests(self) -> int:
         """Requests of ours that a node still has."""
-        return self._one("SELECT count(*) FROM requests WHERE ended IS NULL")
+        return self._one("SELECT count(*) FROM requests WHERE ended IS NULL AND attempt IS NOT NULL")
 
     def close_accounts(self, outages: Iterable[Outage] = ()) -> Ledger:
         """Give every upload its class; call it when nothing more arrives. On a full disk classes are counted and not written down."""
+        self._adopt()
         spans = list(outages)
         counts: Counter[Class] = Counter()
         last = ""
@@ -224,6 +234,13 @@ class Book:
             with contextlib.suppress(BookError), self._batch():
                 self._db.executemany("UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?", decided)
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
+
+    def _adopt(self) -> None:
+        """Join uploads that came without an attempt's id by their digest, as the content of every attempt is its own."""
+        if self._one("SELECT EXISTS (SELECT 1 FROM requests WHERE attempt IS NULL AND sha1 IS NOT NULL)"):
+            with self._batch():
+                self._db.execute("CREATE INDEX IF NOT EXISTS of_content ON attempts (sha1)")
+                self._db.execute(_ADOPT)
 
     def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class | None, int, int]:
         """Class (None for what uploads nothing), whether a node was away meanwhile, and requests at nodes."""
@@ -277,6 +294,7 @@ class Book:
             "unexplained": self._one(
                 "SELECT count(*) FROM requests WHERE attempt IS NOT NULL AND attempt NOT IN (SELECT id FROM attempts)"
             ),
+            "nameless": self._one("SELECT count(*) FROM requests WHERE adopted"),
             "unfinished": self.open_attempts(),
             "sent": self._one("SELECT coalesce(sum(sent), 0) FROM attempts"),
             "acknowledged_bytes": self._one(

@@ -102,7 +102,7 @@ def build(run: LoadRun) -> dict[str, Any]:
         ],
         "over_time": _over_time(book, first_ns, duration_s),
         "examples": _examples(book, first_ns),
-        "notes": [*run.notes, *_notes(run, book), *_unseen(drains)],
+        "notes": [*run.notes, *_notes(run, book, numbers["nameless"]), *_unseen(drains)],
         "run_dir": str(run.plan.run_dir),
     }
 
@@ -192,8 +192,13 @@ def _unseen(drains: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             )
 
 
-def _notes(run: LoadRun, book: Book) -> Iterator[str]:
+def _notes(run: LoadRun, book: Book, nameless: int) -> Iterator[str]:
     """What a reader of the first screen would otherwise take for granted."""
+    if nameless:
+        yield (
+            f"{nameless} uploads reached a node without X-Mocknode-Attempt, which the balancer strips from some, and were joined by "
+            "their digest; of those that arrived torn or changed nothing is known"
+        )
     if run.aborted is not None:
         yield f"ended before its time, when {run.aborted} held for certain; uploads under way then may have no end"
     if run.plan.workload.deltas and not book.sent_as("delta"):

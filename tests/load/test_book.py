@@ -37,9 +37,11 @@ def client_lines(id_: str, told: str, ended_ns: int = 500) -> list[dict[str, Any
     return [start, {**end, "sent": 12, "end": "complete", "error": None}]
 
 
-def node_lines(id_: str, req: int, seen: dict[str, Any], node: str = "node-1", boot: int = 1) -> list[dict[str, Any]]:
+def node_lines(
+    id_: str | None, req: int, seen: dict[str, Any], node: str = "node-1", boot: int = 1
+) -> list[dict[str, Any]]:
     key = {"kind": "request", "node": node, "boot": boot, "req": req, "t_ns": 3}
-    lines = [{**key, "phase": "head", "attempt": id_}]
+    lines = [{**key, "phase": "head", "attempt": id_, "method": "POST"}]
     if seen["complete"]:
         lines.append({**key, "phase": "body", "sha1": seen["sha1"]})
     if seen["ended"]:
@@ -117,6 +119,28 @@ def test_nothing_is_lost_for_certain_while_a_node_reads_it(tmp_path: Path) -> No
     book.journal(lines[1:])
     assert [news[2] for news in book.news([])] == ["delivered_once"]
     book.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_an_upload_whose_id_was_stripped_is_known_by_its_content(again: bool, tmp_path: Path) -> None:
+    book, id_ = Book(tmp_path / "book.sqlite", followed=True), "1" * 32
+    book.synced_ns = SYNCED_NS
+    whole = {"complete": True, "ended": True, "status": 201, "sha1": "a" * 40}
+    expected = "delivered_twice" if again else "delivered_once"
+    book.journal([*node_lines(None, 1, whole), *(node_lines(id_, 2, whole) if again else [])])
+    book.clients(client_lines(id_, "acknowledged"))
+    assert [news[2] for news in book.news([])] == [expected]
+    assert dict(book.close_accounts().counts) == {expected: 1}
+    assert book.numbers()["nameless"] == 1
+    book.close()
+
+
+def test_uploads_of_somebody_else_are_nobodys(book: Book) -> None:
+    book.clients(client_lines("1" * 32, "acknowledged"))
+    book.journal(node_lines(None, 1, {"complete": True, "ended": True, "status": 201, "sha1": "b" * 40}))
+    book.journal(node_lines(None, 2, {"complete": False, "ended": False}))
+    assert dict(book.close_accounts().counts) == {"lost": 1}
+    assert (book.numbers()["unexplained"], book.numbers()["nameless"], book.open_requests()) == (0, 0, 0)
 
 
 def test_what_stands_before_a_torn_line_is_given_first(tmp_path: Path) -> None:

@@ -199,6 +199,22 @@ def test_a_balancer_that_replays_a_post_is_caught(load: Callable[..., Loaded]) -
 
 
 @pytest.mark.balancer
+def test_uploads_whose_ids_a_balancer_strips_are_not_lost(load: Callable[..., Loaded], tmp_path: Path) -> None:
+    # Reads keep their header, so whoever looks beforehand finds nothing amiss.
+    config = tmp_path / "strips.conf"
+    text = (HERE / "nginx_replays.conf").read_text().replace("error timeout non_idempotent", "off")
+    text = text.replace("1s;", "60s;").replace(
+        "http {", "http {\n  map $request_method $id { GET $http_x_mocknode_attempt; }"
+    )
+    config.write_text(text.replace("proxy_pass", "proxy_set_header X-Mocknode-Attempt $id;\n      proxy_pass"))
+    run = load("--with", "nginx", "--config", str(config), *SMALL, "--duration", "3s", "--browsers", "1")
+    ledger = run.document["ledger"]
+    assert (run.code, run.document["result"]) == (0, "held"), run.out
+    assert ledger["delivered_once"] == ledger["attempts"] == run.document["numbers"]["nameless"] > 0
+    assert "strips" in run.out
+
+
+@pytest.mark.balancer
 def test_a_cap_on_bodies_shows_by_size(load: Callable[..., Loaded], tmp_path: Path) -> None:
     config = tmp_path / "caps.conf"
     config.write_text((HERE / "nginx_caps.conf").read_text().replace("100m", "1m"))
