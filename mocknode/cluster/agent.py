@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from mocknode.cluster.channel import Channel, ChannelClosedError, Message
+from mocknode.cluster.channel import Channel, ChannelClosedError, Message, UnreachableNodeError
 from mocknode.cluster.remains import ended, record_state, tail
 from mocknode.node.refusals import RefusedError
 from mocknode.processes import Process, spawn
@@ -110,7 +110,7 @@ class Agent:
         try:
             answer: Message = {"ok": True, "result": await verbs[message["do"]](message)}
         except RefusedError as exc:
-            answer = {"ok": False, "error": exc.document()}
+            answer = {"ok": False, "error": exc.document() | {"unreachable": isinstance(exc, UnreachableNodeError)}}
         except OSError as exc:
             answer = {"ok": False, "error": {"detail": _unreachable(message, exc), "unreachable": True}}
         self._say({"id": message["id"], **answer})
@@ -183,7 +183,8 @@ class Agent:
     def _running(self, message: Message) -> _Node:
         node = self._nodes.get(message["node"])
         if node is None:
-            raise RefusedError(f"{message['node']} is not running")
+            # The controller is told that a node is dead before it hears this.
+            raise UnreachableNodeError(f"{message['node']} is not running")
         return node
 
     async def _tell(self, message: Message) -> Any:

@@ -22,7 +22,7 @@ LINE_LIMIT: Final = 1 << 20
 
 
 class UnreachableNodeError(RefusedError):
-    """A node's process did not answer, or died while it was told."""
+    """A node's process did not answer, died while it was told, or is dead."""
 
 
 class ChannelClosedError(ConnectionError):

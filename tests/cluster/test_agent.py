@@ -1,0 +1,29 @@
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+import pytest
+
+from mocknode.cluster.agent import Agent
+from mocknode.cluster.channel import Channel, UnreachableNodeError
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{"do": "tell", "messages": [{"do": "reset"}], "wake": True}, {"do": "kill", "cause": "c"}, {"do": "freeze"}],
+)
+def test_a_node_that_is_dead_is_unreachable_and_no_mistake_of_who_asks(request_: dict[str, Any]) -> None:
+    async def asked() -> None:
+        ours, theirs = socket.socketpair()
+        serving = asyncio.create_task(Agent().run(theirs))
+        controller = await Channel.connect(ours, lambda *_: None)
+        try:
+            with pytest.raises(UnreachableNodeError, match="node-1 is not running"):
+                await controller.request({"node": "node-1", **request_}, 5.0)
+        finally:
+            await controller.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(serving, 5.0)
+
+    asyncio.run(asked())
