@@ -116,10 +116,10 @@ class Check:
         offenders: Balancers and settings known to break it, one sentence each.
         quick, full: What each tier does.
         lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody. Those of `polling`
-            run one after another at the first node, side by side with `silence`, for which they wait to disturb it. `region` has a
-            standby behind its balancer and runs alone.
+            run one after another, side by side with `silence`, for which they wait to disturb a node. `region` has a standby behind
+            its balancer and runs alone.
         run: Drives the lane; None when calibration alone is the evidence. Checks may share one function: it runs once.
-        disturbs: Afterwards the cluster has to be restored.
+        disturbs: Of `polling`: tiers in which it disturbs nodes, so that the cluster has to be restored afterwards.
     """
 
     id: str
@@ -132,7 +132,7 @@ class Check:
     lane: Lane
     judge: Callable[[Case], list[Variant]]
     run: "Callable[[Lab], Awaitable[None]] | None" = None
-    disturbs: bool = False
+    disturbs: tuple[Tier, ...] = ()
 
 
 def seconds(ns: int | None) -> float | None:

@@ -7,6 +7,7 @@ nothing happens off the record. `restore` leaves the cluster as it was found and
 import asyncio
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -57,7 +58,8 @@ class Lab:
         restart: Stops and starts the balancer with a pause for the caller between the two; None when it is not ours.
         tentacles: Where each node is polled through the balancer, by node; empty where nothing polls.
         tentacles_by_name: The same where the TLS server name decides.
-        first_node: Held by whoever disturbs the first of `tentacles`, or needs it left alone.
+        left_alone: By node, held by whoever disturbs its Tentacles, or needs them undisturbed; several are taken in the order of
+            `tentacles`.
         thumbprints: By which Tentacles know each node.
         poller: Who polls; registered with the nodes.
         standby: The cluster that takes over when no node of this one is healthy; None without one.
@@ -81,7 +83,7 @@ class Lab:
     say: Callable[[str], None] = lambda text: None
     tentacles: Mapping[str, Place] = field(default_factory=dict)
     tentacles_by_name: Mapping[str, Place] = field(default_factory=dict)
-    first_node: asyncio.Lock = field(default_factory=asyncio.Lock)
+    left_alone: Mapping[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     thumbprints: Mapping[str, str] = field(default_factory=dict)
     poller: Poller | None = None
     standby: Standby | None = None

@@ -170,27 +170,33 @@ class Run:
         return took_s
 
     async def _side_by_side(self) -> None:
-        """A lane each; every lane that is needed starts at once, and heavy uploads run before the others do anything."""
+        """A lane each, and heavy uploads run before the others do anything. Silence begins first, as it is what takes longest: its lane
+        is used while the others start."""
         names = [name for name in ("idle", "status", "drains") if self._of(name)]
         if names and LANE_OF_CALIBRATION not in names:
             names.append(LANE_OF_CALIBRATION)
         names += ["heavy"] if self._of(*CALM) else []
-        names += [POLLING] if self._of(*POLLED) else []
         heavy_done = asyncio.Event()
         async with contextlib.AsyncExitStack() as stack:
-            opened = await _all(*(stack.enter_async_context(self.lanes.open(name)) for name in names))
-            self.labs = dict(zip(names, opened, strict=True))
-            # From here on nothing may stand still; imports and starts were allowed to.
-            await stack.enter_async_context(self.watch)
-            if POLLING in self.labs:
-                self.labs |= dict.fromkeys(POLLED, self.labs[POLLING])
-            if "heavy" in self.labs:
-                self.labs |= dict.fromkeys(CALM, self.labs["heavy"])
-            else:
-                heavy_done.set()
-            if LANE_OF_CALIBRATION in self.labs:
-                share_calibration(opened, self.labs[LANE_OF_CALIBRATION].calibrated)
-            await _all(*(self._lane(name, heavy_done) for name in names))
+            if not self._of(*POLLED):
+                await self._lanes(names, heavy_done, stack)
+                return
+            self.labs = dict.fromkeys(POLLED, await stack.enter_async_context(self.lanes.open(POLLING)))
+            await _all(self._lane(POLLING, heavy_done), self._lanes(names, heavy_done, stack))
+
+    async def _lanes(self, names: Sequence[str], heavy_done: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
+        """Open them all at once, then use them."""
+        opened = await _all(*(stack.enter_async_context(self.lanes.open(name)) for name in names))
+        self.labs |= dict(zip(names, opened, strict=True))
+        # From here on nothing may stand still; imports and starts were allowed to.
+        await stack.enter_async_context(self.watch)
+        if "heavy" in self.labs:
+            self.labs |= dict.fromkeys(CALM, self.labs["heavy"])
+        else:
+            heavy_done.set()
+        if LANE_OF_CALIBRATION in self.labs:
+            share_calibration(list(self.labs.values()), self.labs[LANE_OF_CALIBRATION].calibrated)
+        await _all(*(self._lane(name, heavy_done) for name in names))
 
     async def _lane(self, name: str, heavy_done: asyncio.Event) -> None:
         lab = self.labs[name]
@@ -244,7 +250,7 @@ class Run:
         await _all(*(self._later(index * STAGGER_S, check, lab) for index, check in enumerate(self._of("waiting"))))
 
     async def _polled(self, lab: Lab, heavy_done: asyncio.Event | None = None) -> None:
-        """Silence beside everything else, which leaves the first node alone as long."""
+        """Silence beside everything else, which leaves its nodes alone as long."""
         await _all(*(self._one(check, lab) for check in self._of("silence")), self._polling(lab, heavy_done))
 
     async def _polling(self, lab: Lab, heavy_done: asyncio.Event | None) -> None:
@@ -252,9 +258,9 @@ class Run:
         if heavy_done is not None:
             await heavy_done.wait()
         # Those first that disturb no node: meanwhile it is silent.
-        for check in sorted(self._of("polling"), key=lambda check: check.disturbs):
+        for check in sorted(self._of("polling"), key=lambda check: lab.tier in check.disturbs):
             await self._one(check, lab)
-            if check.disturbs and lab.tentacles:
+            if lab.tier in check.disturbs and lab.tentacles:
                 await lab.restore(check.id)
 
     async def _later(self, delay_s: float, check: Check, lab: Lab) -> None:

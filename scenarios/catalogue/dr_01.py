@@ -185,5 +185,4 @@ CHECK = Check(
     lane="drains",
     judge=judge,
     run=run,
-    disturbs=True,
 )

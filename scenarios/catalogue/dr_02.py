@@ -61,5 +61,4 @@ CHECK = Check(
     lane="drains",
     judge=judge,
     run=drain_walk.run,
-    disturbs=True,
 )

@@ -68,5 +68,4 @@ CHECK = Check(
     lane="drains",
     judge=judge,
     run=drain_walk.run,
-    disturbs=True,
 )

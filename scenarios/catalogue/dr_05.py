@@ -110,5 +110,4 @@ CHECK = Check(
     lane="drains",
     judge=judge,
     run=drain_walk.run,
-    disturbs=True,
 )

@@ -167,5 +167,4 @@ CHECK = Check(
     lane="status",
     judge=judge,
     run=run,
-    disturbs=True,
 )

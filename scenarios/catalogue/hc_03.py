@@ -144,5 +144,4 @@ CHECK = Check(
     lane="status",
     judge=judge,
     run=run,
-    disturbs=True,
 )

@@ -180,5 +180,4 @@ CHECK = Check(
     lane="idle",
     judge=judge,
     run=run,
-    disturbs=True,
 )

@@ -1,9 +1,11 @@
 """What the checks of polling Tentacles share: the addresses of a lane on the record, sessions joined with what nodes saw, and
-why no session gets through. Pure but for `addresses`.
+why no session gets through. Pure but for `note` and `through_again`.
 
 A balancer that does not pass TLS through breaks every check at once; the first of them, TL-01, is the root.
 """
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +17,15 @@ from scenarios.verdict import Level, Variant
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
+    from scenarios.traffic.polling import Place
 
 ID: Final = "passage"
 ROOT: Final = "TL-01"
 ADDRESSES: Final = "TL-02"
 FLEET: Final = "TL-06"
+# Two good probes at intervals that a pool of its own may have; without one a node is back at once.
+AGAIN_S_MAX: Final = 10.0
+AGAIN_EVERY_S: Final = 0.1
 # A node writes that a connection is over a moment after its peer saw the end.
 WINDOW_S: Final = 1.0
 
@@ -51,6 +57,16 @@ def note(lab: "Lab") -> None:
             names={node: place.sni for node, place in lab.tentacles_by_name.items()},
             thumbprints=dict(lab.thumbprints),
         )  # fmt: skip
+
+
+async def through_again(lab: "Lab", check: str, place: "Place") -> None:
+    """Wait until an address lets a Tentacle through, as it did before its node was disturbed; not for ever, and without a verdict."""
+    deadline = time.monotonic() + AGAIN_S_MAX
+    through = False
+    while not through and time.monotonic() < deadline:
+        async with lab.polling(place, check, "again") as session:
+            through = session.ready
+        await asyncio.sleep(0 if through else AGAIN_EVERY_S)
 
 
 def addresses(history: History) -> Addresses | None:

@@ -309,5 +309,4 @@ CHECK = Check(
     lane="region",
     judge=judge,
     run=run,
-    disturbs=True,
 )

@@ -6,20 +6,24 @@ too is no drain.
 
 import asyncio
 import contextlib
+import math
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check, seconds
-from scenarios.history import Session, sessions_of
+from scenarios.history import History, Session, sessions_of
 from scenarios.verdict import Outcome, Variant
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
 
 ID: Final = "TL-03"
+# Together, at the nodes that drain.
 LIVE: Final = {"quick": 60, "full": 200}
-# At each other node, to compare with.
+# At each node that does not drain, to compare with.
 OTHERS: Final = 3
 # How long the drain is watched: long enough for three probes at the intervals that a pool of its own may have; shipped
 # defaults are 2 s (HAProxy) to 30 s (NLB, Traefik).
@@ -31,38 +35,55 @@ SAME_NS: Final = 1_000_000_000
 
 
 async def run(lab: "Lab") -> None:
-    """Live sessions, a drain, a new session every second while it lasts."""
+    """All nodes drain at once, as a configuration has a paragraph for each and a mistake may be in any. Where connections were cut one
+    such node drains again alone: if others are cut then, it was no drain."""
     passage.note(lab)
     if not lab.tentacles:
         return
-    node, *others = lab.tentacles
-    watch_s = WATCH_S[lab.tier]
-    async with lab.first_node, contextlib.AsyncExitStack() as stack, lab.traffic(ID):
-        wanted = [(node, LIVE[lab.tier]), *((other, OTHERS) for other in others)]
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def live(name: str) -> None:
-            async with gate:
-                session = await stack.enter_async_context(
-                    lab.polling(lab.tentacles[name], ID, "live" if name == node else "elsewhere")
-                )
-                if session.ready:
-                    session.keep_polling()
-
-        await asyncio.gather(*(live(name) for name, count in wanted for _ in range(count)))
-        await _new(lab, node, "before")
-        drained_ns = await lab.state(node, "draining")
-        lab.step(ID, "drained", node=node, since_ns=drained_ns)
-        web_out_ns, _ = await asyncio.gather(lab.wait_out(node, drained_ns, watch_s), _news(lab, node, watch_s))
-        lab.step(ID, "watched", node=node, since_ns=drained_ns, web_out_ns=web_out_ns)
+    await _drain(lab, list(lab.tentacles))
+    cut = [s.node for drain in _drains(lab.history) for s in drain.cut]
+    if cut and len(lab.tentacles) > 1:
+        await asyncio.gather(*(passage.through_again(lab, ID, place) for place in lab.tentacles.values()))
+        await _drain(lab, [min(cut, key=list(lab.tentacles).index)])
     await lab.sync()
 
 
-async def _news(lab: "Lab", node: str, for_s: float) -> None:
-    """A new session every second."""
+async def _drain(lab: "Lab", nodes: Sequence[str]) -> None:
+    watch_s = WATCH_S[lab.tier]
+    async with contextlib.AsyncExitStack() as stack:
+        for node in nodes:
+            await stack.enter_async_context(lab.left_alone[node])
+        await stack.enter_async_context(lab.traffic(ID))
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def live(node: str) -> None:
+            async with gate:
+                variant = "live" if node in nodes else "elsewhere"
+                session = await stack.enter_async_context(lab.polling(lab.tentacles[node], ID, variant))
+                if session.ready:
+                    session.keep_polling()
+
+        each = math.ceil(LIVE[lab.tier] / len(nodes))
+        wanted = {node: each if node in nodes else OTHERS for node in lab.tentacles}
+        await asyncio.gather(*(live(node) for node, count in wanted.items() for _ in range(count)))
+        await asyncio.gather(*(_new(lab, node, "before") for node in nodes))
+        since_ns = max([await lab.state(node, "draining") for node in nodes])
+        lab.step(ID, "drained", nodes=list(nodes), since_ns=since_ns)
+        *out_ns, _ = await asyncio.gather(
+            *(lab.wait_out(node, since_ns, watch_s) for node in nodes), _news(lab, nodes, watch_s)
+        )
+        all_out = [at_ns for at_ns in out_ns if at_ns is not None]
+        web_out_ns = max(all_out) if len(all_out) == len(nodes) else None
+        lab.step(ID, "watched", nodes=list(nodes), since_ns=since_ns, web_out_ns=web_out_ns)
+    for node in nodes:
+        await lab.state(node, "online")
+
+
+async def _news(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
+    """A new session at each every second."""
     until = time.monotonic() + for_s
     while time.monotonic() < until:
-        await _new(lab, node, "new")
+        await asyncio.gather(*(_new(lab, node, "new") for node in nodes))
         await asyncio.sleep(NEW_EVERY_S)
 
 
@@ -71,41 +92,84 @@ async def _new(lab: "Lab", node: str, variant: str) -> None:
         pass
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drain:
+    """Nodes that drained at the same time, and the sessions that belong to it: `live` and `elsewhere` those that polled."""
+
+    nodes: list[str]
+    since_ns: int
+    evidence: Mapping[str, Any]
+    live: list[Session]
+    elsewhere: list[Session]
+    before: list[Session]
+    new: list[Session]
+    tried: list[Session]
+
+    @property
+    def cut(self) -> list[Session]:
+        """Of those that were live, whom the balancer cut."""
+        return [s for s in self.live if s.cut and s.ended_ns >= self.since_ns]
+
+
+def _drains(history: History) -> list[_Drain]:
+    found: list[_Drain] = []
+    before_ns = 0
+    watched = {int(step.detail["since_ns"]): step for step in history.steps_of(ID, "watched")}
+    for drained in history.steps_of(ID, "drained"):
+        since_ns = int(drained.detail["since_ns"])
+        if (end := watched.get(since_ns)) is None:
+            continue  # The run was cut short in it.
+        web_out_ns = end.detail["web_out_ns"]
+        of = {
+            variant: [s for s in sessions_of(history, ID, variant) if before_ns <= s.started_ns <= end.t_ns]
+            for variant in ("live", "elsewhere", "before", "new")
+        }
+        found.append(
+            _Drain(
+                nodes=list(drained.detail["nodes"]),
+                since_ns=since_ns,
+                evidence={
+                    "nodes": list(drained.detail["nodes"]),
+                    "watched_s": seconds(end.t_ns - drained.t_ns),
+                    "web_out_after_s": None if web_out_ns is None else seconds(int(web_out_ns) - since_ns),
+                },
+                live=[s for s in of["live"] if s.identified_ns is not None],
+                elsewhere=[s for s in of["elsewhere"] if s.identified_ns is not None],
+                before=of["before"],
+                new=[s for s in of["new"] if s.started_ns >= since_ns],
+                tried=[*of["before"], *of["live"]],
+            )
+        )
+        before_ns = end.t_ns
+    return found
+
+
 def judge(case: Case) -> list[Variant]:
     """What was live stays, what is new is let in."""
     if found := passage.absent(case, ID):
         return found
-    drained = next(iter(case.history.steps_of(ID, "drained")), None)
-    watched = next(iter(case.history.steps_of(ID, "watched")), None)
-    if drained is None or watched is None:
+    drains = _drains(case.history)
+    if not drains:
         return []
-    before = sessions_of(case.history, ID, "before")
-    live = [s for s in sessions_of(case.history, ID, "live") if s.identified_ns is not None]
-    if not live:
-        return [passage.not_through(case, "live", "core", [*before, *sessions_of(case.history, ID, "live")])]
-    if (elsewhere := passage.strayed(case, "live", "core", live)) is not None:
-        return [elsewhere]
-    evidence: dict[str, Any] = {
-        "node": drained.detail["node"],
-        "watched_s": seconds(watched.t_ns - drained.t_ns),
-        "web_out_after_s": _web_out_s(watched.detail),
-    }
-    since_ns = int(drained.detail["since_ns"])
-    new = _new_ones(case, before, live, since_ns, evidence)
+    drain = drains[0]
+    for node in drain.nodes:
+        if all(s.node != node for s in drain.live):
+            tried = [s for s in drain.tried if s.node == node]
+            return [passage.not_through(case, "live", "core", tried)] if tried else []
+    for sessions in (drain.live, drain.new):
+        if (elsewhere := passage.strayed(case, "live", "core", sessions)) is not None:
+            return [elsewhere]
+    new = _new_ones(case, drain)
     accepted = new.evidence["new"] if new.outcome is Outcome.PASS else 0
-    return [_live(case, live, since_ns, evidence, accepted), new]
+    # The second, of one node, has others to compare with.
+    return [_live(case, next((d for d in reversed(drains) if d.cut), drain), accepted), new]
 
 
-def _web_out_s(detail: Any) -> float | None:
-    return None if detail["web_out_ns"] is None else seconds(int(detail["web_out_ns"]) - int(detail["since_ns"]))
-
-
-def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, Any], accepted: int) -> Variant:
-    cut = [s for s in live if s.cut and s.ended_ns >= since_ns]
-    elsewhere = [s for s in sessions_of(case.history, ID, "elsewhere") if s.identified_ns is not None]
+def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
+    since_ns, live, cut, elsewhere = drain.since_ns, drain.live, drain.cut, drain.elsewhere
     cut_elsewhere = [s for s in elsewhere if s.cut and s.ended_ns >= since_ns]
-    evidence = {
-        **evidence,
+    evidence: dict[str, Any] = {
+        **drain.evidence,
         "live": len(live),
         "cut": len(cut),
         "elsewhere": len(elsewhere),
@@ -120,7 +184,11 @@ def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, An
     first = min(cut, key=lambda s: s.ended_ns)
     evidence |= {"first_after_s": seconds(first.ended_ns - since_ns), "how": first.how}
     hurts = "deployments that run on the draining node: they lose their Tentacles in the middle"
-    summary = f"{len(cut)} of {len(live)} polling connections were cut while their node drained, the first after {evidence['first_after_s']} s"
+    of_these = sum(s.node in {c.node for c in cut} for s in live)
+    summary = (
+        f"{len(cut)} of {of_these} polling connections of {_names(cut)} were cut while it drained, the first after "
+        f"{evidence['first_after_s']} s"
+    )
     if elsewhere and len(cut_elsewhere) * 2 >= len(elsewhere):
         summary += "; so were those of nodes that did not drain"
         return case.breaks(
@@ -137,34 +205,43 @@ def _live(case: Case, live: list[Session], since_ns: int, evidence: dict[str, An
     )
 
 
+def _names(sessions: Sequence[Session]) -> str:
+    return " and ".join(sorted({s.node for s in sessions}))
+
+
 def _as_silent_as_elsewhen(case: Case, cut: list[Session]) -> bool:
-    """Whether TL-04 found a limit on silence at this address, and every one of these was cut at it."""
-    limits = [
-        s.ended_ns - s.marks["message"]
-        for s in sessions_of(case.history, "TL-04")
-        if s.node == cut[0].node and s.cut and "message" in s.marks and "proceeded" not in s.marks
-    ]
-    silences = [s.ended_ns - max(s.polls, default=s.identified_ns or 0) for s in cut]
-    return bool(limits) and all(abs(silence - min(limits)) < SAME_NS for silence in silences)
+    """Whether TL-04 found a limit on silence at these addresses, and every one of these was cut at it."""
+    limits: dict[str, int] = {}
+    for s in sessions_of(case.history, "TL-04"):
+        if s.cut and "message" in s.marks and "proceeded" not in s.marks:
+            silent_ns = s.ended_ns - s.marks["message"]
+            limits[s.node] = min(silent_ns, limits.get(s.node, silent_ns))
+    silences = [(s.node, s.ended_ns - max(s.polls, default=s.identified_ns or 0)) for s in cut]
+    return all(node in limits and abs(silent_ns - limits[node]) < SAME_NS for node, silent_ns in silences)
 
 
-def _new_ones(
-    case: Case, before: list[Session], live: list[Session], since_ns: int, evidence: dict[str, Any]
-) -> Variant:
-    new = [s for s in sessions_of(case.history, ID, "new") if s.started_ns >= since_ns]
+def _new_ones(case: Case, drain: _Drain) -> Variant:
+    new = drain.new
     refused = [s for s in new if s.identified_ns is None]
-    evidence = {**evidence, "new": len(new), "refused": len(refused)}
-    if not new:
-        return case.unknown("new", "core", "no new connection was tried while the node drained", **evidence)
-    if refused and passage.lost_anyway(case.history, refused[0].node):
-        return passage.not_through(case, "new", "core", refused, **evidence)
-    if not any(s.identified_ns for s in (*before, *new)):
-        summary = f"beside {len(live)} polling connections no other gets in, whether the node drains or not: {refused[0].error}"
+    evidence = {**drain.evidence, "new": len(new), "refused": len(refused)}
+    if {s.node for s in new} < set(drain.nodes):
+        return case.unknown("new", "core", "no new connection was tried while a node drained", **evidence)
+    lost = next((s for s in refused if passage.lost_anyway(case.history, s.node)), None)
+    if lost is not None:
+        return passage.not_through(case, "new", "core", [s for s in refused if s.node == lost.node], **evidence)
+    let_in = {s.node for s in (*drain.before, *new) if s.identified_ns is not None}
+    full = next((s for s in refused if s.node not in let_in), None)
+    if full is not None:
+        summary = f"beside {len(drain.live)} polling connections no other gets in, whether {full.node} drains or not: {full.error}"
         return case.breaks(
             "new", "core", summary, cause="connection-limit", caused_by=passage.FLEET, hurts=passage.HURTS, **evidence
         )
     if refused:
-        summary = f"{len(refused)} of {len(new)} new polling connections were refused while their node drained: {refused[0].error}"
+        tried = sum(s.node in {r.node for r in refused} for s in new)
+        summary = (
+            f"{len(refused)} of {tried} new polling connections to {_names(refused)} were refused while it drained: "
+            f"{refused[0].error}"
+        )
         return case.breaks(
             "new", "core", summary, cause="drained-node-refuses-polling", **evidence,
             hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
@@ -184,10 +261,10 @@ CHECK = Check(
         "any pool on :10943 that reuses the ping check: HAProxy `track` or `httpchk` to the web port, NLB and Azure LB by habit",
         "NLB and NetScaler cut what is connected as well; HAProxy with `on-marked-down shutdown-sessions`",
     ),
-    quick=f"{LIVE['quick']} live connections, {WATCH_S['quick']:.0f} s of drain, a new connection every second",
-    full=f"{LIVE['full']} live connections, {WATCH_S['full']:.0f} s of drain, a new connection every second",
+    quick=f"{LIVE['quick']} live connections, {WATCH_S['quick']:.0f} s of drain of all nodes, new ones every second",
+    full=f"{LIVE['full']} live connections, {WATCH_S['full']:.0f} s of drain of all nodes, new ones every second",
     lane="polling",
     judge=judge,
     run=run,
-    disturbs=True,
+    disturbs=("quick", "full"),
 )

@@ -6,7 +6,7 @@ two nothing is on the wire. An idle poll is silent for 30 s by itself, so whatev
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.catalogue import passage
@@ -33,18 +33,16 @@ async def run(lab: "Lab") -> None:
     places = list(lab.tentacles.values())
     core = QUICK_S if lab.quick else CORE_S
     longer = () if lab.quick else tuple(s for s in EXTENDED_S if s <= lab.patience_s)
-    # The last node, as other checks would wait for so long to have the first.
-    pairs = [(place, s) for place in places for s in core] + [(place, s) for place in places[-1:] for s in longer]
-    first = [_silence(lab, place, s) for place, s in pairs if place is places[0]]
-    others = [_silence(lab, place, s) for place, s in pairs if place is not places[0]]
-    await asyncio.gather(_alone(lab, first), *others)
+    # The last node, as other checks would wait for so long to have the others.
+    silences = {place.node: [*core, *(longer if place is places[-1] else ())] for place in places}
+    await asyncio.gather(*(_alone(lab, place, silences[place.node]) for place in places))
     await lab.sync()
 
 
-async def _alone(lab: "Lab", silences: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """At the first node, which other checks drain and restart afterwards."""
-    async with lab.first_node:
-        await asyncio.gather(*silences)
+async def _alone(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
+    """Side by side, and beside nothing that drains or restarts the node."""
+    async with lab.left_alone[place.node]:
+        await asyncio.gather(*(_silence(lab, place, silent_s) for silent_s in silences))
 
 
 async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:

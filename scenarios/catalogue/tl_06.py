@@ -45,7 +45,7 @@ async def run(lab: "Lab") -> None:
         stood = [s for s in fleet if s.ready]
         for session in stood:
             session.keep_polling()
-        async with lab.first_node:
+        async with lab.left_alone[node]:
             await lab.state(node, "offline", "crash")
             await asyncio.gather(*(_gone(s) for s in stood))
             await lab.state(node, "online")
@@ -157,5 +157,5 @@ CHECK = Check(
     lane="polling",
     judge=judge,
     run=run,
-    disturbs=True,
+    disturbs=("full",),
 )

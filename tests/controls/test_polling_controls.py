@@ -27,16 +27,11 @@ def server(more: str) -> tuple[Edit, ...]:
     )
 
 
-def pinged(more: str = "") -> tuple[Edit, ...]:
-    """The web's check for the pool of Tentacles too."""
+def pinged(node: int, more: str = "") -> tuple[Edit, ...]:
+    """The web's check for the Tentacles of one node too."""
     ping = "option httpchk\n    http-check send meth GET uri /api/octopusservernodes/ping ver HTTP/1.1 hdr Host octopus.test\n"
-    return tuple(
-        (
-            f"    server node-{n} ${{NODE_{n}_TENTACLE}} ",
-            f"    {ping}    http-check expect status 200\n    server node-{n} ${{NODE_{n}_TENTACLE}} check port ${{NODE_{n}_PORT}} {more} ",
-        )
-        for n in NODES
-    )
+    server = f"    server node-{node} ${{NODE_{node}_TENTACLE}} "
+    return ((server, f"    {ping}    http-check expect status 200\n{server}check port ${{NODE_{node}_PORT}} {more} "),)
 
 
 POOL = tuple(
@@ -112,20 +107,20 @@ CONTROLS = (
     Control(
         name="a-node-is-replaced-by-another",
         edits=((
-            "    server node-1 ${NODE_1_TENTACLE} ",
+            "    server node-3 ${NODE_3_TENTACLE} ",
             "    option redispatch 1\n    server node-2 ${NODE_2_TENTACLE} backup check inter 500ms\n"
-            "    server node-1 ${NODE_1_TENTACLE} check inter 200ms fall 1 rise 1 ",
+            "    server node-3 ${NODE_3_TENTACLE} check inter 200ms fall 1 rise 1 ",
         ),),
         fails={"TL-02": ("fail", "fails-over-to-another-node")},
     ),
     Control(
         name="the-ping-decides-about-tentacles",
-        edits=pinged(),
+        edits=pinged(2),
         fails={"TL-03": ("fail", "drained-node-refuses-polling")},
     ),
     Control(
         name="the-ping-decides-about-tentacles-and-cuts-them",
-        edits=pinged("on-marked-down shutdown-sessions"),
+        edits=pinged(3, "on-marked-down shutdown-sessions"),
         fails={"TL-03": ("fail", "drain-cuts-polling")},
     ),
     Control(

@@ -88,15 +88,39 @@ def one(check: str, variant: str, node: str | None, **facts: Any) -> tuple[Sessi
     return made, seen(made, node) if node else None
 
 
+def alone(*, cut_elsewhere: bool) -> list[tuple[Session, TentacleConnection | None]]:
+    """The second drain of TL-03."""
+    opened = {"started_ns": 20 * S, "identified_ns": 20 * S + 1}
+    cut = {**opened, "by": "peer", "how": "fin", "ended_ns": 28 * S}
+    return [
+        one("TL-03", "live", "node-1", id="live-again", **cut),
+        one(
+            "TL-03",
+            "elsewhere",
+            "node-2",
+            id="elsewhere-again",
+            **(cut if cut_elsewhere else {**opened, "ended_ns": 40 * S}),
+        ),
+    ]
+
+
+alone_steps = (
+    step("TL-03", "drained", 23 * S, nodes=["node-1"], since_ns=23 * S),
+    step("TL-03", "watched", 35 * S, nodes=["node-1"], since_ns=23 * S, web_out_ns=None),
+)
+
+
 def tl_03(
     *, cut: bool = False, cut_elsewhere: bool = False, refused: bool = False, through: bool = True, before: bool = True,
-    node: str = "node-1", lost_anyway: bool = False, silence_limit_s: int | None = None,
+    node: str = "node-1", lost_anyway: bool = False, silence_limit_s: int | None = None, newcomer: str = "node-1",
+    again: bool | None = None,
 ) -> Case:  # fmt: skip
+    """`again`: a second drain, of this node alone, in which sessions elsewhere are cut too, or not."""
     gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
     stays = {"ended_ns": 20 * S}
     steps = (
-        step("TL-03", "drained", 3 * S, node="node-1", since_ns=3 * S),
-        step("TL-03", "watched", 15 * S, node="node-1", since_ns=3 * S, web_out_ns=None),
+        step("TL-03", "drained", 3 * S, nodes=["node-1"], since_ns=3 * S),
+        step("TL-03", "watched", 15 * S, nodes=["node-1"], since_ns=3 * S, web_out_ns=None),
     )
     return history(
         *([one("TL-02", "dedicated", None)] if lost_anyway else []),
@@ -108,8 +132,9 @@ def tl_03(
         one("TL-03", "live", node, **(gone if cut else stays)) if through else one("TL-03", "live", None),
         one("TL-03", "elsewhere", "node-2", **(gone if cut_elsewhere else stays)),
         one("TL-03", "before", "node-1" if through and before else None),
-        one("TL-03", "new", None if refused else "node-1", id="new", started_ns=9 * S),
-        steps=steps,
+        one("TL-03", "new", None if refused else newcomer, id="new", started_ns=9 * S),
+        *([] if again is None else alone(cut_elsewhere=again)),
+        steps=(*steps, *([] if again is None else alone_steps)),
     )
 
 
@@ -184,6 +209,9 @@ ROWS: list[Row] = [
     ("TL-03", lambda: tl_03(cut=True, cut_elsewhere=True), "live", "fail", "polling-idle-limit", "TL-04"),
     ("TL-03", lambda: tl_03(cut=True, silence_limit_s=7), "live", "fail", "polling-idle-limit", "TL-04"),
     ("TL-03", lambda: tl_03(cut=True, silence_limit_s=20), "live", "fail", "drain-cuts-polling", None),
+    ("TL-03", lambda: tl_03(cut=True, again=False), "live", "fail", "drain-cuts-polling", None),
+    ("TL-03", lambda: tl_03(cut=True, again=True), "live", "fail", "polling-idle-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(newcomer="node-2"), "live", "fail", "address-leads-elsewhere", "TL-02"),
     ("TL-03", lambda: tl_03(refused=True), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True, lost_anyway=True), "new", "fail", "address-not-forwarded", "TL-02"),
     ("TL-03", lambda: tl_03(through=False), "live", "fail", "address-not-forwarded", "TL-02"),
