@@ -38,7 +38,7 @@ CAUSES: tuple[str, ...] = (
         "fails-over-to-another-node",
     ),  # TL-02
     *("drain-cuts-polling", "drained-node-refuses-polling"),  # TL-03
-    "polling-idle-limit",  # TL-04
+    *("polling-idle-limit", "polling-lifetime-limit"),  # TL-04
     "half-close-cut",  # TL-05
     *("connection-limit", "reconnects-refused"),  # TL-06
     *("forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed"),  # PR-01

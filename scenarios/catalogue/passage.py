@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 ID: Final = "passage"
 ROOT: Final = "TL-01"
 ADDRESSES: Final = "TL-02"
+SILENCE: Final = "TL-04"
 FLEET: Final = "TL-06"
+TALKING: Final = "talking"
+"""Variant of `SILENCE`: a connection that is hardly ever silent."""
+# Two ends by one limit differ by how often a balancer looks at its timers.
+SAME_NS: Final = 1_000_000_000
 # Two good probes at intervals that a pool of its own may have; without one a node is back at once.
 AGAIN_S_MAX: Final = 10.0
 AGAIN_EVERY_S: Final = 0.1
@@ -170,6 +175,43 @@ def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session]
         caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
         sessions=len(sessions), tentacle_says=said, **evidence,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What ends a connection to a node at any time: its silence, or its age."""
+
+    cause: str
+    after_ns: int
+
+    def ended(self, session: Session) -> bool:
+        """Whether this one, which was cut, was cut by it."""
+        had_ns = session.ended_ns - session.started_ns if self.cause == "polling-lifetime-limit" else silent_ns(session)
+        return abs(had_ns - self.after_ns) < SAME_NS
+
+
+def silent_ns(session: Session) -> int:
+    """For how long it had been silent at its end: since the call that came, the last poll, or its beginning."""
+    return session.ended_ns - session.marks.get("message", max(session.polls, default=session.identified_ns or 0))
+
+
+def limit_at(history: History, node: str) -> Limit | None:
+    """The limit that the silence of TL-04 found at the address of a node; None where it found none."""
+    cut = [s for s in sessions_of(history, SILENCE) if s.node == node and s.cut]
+    silences = [
+        silent_ns(s) for s in cut if s.variant != TALKING and "message" in s.marks and "proceeded" not in s.marks
+    ]
+    if not silences:
+        return None
+    for session in cut:
+        # A limit on silence leaves this one alone, or ends it as soon as those that say nothing.
+        if session.variant == TALKING and _paused_ns(session) < min(silences) - SAME_NS:
+            return Limit(cause="polling-lifetime-limit", after_ns=session.ended_ns - session.started_ns)
+    return Limit(cause="polling-idle-limit", after_ns=min(silences))
+
+
+def _paused_ns(session: Session) -> int:
+    return session.ended_ns - max(session.polls, default=session.started_ns)
 
 
 def lost_anyway(history: History, node: str) -> bool:

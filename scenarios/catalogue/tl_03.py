@@ -30,8 +30,6 @@ OTHERS: Final = 3
 WATCH_S: Final = {"quick": 12.0, "full": 100.0}
 NEW_EVERY_S: Final = 1.0
 AT_ONCE: Final = 20
-# Two silences that one limit ended differ by how often a balancer looks at its timers.
-SAME_NS: Final = 1_000_000_000
 
 
 async def run(lab: "Lab") -> None:
@@ -189,35 +187,23 @@ def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
         f"{len(cut)} of {of_these} polling connections of {_names(cut)} were cut while it drained, the first after "
         f"{evidence['first_after_s']} s"
     )
+    limits = {s.node: passage.limit_at(case.history, s.node) for s in cut}
+    limit = limits[first.node]
     if elsewhere and len(cut_elsewhere) * 2 >= len(elsewhere):
         summary += "; so were those of nodes that did not drain"
+    elif limit is not None and all((found := limits[s.node]) is not None and found.ended(s) for s in cut):
+        summary += f"; each after what ends a connection to that node at any time ({seconds(limit.after_ns)} s)"
+    else:
+        ruled_out = ("not silence or age: connections to other nodes stayed",) if elsewhere else ()
         return case.breaks(
-            "live", "core", summary, cause="polling-idle-limit", caused_by="TL-04", hurts=hurts, **evidence
+            "live", "core", summary, cause="drain-cuts-polling", hurts=hurts, ruled_out=ruled_out, **evidence
         )
-    if _as_silent_as_elsewhen(case, cut):
-        summary += "; each had been silent for as long as ends a connection to that node at any time"
-        return case.breaks(
-            "live", "core", summary, cause="polling-idle-limit", caused_by="TL-04", hurts=hurts, **evidence
-        )
-    ruled_out = ("not silence: connections to other nodes stayed",) if elsewhere else ()
-    return case.breaks(
-        "live", "core", summary, cause="drain-cuts-polling", hurts=hurts, ruled_out=ruled_out, **evidence
-    )
+    cause = "polling-idle-limit" if limit is None else limit.cause
+    return case.breaks("live", "core", summary, cause=cause, caused_by=passage.SILENCE, hurts=hurts, **evidence)
 
 
 def _names(sessions: Sequence[Session]) -> str:
     return " and ".join(sorted({s.node for s in sessions}))
-
-
-def _as_silent_as_elsewhen(case: Case, cut: list[Session]) -> bool:
-    """Whether TL-04 found a limit on silence at these addresses, and every one of these was cut at it."""
-    limits: dict[str, int] = {}
-    for s in sessions_of(case.history, "TL-04"):
-        if s.cut and "message" in s.marks and "proceeded" not in s.marks:
-            silent_ns = s.ended_ns - s.marks["message"]
-            limits[s.node] = min(silent_ns, limits.get(s.node, silent_ns))
-    silences = [(s.node, s.ended_ns - max(s.polls, default=s.identified_ns or 0)) for s in cut]
-    return all(node in limits and abs(silent_ns - limits[node]) < SAME_NS for node, silent_ns in silences)
 
 
 def _new_ones(case: Case, drain: _Drain) -> Variant:

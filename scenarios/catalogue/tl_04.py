@@ -1,5 +1,7 @@
 """TL-04 idle-and-long-rpc: a polling connection survives silence, that of an idle poll and that of a long call.
 
+Beside the silent ones another connection is called every few seconds: what ends that one as well is its age.
+
 The silence is a call that takes as long: the node has sent its request, the Tentacle answers so much later, and between the
 two nothing is on the wire. An idle poll is silent for 30 s by itself, so whatever ends a connection at 35 s ends polling.
 """
@@ -25,6 +27,8 @@ QUICK_S: Final = (35,)
 EXTENDED_S: Final = (65, 120, 290)
 # After the silence: until the answer has passed and the server has said PROCEED.
 MARGIN_S: Final = 15.0
+# Well below every limit on silence that somebody would set.
+TALK_EVERY_S: Final = 5.0
 
 
 async def run(lab: "Lab") -> None:
@@ -42,7 +46,23 @@ async def run(lab: "Lab") -> None:
 async def _alone(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
     """Side by side, and beside nothing that drains or restarts the node."""
     async with lab.left_alone[place.node]:
-        await asyncio.gather(*(_silence(lab, place, silent_s) for silent_s in silences))
+        await asyncio.gather(
+            *(_silence(lab, place, silent_s) for silent_s in silences), _talk(lab, place, max(silences))
+        )
+
+
+async def _talk(lab: "Lab", place: Place, for_s: float) -> None:
+    """Called again and again, until it is cut or the silences are over."""
+    async with lab.polling(place, ID, passage.TALKING) as session:
+        if not session.ready:
+            return
+        session.keep_polling()
+        async with lab.registered(session) as name:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(for_s):
+                    while session.ready:
+                        await lab.call(place.node, name)
+                        await asyncio.wait([session.ended], timeout=TALK_EVERY_S)
 
 
 async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
@@ -63,19 +83,13 @@ def judge(case: Case) -> list[Variant]:
     """After each silence the answer gets through, and the connection goes on."""
     if found := passage.absent(case, ID):
         return found
-    sessions = sessions_of(case.history, ID)
-    limits = [_silent_s(s) for s in sessions if s.cut and "message" in s.marks]
+    sessions = [s for s in sessions_of(case.history, ID) if s.variant != passage.TALKING]
     # The longest first: where all hold, that one speaks for the check.
     names = sorted({s.variant for s in sessions}, key=lambda name: int(name.removesuffix("s")), reverse=True)
-    return [_rung(case, name, [s for s in sessions if s.variant == name], limits) for name in names]
+    return [_rung(case, name, [s for s in sessions if s.variant == name]) for name in names]
 
 
-def _silent_s(session: Session) -> float:
-    """How long it had been silent when it was cut."""
-    return (session.ended_ns - session.marks["message"]) / 1e9
-
-
-def _rung(case: Case, name: str, sessions: list[Session], limits: list[float]) -> Variant:
+def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
     silent_s = int(name.removesuffix("s"))
     level: Level = "extended" if silent_s in EXTENDED_S else "core"
     evidence: dict[str, Any] = {
@@ -99,19 +113,24 @@ def _rung(case: Case, name: str, sessions: list[Session], limits: list[float]) -
             return passage.not_through(case, name, level, lost, silent_s=silent_s)
         short = next(s for s in sessions if "proceeded" not in s.marks)
         return case.unknown(name, level, f"the call did not get as far: {short.error or short.how}", **evidence)
+    limits = [limit for s in cut if (limit := passage.limit_at(case.history, s.node)) is not None]
+    limit = min(limits, key=lambda limit: limit.after_ns)
     evidence |= {
         "cut": len(cut),
-        "limit_s": round(min(limits), 1),
-        "spread_s": round(max(limits) - min(limits), 2),
+        "limit_s": round(limit.after_ns / 1e9, 1),
+        "spread_s": round((max(x.after_ns for x in limits) - limit.after_ns) / 1e9, 2),
         "how": cut[0].how,
     }
-    summary = f"the balancer ends a polling connection after {min(limits):.1f} s of silence"
-    if silent_s in EXTENDED_S:
-        hurts = "long deployments: a call that takes as long fails, although the Tentacle finishes its work"
+    if limit.cause == "polling-lifetime-limit":
+        summary = f"the balancer ends a polling connection {evidence['limit_s']} s after its beginning, silent or not"
+        hurts = "every polling Tentacle: what runs on it at that moment fails, and it connects anew for ever"
     else:
+        summary = f"the balancer ends a polling connection after {evidence['limit_s']} s of silence"
         hurts = "every polling Tentacle: an idle poll is silent for 30 s, so it is cut and connects anew for ever"
+        if silent_s in EXTENDED_S:
+            hurts = "long deployments: a call that takes as long fails, although the Tentacle finishes its work"
     return case.breaks(
-        name, level, summary, cause="polling-idle-limit", hurts=hurts, **evidence,
+        name, level, summary, cause=limit.cause, hurts=hurts, **evidence,
         ruled_out=("not the drain of a node: these nodes were left alone",),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Every claim about polling Tentacles has a configuration of HAProxy that fails it, and fails exactly it."""
+"""Every claim about polling Tentacles has a configuration that fails it, and fails exactly it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -50,6 +50,7 @@ class Control:
     """One fault.
 
     Attributes:
+        kind: Whose configuration has it.
         fails: Check id to (outcome, cause).
         consequences: Check id to the root that it has to name; these fail as well.
     """
@@ -58,6 +59,7 @@ class Control:
     edits: tuple[Edit, ...]
     fails: dict[str, tuple[str, str]]
     consequences: dict[str, str] = field(default_factory=dict)
+    kind: str = "haproxy"
 
 
 NOBODY = {f"TL-0{n}": "TL-01" for n in range(2, 7)}
@@ -133,6 +135,17 @@ CONTROLS = (
         fails={"TL-04": ("fail", "polling-idle-limit")},
     ),
     Control(
+        # No other balancer here has such a limit. Shorter than a drain is watched, so that TL-03 has to tell it from one.
+        name="ten-seconds-old",
+        kind="envoy",
+        edits=((
+            "cluster: tentacle-node-3\n                idle_timeout: 0s ",
+            "cluster: tentacle-node-3\n                max_downstream_connection_duration: 10s\n                idle_timeout: 0s ",
+        ),),
+        fails={"TL-04": ("fail", "polling-lifetime-limit")},
+        consequences={"TL-03": "TL-04"},
+    ),
+    Control(
         name="a-hundred-and-fifty-connections",
         edits=(("maxconn 20000 ", "maxconn 150 "),),
         fails={"TL-06": ("advice", "connection-limit")},
@@ -142,8 +155,8 @@ CONTROLS = (
 
 def must_fail(control: Control, directory: Path) -> None:
     directory.mkdir()
-    (directory / "config").write_text(edited("haproxy", control.edits, polled=True))
-    arguments = ["--with", "haproxy", "--config", "config", "--only", ALL]
+    (directory / "config").write_text(edited(control.kind, control.edits, polled=True))
+    arguments = ["--with", control.kind, "--config", "config", "--only", ALL]
     found = check(arguments, directory)
     roots = control.consequences
     assert {id_: finding[:2] for id_, finding in found.findings.items() if id_ not in roots} == control.fails

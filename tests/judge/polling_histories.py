@@ -113,7 +113,7 @@ alone_steps = (
 def tl_03(
     *, cut: bool = False, cut_elsewhere: bool = False, refused: bool = False, through: bool = True, before: bool = True,
     node: str = "node-1", lost_anyway: bool = False, silence_limit_s: int | None = None, newcomer: str = "node-1",
-    again: bool | None = None,
+    again: bool | None = None, lifetime_s: int | None = None,
 ) -> Case:  # fmt: skip
     """`again`: a second drain, of this node alone, in which sessions elsewhere are cut too, or not."""
     gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
@@ -127,6 +127,14 @@ def tl_03(
         *(
             [one("TL-04", "35s", "node-1", marks={"message": S}, by="peer", ended_ns=(1 + silence_limit_s) * S)]
             if silence_limit_s
+            else []
+        ),
+        *(
+            [
+                one("TL-04", "35s", "node-1", marks={"message": S}, by="peer", ended_ns=(1 + lifetime_s) * S),
+                one("TL-04", "talking", "node-1", polls=(lifetime_s * S,), by="peer", ended_ns=(1 + lifetime_s) * S),
+            ]
+            if lifetime_s
             else []
         ),
         one("TL-03", "live", node, **(gone if cut else stays)) if through else one("TL-03", "live", None),
@@ -148,6 +156,14 @@ def tl_04(variant: str, *, cut_after_s: int | None = None, through: bool = True,
         facts = {"marks": {**marks, "answered": (1 + silent_s) * S, "proceeded": (1 + silent_s) * S + 5}}
     made = session("TL-04", variant, "node-2", **facts)
     return history((made, seen(made)))
+
+
+def tl_04_beside_talk(silent_s: int, talked_s: int, paused_s: int) -> Case:
+    """One silent connection and one that talked, cut after so many seconds, at the same address."""
+    quiet = session("TL-04", "35s", "node-2", marks={"message": S}, by="peer", ended_ns=(1 + silent_s) * S)
+    ended_ns = (1 + talked_s) * S
+    talk = session("TL-04", "talking", "node-2", polls=(S + 10, ended_ns - paused_s * S), by="peer", ended_ns=ended_ns)
+    return history((quiet, seen(quiet)), (talk, seen(talk)))
 
 
 def tl_04_of_two(**facts: Any) -> Case:
@@ -211,6 +227,8 @@ ROWS: list[Row] = [
     ("TL-03", lambda: tl_03(cut=True, silence_limit_s=20), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(cut=True, again=False), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(cut=True, again=True), "live", "fail", "polling-idle-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(cut=True, lifetime_s=7), "live", "fail", "polling-lifetime-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(cut=True, lifetime_s=20), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(newcomer="node-2"), "live", "fail", "address-leads-elsewhere", "TL-02"),
     ("TL-03", lambda: tl_03(refused=True), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True, lost_anyway=True), "new", "fail", "address-not-forwarded", "TL-02"),
@@ -223,6 +241,8 @@ ROWS: list[Row] = [
     ("TL-04", lambda: tl_04("65s", cut_after_s=50), "65s", "advice", "polling-idle-limit", None),
     ("TL-04", lambda: tl_04("35s", came=False), "35s", "unknown", None, None),
     ("TL-04", lambda: tl_04("35s", through=False), "35s", "fail", "address-not-forwarded", "TL-02"),
+    ("TL-04", lambda: tl_04_beside_talk(20, 20, 4), "35s", "fail", "polling-lifetime-limit", None),
+    ("TL-04", lambda: tl_04_beside_talk(3, 13, 3), "35s", "fail", "polling-idle-limit", None),
     ("TL-04", tl_04_of_two, "35s", "fail", "address-not-forwarded", "TL-02"),
     ("TL-04", lambda: tl_04_of_two(**PROXIED), "35s", "fail", "proxy-header-added", "TL-01"),
     ("TL-05", lambda: tl_05(rest=4 * S), "half-close", "pass", None, None),
