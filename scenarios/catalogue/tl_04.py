@@ -146,7 +146,7 @@ CHECK = Check(
         "Envoy with `max_downstream_connection_duration`: the age of a connection, silent or not",
     ),
     quick="35 s at every address, beside a connection that is called every 5 s",
-    full="31 and 35 s at every address, beside a connection that is called every 5 s; 65, 120 and 290 s at one as far as the operator's patience goes",
+    full="31 and 35 s at every address, beside a connection that is called every 5 s; 65, 120 and 290 s at one, as far as patience goes",
     lane="silence",
     judge=judge,
     run=run,
