@@ -28,7 +28,6 @@ LAST: Final = ("end", "whole")
 """Phases of a request in a node's journal: one that is small enough is written whole, others as they go on."""
 UPLOADING: Final = ("POST", "PUT")
 """Methods whose requests may be ours without an attempt's id: a balancer that strips a header need not strip it everywhere."""
-"""Phases of a request in a node's journal: one that is small enough is written whole, others as they go on."""
 
 _SCHEMA: Final = """
 CREATE TABLE attempts (
@@ -57,6 +56,7 @@ _PHASE: Final = """
 UPDATE requests SET complete = max(complete, :complete), sha1 = coalesce(:sha1, sha1), status = coalesce(:status, status),
     ended = coalesce(:ended, ended) WHERE node = :node AND boot = :boot AND req = :req
 """
+_NAMELESS: Final = "SELECT a.id FROM requests r JOIN attempts a ON a.sha1 = r.sha1 WHERE r.attempt IS NULL"
 _ADOPT: Final = """
 UPDATE requests SET attempt = (SELECT id FROM attempts WHERE attempts.sha1 = requests.sha1), adopted = 1
 WHERE attempt IS NULL AND sha1 IN (SELECT sha1 FROM attempts)
@@ -172,6 +172,20 @@ class Book:
             telling = [row for row in (*heads, *later) if row["complete"] or row["ended"] is not None]
             self._touched.update(found[0] for row in telling for found in self._db.execute(_WHOSE, row))
 
+    def adopt(self) -> None:
+        """Join uploads that came without an attempt's id by their digest, as the content of every attempt is its own. To be called
+        once both sides were taken, before `news` and `close_accounts`.
+
+        Raises:
+            BookError: nothing of them was joined.
+        """
+        if self._one("SELECT EXISTS (SELECT 1 FROM requests WHERE attempt IS NULL AND sha1 IS NOT NULL)"):
+            with self._batch():
+                self._db.execute("CREATE INDEX IF NOT EXISTS of_content ON attempts (sha1)")
+                if self._touched is not None:
+                    self._touched.update(row[0] for row in self._db.execute(_NAMELESS))
+                self._db.execute(_ADOPT)
+
     def _batch(self) -> "_Transaction":
         return _Transaction(self._db)
 
@@ -197,7 +211,6 @@ class Book:
         What cannot be told of them yet comes again. A class may still get worse, never better.
         """
         assert self._touched is not None
-        self._adopt()
         spans, asked, self._touched = list(outages), self._touched, set()
         for id_ in asked:
             rows = self._db.execute(_ONE, (id_,)).fetchall()
@@ -221,7 +234,6 @@ class Book:
 
     def close_accounts(self, outages: Iterable[Outage] = ()) -> Ledger:
         """Give every upload its class; call it when nothing more arrives. On a full disk classes are counted and not written down."""
-        self._adopt()
         spans = list(outages)
         counts: Counter[Class] = Counter()
         last = ""
@@ -234,13 +246,6 @@ class Book:
             with contextlib.suppress(BookError), self._batch():
                 self._db.executemany("UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?", decided)
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
-
-    def _adopt(self) -> None:
-        """Join uploads that came without an attempt's id by their digest, as the content of every attempt is its own."""
-        if self._one("SELECT EXISTS (SELECT 1 FROM requests WHERE attempt IS NULL AND sha1 IS NOT NULL)"):
-            with self._batch():
-                self._db.execute("CREATE INDEX IF NOT EXISTS of_content ON attempts (sha1)")
-                self._db.execute(_ADOPT)
 
     def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class | None, int, int]:
         """Class (None for what uploads nothing), whether a node was away meanwhile, and requests at nodes."""

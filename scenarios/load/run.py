@@ -323,6 +323,8 @@ class LoadRun:
             page = await lab.control.journal(self._cursor, kind="request,state,boot,dropped", limit=PAGE)
             self._cursor, more = page.cursor, page.more
             self.book.journal(record for record in page.records if record["kind"] in keep)
+        # What cannot be joined must not be missed.
+        self.book.adopt()
         self.book.synced_ns = began_ns
 
     def _progress(self) -> None:

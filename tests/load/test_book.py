@@ -129,9 +129,24 @@ def test_an_upload_whose_id_was_stripped_is_known_by_its_content(again: bool, tm
     expected = "delivered_twice" if again else "delivered_once"
     book.journal([*node_lines(None, 1, whole), *(node_lines(id_, 2, whole) if again else [])])
     book.clients(client_lines(id_, "acknowledged"))
+    book.adopt()
     assert [news[2] for news in book.news([])] == [expected]
     assert dict(book.close_accounts().counts) == {expected: 1}
     assert book.numbers()["nameless"] == 1
+    book.close()
+
+
+def test_a_second_delivery_without_an_id_is_news_although_the_first_was_told(tmp_path: Path) -> None:
+    book, id_ = Book(tmp_path / "book.sqlite", followed=True), "1" * 32
+    book.synced_ns = SYNCED_NS
+    whole = {"complete": True, "ended": True, "status": 201, "sha1": "a" * 40}
+    book.clients(client_lines(id_, "acknowledged"))
+    for number, expected in ((1, "delivered_once"), (2, "delivered_twice")):
+        book.journal(node_lines(None, number, whole))
+        book.adopt()
+        assert [news[2] for news in book.news([])] == [expected]
+    book.adopt()
+    assert not list(book.news([]))
     book.close()
 
 
@@ -139,6 +154,7 @@ def test_uploads_of_somebody_else_are_nobodys(book: Book) -> None:
     book.clients(client_lines("1" * 32, "acknowledged"))
     book.journal(node_lines(None, 1, {"complete": True, "ended": True, "status": 201, "sha1": "b" * 40}))
     book.journal(node_lines(None, 2, {"complete": False, "ended": False}))
+    book.adopt()
     assert dict(book.close_accounts().counts) == {"lost": 1}
     assert (book.numbers()["unexplained"], book.numbers()["nameless"], book.open_requests()) == (0, 0, 0)
 
@@ -173,3 +189,14 @@ def test_a_full_disk_leaves_what_was_written_and_its_classes(book: Book, tmp_pat
         book.clients(line for n in range(999) for line in client_lines(f"{n:032x}", "acknowledged"))
     assert book.numbers()["attempts"] == 1
     assert dict(book.close_accounts().counts) == {"lost": 1}
+
+
+def test_what_cannot_be_joined_on_a_full_disk_is_said(book: Book, tmp_path: Path) -> None:
+    book.clients(client_lines("1" * 32, "acknowledged"))
+    book.journal(node_lines(None, 1, {"complete": True, "ended": True, "status": 201, "sha1": "a" * 40}))
+    with sqlite3.connect(tmp_path / "book.sqlite") as other:
+        pages = other.execute("PRAGMA page_count").fetchone()[0]
+    book._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(BookError, match="full"):
+        book.adopt()
+    book.close_accounts()
