@@ -1,10 +1,11 @@
 """What the checks of polling Tentacles share: the addresses of a lane on the record, sessions joined with what nodes saw, and
-why no session gets through. Pure but for `note` and `through_again`.
+why no session gets through. Pure but for `note`, `through_again` and `talk`.
 
 A balancer that does not pass TLS through breaks every check at once; the first of them, TL-01, is the root.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 ID: Final = "passage"
 ROOT: Final = "TL-01"
 ADDRESSES: Final = "TL-02"
+DRAIN: Final = "TL-03"
 SILENCE: Final = "TL-04"
 FLEET: Final = "TL-06"
 TALKING: Final = "talking"
-"""Variant of `SILENCE`: a connection that is hardly ever silent."""
+"""Variant of a connection that is hardly ever silent."""
+# Well below every limit on silence that somebody would set, and on age.
+TALK_EVERY_S: Final = 1.0
 # Two ends by one limit differ by how often a balancer looks at its timers.
 SAME_NS: Final = 1_000_000_000
 # Two good probes at intervals that a pool of its own may have; without one a node is back at once.
@@ -45,7 +49,7 @@ class Addresses:
     Attributes:
         own: Address of each node.
         names: Server name of each node at the one address where names decide; empty without one.
-        thumbprints: Of each node.
+        thumbprints: Of each node, those of a standby among them.
     """
 
     own: Mapping[str, str]
@@ -60,7 +64,7 @@ def note(lab: "Lab") -> None:
             ID, "addresses",
             own={node: place.address for node, place in lab.tentacles.items()},
             names={node: place.sni for node, place in lab.tentacles_by_name.items()},
-            thumbprints=dict(lab.thumbprints),
+            thumbprints={**lab.thumbprints, **(lab.standby.thumbprints if lab.standby is not None else {})},
         )  # fmt: skip
 
 
@@ -72,6 +76,20 @@ async def through_again(lab: "Lab", check: str, place: "Place") -> None:
         async with lab.polling(place, check, "again") as session:
             through = session.ready
         await asyncio.sleep(0 if through else AGAIN_EVERY_S)
+
+
+async def talk(lab: "Lab", check: str, place: "Place", for_s: float) -> None:
+    """A connection that is called again and again, until it is cut or the time is over."""
+    async with lab.polling(place, check, TALKING) as session:
+        if not session.ready:
+            return
+        session.keep_polling()
+        async with lab.registered(session) as name:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(for_s):
+                    while session.ready:
+                        await lab.call(place.node, name)
+                        await asyncio.wait([session.ended], timeout=TALK_EVERY_S)
 
 
 def addresses(history: History) -> Addresses | None:
@@ -184,28 +202,21 @@ class Limit:
     cause: str
     after_ns: int
 
-    def ended(self, session: Session) -> bool:
-        """Whether this one, which was cut, was cut by it."""
-        had_ns = session.ended_ns - session.started_ns if self.cause == "polling-lifetime-limit" else silent_ns(session)
-        return abs(had_ns - self.after_ns) < SAME_NS
-
 
 def silent_ns(session: Session) -> int:
     """For how long it had been silent at its end: since the call that came, the last poll, or its beginning."""
     return session.ended_ns - session.marks.get("message", max(session.polls, default=session.identified_ns or 0))
 
 
-def limit_at(history: History, node: str) -> Limit | None:
-    """The limit that the silence of TL-04 found at the address of a node; None where it found none."""
-    cut = [s for s in sessions_of(history, SILENCE) if s.node == node and s.cut]
-    silences = [
-        silent_ns(s) for s in cut if s.variant != TALKING and "message" in s.marks and "proceeded" not in s.marks
-    ]
+def limit_of(silent: Sequence[Session], talking: Sequence[Session]) -> Limit | None:
+    """The limit that cut connections to one node: those that said nothing, and beside them one that was called all the time. None
+    where none of the silent ones was cut."""
+    silences = [silent_ns(s) for s in silent if s.cut]
     if not silences:
         return None
-    for session in cut:
+    for session in talking:
         # A limit on silence leaves this one alone, or ends it as soon as those that say nothing.
-        if session.variant == TALKING and _paused_ns(session) < min(silences) - SAME_NS:
+        if session.cut and _paused_ns(session) < min(silences) - SAME_NS:
             return Limit(cause="polling-lifetime-limit", after_ns=session.ended_ns - session.started_ns)
     return Limit(cause="polling-idle-limit", after_ns=min(silences))
 

@@ -1,13 +1,15 @@
 """TL-02 per-node-address: an address leads to its node, always and only, whatever the ClientHello looks like."""
 
 import asyncio
+import itertools
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check
-from scenarios.history import Session, sessions_of
+from scenarios.history import History, Session, sessions_of
 from scenarios.traffic.polling import Place
 from scenarios.verdict import Variant
 
@@ -20,6 +22,13 @@ ID: Final = "TL-02"
 SESSIONS: Final = {"quick": 10, "full": 50}
 # How often each odd ClientHello is tried at an address, and a node that is down.
 TRIES: Final = 3
+# A balancer that asks the Tentacle port whether the node is there fails over when it has failed so often: HAProxy, Envoy and F5 as
+# shipped after three.
+FAILED_PROBES: Final = 3
+# So long it is watched whether it asks at all, and so long a node is down at most: F5 gives up after 16 s.
+WATCHED_S: Final = 10.0
+DOWN_S_MAX: Final = 20.0
+DOWN_EVERY_S: Final = 0.5
 AT_ONCE: Final = 8
 PIECES: Final = 3
 UNKNOWN_NAME: Final = "nobody.mocknode.test"
@@ -53,9 +62,11 @@ async def run(lab: "Lab") -> None:
         await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
     for node, place in lab.tentacles.items():
         async with lab.left_alone[node]:
+            down_s = await _fails_over_within_s(lab, node)
             await lab.state(node, "offline", "refuse")
-            lab.step(ID, "down", node=node)
+            lab.step(ID, "down", node=node, down_s=down_s)
             await _all(lab, place, "node-down", TRIES)
+            await _refused(lab, place, down_s)
             await lab.state(node, "online")
             # The next node's substitute may be this one.
             await passage.through_again(lab, ID, place)
@@ -71,6 +82,31 @@ async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: An
             pass
 
     await asyncio.gather(*(one() for _ in range(count)))
+
+
+async def _fails_over_within_s(lab: "Lab", node: str) -> float:
+    """How long a balancer may take to notice that this node is down, by how often it asked its Tentacle port so far."""
+    await asyncio.sleep(max(0.0, lab.started_ns / 1e9 + WATCHED_S - time.monotonic()))
+    await lab.sync()
+    times_ns = _bare(lab.history, node)
+    # One is no rhythm: somebody looked whether the address is there.
+    longest_ns = max((later - earlier for earlier, later in itertools.pairwise(times_ns)), default=0)
+    return round(min(DOWN_S_MAX, (FAILED_PROBES + 1) * longest_ns / 1e9), 1)
+
+
+def _bare(history: History, node: str) -> list[int]:
+    """When somebody connected to a node's Tentacle port and said nothing, as checks of a port do."""
+    return sorted(c.opened_ns for c in history.tentacles if c.node == node and c.opening is None)
+
+
+async def _refused(lab: "Lab", place: Place, for_s: float) -> None:
+    """Try the address of a node that is down again and again, until somebody answers there."""
+    until = time.monotonic() + for_s
+    through = False
+    while not through and time.monotonic() < until:
+        await asyncio.sleep(DOWN_EVERY_S)
+        async with lab.polling(place, ID, "node-down") as session:
+            through = session.ready
 
 
 def judge(case: Case) -> list[Variant]:

@@ -1,14 +1,14 @@
 """TL-03 drain-does-not-touch-polling: a draining node keeps its polling Tentacles, and new ones still get to it.
 
-A node that drains still runs deployments on its Tentacles. Sessions at the other nodes are the comparison: what ends those
-too is no drain.
+A node that drains still runs deployments on its Tentacles. Where some were cut others stand at the same address afterwards, as
+long and without a drain: what ends those too is no drain.
 """
 
 import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,12 +19,15 @@ from scenarios.verdict import Outcome, Variant
 
 if TYPE_CHECKING:
     from scenarios.lab import Lab
+    from scenarios.traffic.polling import Place
 
 ID: Final = "TL-03"
 # Together, at the nodes that drain.
 LIVE: Final = {"quick": 60, "full": 200}
-# At each node that does not drain, to compare with.
-OTHERS: Final = 3
+# At each node whose connections were cut, without a drain; and how much longer than those were: what looks at its timers every second
+# may be as late.
+UNDRAINED: Final = 3
+UNDRAINED_LONGER_S: Final = 2.0
 # How long the drain is watched: long enough for three probes at the intervals that a pool of its own may have; shipped
 # defaults are 2 s (HAProxy) to 30 s (NLB, Traefik).
 WATCH_S: Final = {"quick": 12.0, "full": 100.0}
@@ -33,48 +36,72 @@ AT_ONCE: Final = 20
 
 
 async def run(lab: "Lab") -> None:
-    """All nodes drain at once, as a configuration has a paragraph for each and a mistake may be in any. Where connections were cut one
-    such node drains again alone: if others are cut then, it was no drain."""
+    """All nodes drain at once, as a configuration has a paragraph for each and a mistake may be in any. Where connections were cut
+    others stand as long without a drain: if they are cut too, it was no drain."""
     passage.note(lab)
     if not lab.tentacles:
         return
-    await _drain(lab, list(lab.tentacles))
-    cut = [s.node for drain in _drains(lab.history) for s in drain.cut]
-    if cut and len(lab.tentacles) > 1:
-        await asyncio.gather(*(passage.through_again(lab, ID, place) for place in lab.tentacles.values()))
-        await _drain(lab, [min(cut, key=list(lab.tentacles).index)])
+    await _drain(lab)
+    drain = _drained(lab.history)
+    if drain is not None and drain.cut:
+        cut = list(dict.fromkeys(s.node for s in drain.cut))
+        oldest_s = max(s.ended_ns - s.started_ns for s in drain.cut) / 1e9
+        await _undrained(lab, cut, oldest_s + UNDRAINED_LONGER_S)
     await lab.sync()
 
 
-async def _drain(lab: "Lab", nodes: Sequence[str]) -> None:
-    watch_s = WATCH_S[lab.tier]
+@contextlib.asynccontextmanager
+async def _alone(lab: "Lab", nodes: Sequence[str]) -> AsyncIterator[contextlib.AsyncExitStack]:
+    """Nobody else disturbs these; in the order of all, as others take several too."""
     async with contextlib.AsyncExitStack() as stack:
-        for node in nodes:
+        for node in (node for node in lab.tentacles if node in nodes):
             await stack.enter_async_context(lab.left_alone[node])
+        yield stack
+
+
+async def _drain(lab: "Lab") -> None:
+    watch_s, nodes = WATCH_S[lab.tier], list(lab.tentacles)
+    async with _alone(lab, nodes) as stack:
         await stack.enter_async_context(lab.traffic(ID))
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def live(node: str) -> None:
             async with gate:
-                variant = "live" if node in nodes else "elsewhere"
-                session = await stack.enter_async_context(lab.polling(lab.tentacles[node], ID, variant))
+                session = await stack.enter_async_context(lab.polling(lab.tentacles[node], ID, "live"))
                 if session.ready:
                     session.keep_polling()
 
         each = math.ceil(LIVE[lab.tier] / len(nodes))
-        wanted = {node: each if node in nodes else OTHERS for node in lab.tentacles}
-        await asyncio.gather(*(live(node) for node, count in wanted.items() for _ in range(count)))
+        await asyncio.gather(*(live(node) for node in nodes for _ in range(each)))
         await asyncio.gather(*(_new(lab, node, "before") for node in nodes))
         since_ns = max([await lab.state(node, "draining") for node in nodes])
-        lab.step(ID, "drained", nodes=list(nodes), since_ns=since_ns)
+        lab.step(ID, "drained", nodes=nodes, since_ns=since_ns)
         *out_ns, _ = await asyncio.gather(
             *(lab.wait_out(node, since_ns, watch_s) for node in nodes), _news(lab, nodes, watch_s)
         )
         all_out = [at_ns for at_ns in out_ns if at_ns is not None]
         web_out_ns = max(all_out) if len(all_out) == len(nodes) else None
-        lab.step(ID, "watched", nodes=list(nodes), since_ns=since_ns, web_out_ns=web_out_ns)
+        lab.step(ID, "watched", since_ns=since_ns, web_out_ns=web_out_ns)
     for node in nodes:
         await lab.state(node, "online")
+
+
+async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
+    """Connections to these nodes, which do not drain, for so long; beside them one that is called all the time."""
+    places = [lab.tentacles[node] for node in nodes]
+    await asyncio.gather(*(passage.through_again(lab, ID, place) for place in places))
+
+    async def stand(place: "Place") -> None:
+        async with lab.polling(place, ID, "undrained") as session:
+            if session.ready:
+                session.keep_polling()
+                await asyncio.wait([session.ended], timeout=for_s)
+
+    async with _alone(lab, nodes):
+        await asyncio.gather(
+            *(stand(place) for place in places for _ in range(UNDRAINED)),
+            *(passage.talk(lab, ID, place, for_s) for place in places),
+        )
 
 
 async def _news(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
@@ -92,114 +119,109 @@ async def _new(lab: "Lab", node: str, variant: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drain:
-    """Nodes that drained at the same time, and the sessions that belong to it: `live` and `elsewhere` those that polled."""
+    """The drain, and the sessions that belong to it: `live` those that polled, `undrained` those that stood without one."""
 
     nodes: list[str]
     since_ns: int
     evidence: Mapping[str, Any]
+    tried: list[Session]
     live: list[Session]
-    elsewhere: list[Session]
     before: list[Session]
     new: list[Session]
-    tried: list[Session]
+    undrained: list[Session]
+    talking: list[Session]
 
     @property
     def cut(self) -> list[Session]:
         """Of those that were live, whom the balancer cut."""
         return [s for s in self.live if s.cut and s.ended_ns >= self.since_ns]
 
+    def limit_at(self, node: str) -> passage.Limit | None:
+        """What ends connections to this node without a drain; None where most of them stayed."""
+        stood = [s for s in self.undrained if s.node == node]
+        if sum(s.cut for s in stood) * 2 <= len(stood):
+            return None
+        return passage.limit_of(stood, [s for s in self.talking if s.node == node])
 
-def _drains(history: History) -> list[_Drain]:
-    found: list[_Drain] = []
-    before_ns = 0
-    watched = {int(step.detail["since_ns"]): step for step in history.steps_of(ID, "watched")}
-    for drained in history.steps_of(ID, "drained"):
-        since_ns = int(drained.detail["since_ns"])
-        if (end := watched.get(since_ns)) is None:
-            continue  # The run was cut short in it.
-        web_out_ns = end.detail["web_out_ns"]
-        of = {
-            variant: [s for s in sessions_of(history, ID, variant) if before_ns <= s.started_ns <= end.t_ns]
-            for variant in ("live", "elsewhere", "before", "new")
-        }
-        found.append(
-            _Drain(
-                nodes=list(drained.detail["nodes"]),
-                since_ns=since_ns,
-                evidence={
-                    "nodes": list(drained.detail["nodes"]),
-                    "watched_s": seconds(end.t_ns - drained.t_ns),
-                    "web_out_after_s": None if web_out_ns is None else seconds(int(web_out_ns) - since_ns),
-                },
-                live=[s for s in of["live"] if s.identified_ns is not None],
-                elsewhere=[s for s in of["elsewhere"] if s.identified_ns is not None],
-                before=of["before"],
-                new=[s for s in of["new"] if s.started_ns >= since_ns],
-                tried=[*of["before"], *of["live"]],
-            )
-        )
-        before_ns = end.t_ns
-    return found
+
+def _drained(history: History) -> _Drain | None:
+    """None where the run was cut short in it."""
+    drained = next(iter(history.steps_of(ID, "drained")), None)
+    end = next(iter(history.steps_of(ID, "watched")), None)
+    if drained is None or end is None:
+        return None
+    since_ns, web_out_ns = int(drained.detail["since_ns"]), end.detail["web_out_ns"]
+    live, undrained, talking = (sessions_of(history, ID, name) for name in ("live", "undrained", passage.TALKING))
+    return _Drain(
+        nodes=list(drained.detail["nodes"]),
+        since_ns=since_ns,
+        evidence={
+            "nodes": list(drained.detail["nodes"]),
+            "watched_s": seconds(end.t_ns - drained.t_ns),
+            "web_out_after_s": None if web_out_ns is None else seconds(int(web_out_ns) - since_ns),
+        },
+        tried=[*sessions_of(history, ID, "before"), *live],
+        live=[s for s in live if s.identified_ns is not None],
+        before=sessions_of(history, ID, "before"),
+        new=[s for s in sessions_of(history, ID, "new") if s.started_ns >= since_ns],
+        undrained=[s for s in undrained if s.identified_ns is not None],
+        talking=[s for s in talking if s.identified_ns is not None],
+    )
 
 
 def judge(case: Case) -> list[Variant]:
     """What was live stays, what is new is let in."""
     if found := passage.absent(case, ID):
         return found
-    drains = _drains(case.history)
-    if not drains:
+    drain = _drained(case.history)
+    if drain is None:
         return []
-    drain = drains[0]
     for node in drain.nodes:
         if all(s.node != node for s in drain.live):
             tried = [s for s in drain.tried if s.node == node]
             return [passage.not_through(case, "live", "core", tried)] if tried else []
-    for sessions in (drain.live, drain.new):
+    for sessions in (drain.live, drain.before):
         if (elsewhere := passage.strayed(case, "live", "core", sessions)) is not None:
             return [elsewhere]
     new = _new_ones(case, drain)
     accepted = new.evidence["new"] if new.outcome is Outcome.PASS else 0
-    # The second, of one node, has others to compare with.
-    return [_live(case, next((d for d in reversed(drains) if d.cut), drain), accepted), new]
+    return [_live(case, drain, accepted), new]
 
 
 def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
-    since_ns, live, cut, elsewhere = drain.since_ns, drain.live, drain.cut, drain.elsewhere
-    cut_elsewhere = [s for s in elsewhere if s.cut and s.ended_ns >= since_ns]
-    evidence: dict[str, Any] = {
-        **drain.evidence,
-        "live": len(live),
-        "cut": len(cut),
-        "elsewhere": len(elsewhere),
-        "cut_elsewhere": len(cut_elsewhere),
-    }
+    live, cut = drain.live, drain.cut
+    evidence: dict[str, Any] = {**drain.evidence, "live": len(live), "cut": len(cut)}
     if not cut:
         # This variant speaks for the check: where new ones got in as well it says so.
         beside = f" and {accepted} new ones were accepted" if accepted else ""
         return case.holds(
             "live", "core", f"{len(live)} polling connections stayed{beside} while their node drained", **evidence
         )
-    first = min(cut, key=lambda s: s.ended_ns)
-    evidence |= {"first_after_s": seconds(first.ended_ns - since_ns), "how": first.how}
+    limits = {node: drain.limit_at(node) for node in sorted({s.node for s in cut})}
+    # What ends connections anyway says nothing of a drain; where nothing does it was that.
+    by_drain = [s for s in cut if limits[s.node] is None]
+    told = by_drain or cut
+    first = min(told, key=lambda s: s.ended_ns)
+    stood = [s for s in drain.undrained if s.node in {c.node for c in told}]
+    evidence |= {
+        "first_after_s": seconds(first.ended_ns - drain.since_ns), "how": first.how,
+        "undrained": len(stood), "cut_undrained": sum(s.cut for s in stood),
+    }  # fmt: skip
     hurts = "deployments that run on the draining node: they lose their Tentacles in the middle"
-    of_these = sum(s.node in {c.node for c in cut} for s in live)
+    of_these = sum(s.node in {c.node for c in told} for s in live)
     summary = (
-        f"{len(cut)} of {of_these} polling connections of {_names(cut)} were cut while it drained, the first after "
+        f"{len(told)} of {of_these} polling connections of {_names(told)} were cut while it drained, the first after "
         f"{evidence['first_after_s']} s"
     )
-    limits = {s.node: passage.limit_at(case.history, s.node) for s in cut}
     limit = limits[first.node]
-    if elsewhere and len(cut_elsewhere) * 2 >= len(elsewhere):
-        summary += "; so were those of nodes that did not drain"
-    elif limit is not None and all((found := limits[s.node]) is not None and found.ended(s) for s in cut):
-        summary += f"; each after what ends a connection to that node at any time ({seconds(limit.after_ns)} s)"
-    else:
-        ruled_out = ("not silence or age: connections to other nodes stayed",) if elsewhere else ()
+    if limit is None:
+        # Where none got through afterwards there is nothing to compare with.
+        ruled_out = ("not silence or age: others stayed as long without a drain",) if stood else ()
         return case.breaks(
             "live", "core", summary, cause="drain-cuts-polling", hurts=hurts, ruled_out=ruled_out, **evidence
         )
-    cause = "polling-idle-limit" if limit is None else limit.cause
-    return case.breaks("live", "core", summary, cause=cause, caused_by=passage.SILENCE, hurts=hurts, **evidence)
+    summary += f"; so were others, after {seconds(limit.after_ns)} s, when it did not drain"
+    return case.breaks("live", "core", summary, cause=limit.cause, caused_by=passage.SILENCE, hurts=hurts, **evidence)
 
 
 def _names(sessions: Sequence[Session]) -> str:
@@ -222,20 +244,30 @@ def _new_ones(case: Case, drain: _Drain) -> Variant:
         return case.breaks(
             "new", "core", summary, cause="connection-limit", caused_by=passage.FLEET, hurts=passage.HURTS, **evidence
         )
+    for node in drain.nodes:
+        of_node = [s for s in new if s.node == node]
+        led = {other: count for other, count in passage.reached(case.history, of_node).items() if other != node}
+        if led:
+            what = f"{sum(led.values())} of {len(of_node)} new polling connections to {node} were led to {' and '.join(sorted(led))}"
+            return _refuses(case, f"{what} while it drained", **evidence)
     if refused:
         tried = sum(s.node in {r.node for r in refused} for s in new)
         summary = (
             f"{len(refused)} of {tried} new polling connections to {_names(refused)} were refused while it drained: "
             f"{refused[0].error}"
         )
-        return case.breaks(
-            "new", "core", summary, cause="drained-node-refuses-polling", **evidence,
-            hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
-            ruled_out=("not the address: the same connection got through before the drain",),
-        )  # fmt: skip
+        return _refuses(case, summary, **evidence)
     return case.holds(
         "new", "core", f"{len(new)} new polling connections got through while their node drained", **evidence
     )
+
+
+def _refuses(case: Case, summary: str, **evidence: Any) -> Variant:
+    return case.breaks(
+        "new", "core", summary, cause="drained-node-refuses-polling", **evidence,
+        hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
+        ruled_out=("not the address: the same connection got through before the drain",),
+    )  # fmt: skip
 
 
 CHECK = Check(

@@ -1,6 +1,6 @@
 """TL-04 idle-and-long-rpc: a polling connection survives silence, that of an idle poll and that of a long call.
 
-Beside the silent ones another connection is called every few seconds: what ends that one as well is its age.
+Beside the silent ones another connection is called every second: what ends that one as well is its age.
 
 The silence is a call that takes as long: the node has sent its request, the Tentacle answers so much later, and between the
 two nothing is on the wire. An idle poll is silent for 30 s by itself, so whatever ends a connection at 35 s ends polling.
@@ -27,8 +27,6 @@ QUICK_S: Final = (35,)
 EXTENDED_S: Final = (65, 120, 290)
 # After the silence: until the answer has passed and the server has said PROCEED.
 MARGIN_S: Final = 15.0
-# Well below every limit on silence that somebody would set.
-TALK_EVERY_S: Final = 5.0
 
 
 async def run(lab: "Lab") -> None:
@@ -47,22 +45,8 @@ async def _alone(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
     """Side by side, and beside nothing that drains or restarts the node."""
     async with lab.left_alone[place.node]:
         await asyncio.gather(
-            *(_silence(lab, place, silent_s) for silent_s in silences), _talk(lab, place, max(silences))
+            *(_silence(lab, place, silent_s) for silent_s in silences), passage.talk(lab, ID, place, max(silences))
         )
-
-
-async def _talk(lab: "Lab", place: Place, for_s: float) -> None:
-    """Called again and again, until it is cut or the silences are over."""
-    async with lab.polling(place, ID, passage.TALKING) as session:
-        if not session.ready:
-            return
-        session.keep_polling()
-        async with lab.registered(session) as name:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(for_s):
-                    while session.ready:
-                        await lab.call(place.node, name)
-                        await asyncio.wait([session.ended], timeout=TALK_EVERY_S)
 
 
 async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
@@ -113,7 +97,7 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
             return passage.not_through(case, name, level, lost, silent_s=silent_s)
         short = next(s for s in sessions if "proceeded" not in s.marks)
         return case.unknown(name, level, f"the call did not get as far: {short.error or short.how}", **evidence)
-    limits = [limit for s in cut if (limit := passage.limit_at(case.history, s.node)) is not None]
+    limits = [limit for node in {s.node for s in cut} if (limit := _limit_at(case, node)) is not None]
     limit = min(limits, key=lambda limit: limit.after_ns)
     evidence |= {
         "cut": len(cut),
@@ -135,6 +119,15 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
     )  # fmt: skip
 
 
+def _limit_at(case: Case, node: str) -> passage.Limit | None:
+    """What the silences of all lengths say of the address of a node."""
+    sessions = [s for s in sessions_of(case.history, ID) if s.node == node]
+    silent = [
+        s for s in sessions if "message" in s.marks and "proceeded" not in s.marks and s.variant != passage.TALKING
+    ]
+    return passage.limit_of(silent, [s for s in sessions if s.variant == passage.TALKING])
+
+
 CHECK = Check(
     id=ID,
     name="idle-and-long-rpc",
@@ -145,8 +138,8 @@ CHECK = Check(
         "longer calls: HAProxy with Debian's defaults (50 s), Azure LB (240 s), F5 (300 s), NLB (350 s), nginx (600 s)",
         "Envoy with `max_downstream_connection_duration`: the age of a connection, silent or not",
     ),
-    quick="35 s at every address, beside a connection that is called every 5 s",
-    full="31 and 35 s at every address, beside a connection that is called every 5 s; 65, 120 and 290 s at one, as far as patience goes",
+    quick="35 s at every address, beside a connection that is called every second",
+    full="31 and 35 s at every address, beside a connection that is called every second; 65, 120 and 290 s at one, as far as patience goes",
     lane="silence",
     judge=judge,
     run=run,

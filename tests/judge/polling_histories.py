@@ -88,61 +88,35 @@ def one(check: str, variant: str, node: str | None, **facts: Any) -> tuple[Sessi
     return made, seen(made, node) if node else None
 
 
-def alone(*, cut_elsewhere: bool) -> list[tuple[Session, TentacleConnection | None]]:
-    """The second drain of TL-03."""
-    opened = {"started_ns": 20 * S, "identified_ns": 20 * S + 1}
-    cut = {**opened, "by": "peer", "how": "fin", "ended_ns": 28 * S}
+def undrained(*, cut_after_s: int | None, talked_s: int | None) -> list[tuple[Session, TentacleConnection | None]]:
+    """At the first node once it was drained: a connection that says nothing, and one that is called all the time."""
+    opened = {"started_ns": 20 * S, "identified_ns": 20 * S, "ended_ns": 40 * S}
+    quiet = {} if cut_after_s is None else {"by": "peer", "ended_ns": (20 + cut_after_s) * S}
+    talk = {} if talked_s is None else {"by": "peer", "ended_ns": (20 + talked_s) * S}
     return [
-        one("TL-03", "live", "node-1", id="live-again", **cut),
-        one(
-            "TL-03",
-            "elsewhere",
-            "node-2",
-            id="elsewhere-again",
-            **(cut if cut_elsewhere else {**opened, "ended_ns": 40 * S}),
-        ),
+        one("TL-03", "undrained", "node-1", **{**opened, **quiet}),
+        one("TL-03", "talking", "node-1", polls=((20 + (talked_s or 20)) * S - 10,), **{**opened, **talk}),
     ]
 
 
-alone_steps = (
-    step("TL-03", "drained", 23 * S, nodes=["node-1"], since_ns=23 * S),
-    step("TL-03", "watched", 35 * S, nodes=["node-1"], since_ns=23 * S, web_out_ns=None),
-)
-
-
 def tl_03(
-    *, cut: bool = False, cut_elsewhere: bool = False, refused: bool = False, through: bool = True, before: bool = True,
-    node: str = "node-1", lost_anyway: bool = False, silence_limit_s: int | None = None, newcomer: str = "node-1",
-    again: bool | None = None, lifetime_s: int | None = None,
+    *, cut: bool = False, refused: bool = False, through: bool = True, before: bool = True, node: str = "node-1",
+    lost_anyway: bool = False, newcomer: str = "node-1", compared: bool = True, cut_after_s: int | None = None,
+    talked_s: int | None = None,
 ) -> Case:  # fmt: skip
-    """`again`: a second drain, of this node alone, in which sessions elsewhere are cut too, or not."""
+    """A drain at 3 s; where it cut, others stood without one, if `compared`, until they were cut too."""
     gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
     stays = {"ended_ns": 20 * S}
-    steps = (
-        step("TL-03", "drained", 3 * S, nodes=["node-1"], since_ns=3 * S),
-        step("TL-03", "watched", 15 * S, nodes=["node-1"], since_ns=3 * S, web_out_ns=None),
-    )
     return history(
         *([one("TL-02", "dedicated", None)] if lost_anyway else []),
-        *(
-            [one("TL-04", "35s", "node-1", marks={"message": S}, by="peer", ended_ns=(1 + silence_limit_s) * S)]
-            if silence_limit_s
-            else []
-        ),
-        *(
-            [
-                one("TL-04", "35s", "node-1", marks={"message": S}, by="peer", ended_ns=(1 + lifetime_s) * S),
-                one("TL-04", "talking", "node-1", polls=(lifetime_s * S,), by="peer", ended_ns=(1 + lifetime_s) * S),
-            ]
-            if lifetime_s
-            else []
-        ),
         one("TL-03", "live", node, **(gone if cut else stays)) if through else one("TL-03", "live", None),
-        one("TL-03", "elsewhere", "node-2", **(gone if cut_elsewhere else stays)),
-        one("TL-03", "before", "node-1" if through and before else None),
+        one("TL-03", "before", node if through and before else None),
         one("TL-03", "new", None if refused else newcomer, id="new", started_ns=9 * S),
-        *([] if again is None else alone(cut_elsewhere=again)),
-        steps=(*steps, *([] if again is None else alone_steps)),
+        *(undrained(cut_after_s=cut_after_s, talked_s=talked_s) if cut and compared else []),
+        steps=(
+            step("TL-03", "drained", 3 * S, nodes=["node-1"], since_ns=3 * S),
+            step("TL-03", "watched", 15 * S, since_ns=3 * S, web_out_ns=None),
+        ),
     )
 
 
@@ -222,14 +196,10 @@ ROWS: list[Row] = [
     ("TL-03", tl_03, "live", "pass", None, None),
     ("TL-03", tl_03, "new", "pass", None, None),
     ("TL-03", lambda: tl_03(cut=True), "live", "fail", "drain-cuts-polling", None),
-    ("TL-03", lambda: tl_03(cut=True, cut_elsewhere=True), "live", "fail", "polling-idle-limit", "TL-04"),
-    ("TL-03", lambda: tl_03(cut=True, silence_limit_s=7), "live", "fail", "polling-idle-limit", "TL-04"),
-    ("TL-03", lambda: tl_03(cut=True, silence_limit_s=20), "live", "fail", "drain-cuts-polling", None),
-    ("TL-03", lambda: tl_03(cut=True, again=False), "live", "fail", "drain-cuts-polling", None),
-    ("TL-03", lambda: tl_03(cut=True, again=True), "live", "fail", "polling-idle-limit", "TL-04"),
-    ("TL-03", lambda: tl_03(cut=True, lifetime_s=7), "live", "fail", "polling-lifetime-limit", "TL-04"),
-    ("TL-03", lambda: tl_03(cut=True, lifetime_s=20), "live", "fail", "drain-cuts-polling", None),
-    ("TL-03", lambda: tl_03(newcomer="node-2"), "live", "fail", "address-leads-elsewhere", "TL-02"),
+    ("TL-03", lambda: tl_03(cut=True, compared=False), "live", "fail", "drain-cuts-polling", None),
+    ("TL-03", lambda: tl_03(cut=True, cut_after_s=7), "live", "fail", "polling-idle-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(cut=True, cut_after_s=7, talked_s=7), "live", "fail", "polling-lifetime-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(newcomer="node-2"), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True, lost_anyway=True), "new", "fail", "address-not-forwarded", "TL-02"),
     ("TL-03", lambda: tl_03(through=False), "live", "fail", "address-not-forwarded", "TL-02"),
