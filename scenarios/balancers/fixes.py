@@ -44,7 +44,7 @@ CAUSES: tuple[str, ...] = (
     *("forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed"),  # PR-01
     *("node-starved", "node-overloaded", "random-balancing"),  # PR-05
     *("standby-gets-traffic", "standby-not-used", "failover-cuts-upload"),  # RG-01
-    *("failback-not-as-declared", "tentacles-not-repointed"),
+    *("failback-not-as-declared", "tentacles-not-repointed", "tentacles-at-standby"),
 )
 """Every cause that a check names, in the order of the checks."""
 

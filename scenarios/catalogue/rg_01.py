@@ -23,6 +23,9 @@ UPLOADS: Final = {"at-primary": "the last primary node was drained", "at-standby
 # A dedicated address has a check of its own, mostly slower than the ping: HAProxy and F5 need up to 3 failures, 5 s apart.
 REPOINT_S_MAX: Final = 20.0
 REPOINT_TRY_S: Final = 0.25
+# At each address while its node is healthy, and again while it only drains: a stand-in that takes every second one is missed by twelve
+# with a probability of 0.0002, and by no round robin.
+TENTACLES: Final = 6
 USERS: Final = "users and CI: what they write at the standby is not in the primary region's database"
 
 
@@ -35,9 +38,7 @@ async def run(lab: "Lab") -> None:
     lab.step(
         ID, "pools", primary=list(lab.nodes), standby=list(lab.standby.nodes), thumbprints=dict(lab.standby.thumbprints)
     )
-    for place in lab.tentacles.values():
-        async with lab.polling(place, ID, "dedicated"):
-            pass
+    await _polled(lab, "dedicated")
     async with lab.traffic(ID):
         await _watch(lab, len(lab.nodes))
         for left, node in zip(range(len(lab.nodes) - 1, 0, -1), lab.nodes, strict=False):
@@ -52,12 +53,21 @@ async def run(lab: "Lab") -> None:
             await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
             await lab.sync()
             lab.step(ID, "failed-over", since_ns=since_ns, watch_ns=watch_ns)
+            await _polled(lab, "drained")
         # No upload is under way now: whoever refuses cuts what is.
         for node in lab.nodes:
             await lab.state(node, "offline", "refuse")
         for place in lab.tentacles.values():
             await _repointed(lab, place.node)
         await _return(lab, 2 * calibration.in_budget_s + RECOVERY_WATCH_S)
+
+
+async def _polled(lab: "Lab", variant: str) -> None:
+    """A few Tentacles at each address, one after another, each gone as soon as it stands."""
+    for place in lab.tentacles.values():
+        for _ in range(TENTACLES):
+            async with lab.polling(place, ID, variant):
+                pass
 
 
 async def _watch(lab: "Lab", healthy: int) -> None:
@@ -121,7 +131,7 @@ def judge(case: Case) -> list[Variant]:
     if back := next(iter(case.history.steps_of(ID, "returned")), None):
         variants.append(_failback(case, standby, back, took_over=took_over))
     if found := passage.addresses(case.history):
-        variants.append(_tentacles(case, pools, found.own))
+        variants += [_tentacles_wait(case, pools, found.own), _tentacles(case, pools, found.own)]
     return variants
 
 
@@ -256,6 +266,47 @@ def _failback(case: Case, standby: tuple[str, ...], back: Step, *, took_over: bo
     )  # fmt: skip
 
 
+def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
+    """While a node is healthy, and while it only drains, its address leads to it and never to its stand-in."""
+    name = "tentacles-wait"
+    if not own:
+        return case.skips(name, "core", "the balancer has no addresses for Tentacles, or none were given")
+    at = {variant: sessions_of(case.history, ID, variant) for variant in ("dedicated", "drained")}
+    for sessions in at.values():
+        if {s.node for s in sessions} != set(own):
+            return case.unknown(
+                name, "core", "not every address was tried while its node was healthy, and while it drained"
+            )
+    if lost := [s for s in at["dedicated"] if s.identified_ns is None]:
+        return passage.not_through(case, name, "core", lost)
+    evidence: dict[str, Any] = {
+        variant: {node: dict(passage.reached(case.history, [s for s in sessions if s.node == node])) for node in own}
+        for variant, sessions in at.items()
+    }
+    for variant, what in (("dedicated", "was healthy"), ("drained", "only drained")):
+        for node, reached in evidence[variant].items():
+            led = {other: count for other, count in reached.items() if other in pools.detail["standby"]}
+            if led:
+                tried = sum(s.node == node for s in at[variant])
+                where = " and ".join(sorted(led))
+                return case.breaks(
+                    name, "core", f"while {node} {what} {sum(led.values())} of {tried} Tentacles at its address were led to {where}",
+                    cause="tentacles-at-standby", **evidence,
+                    hurts="deployments of the primary region: the node waits for Tentacles that poll the standby's",
+                )  # fmt: skip
+        if (elsewhere := passage.strayed(case, name, "core", at[variant])) is not None:
+            return elsewhere
+    if refused := [s for s in at["drained"] if s.identified_ns is None]:
+        return case.breaks(
+            name, "core", f"while {refused[0].node} only drained its address refused Tentacles: {refused[0].error}",
+            cause="drained-node-refuses-polling", caused_by=passage.DRAIN, **evidence,
+            hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
+        )  # fmt: skip
+    return case.holds(
+        name, "core", "each address led to its node while that was healthy, and while it drained, and never to the standby", **evidence
+    )  # fmt: skip
+
+
 def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
     """With the primary region refused, the address of each node leads to the standby's node of the same number."""
     name = "tentacles"
@@ -270,6 +321,8 @@ def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
     if set(last) != set(own):
         return case.unknown(name, "core", "not every address was tried with the primary region refused", **evidence)
     for node, session in last.items():
+        if reached[node] is None and passage.broken(case.history, [session]) is not None:
+            return passage.not_through(case, name, "core", [session], reached=reached)
         if reached[node] != stand_in[node]:
             where = f"leads to {reached[node]}" if reached[node] else "leads nowhere"
             return case.breaks(
@@ -301,7 +354,8 @@ CHECK = Check(
     claim="The standby region serves everything when no primary node is healthy, nothing before, and hands back as declared.",
     offenders=(
         "Envoy priorities: with 2 of 3 primary nodes healthy 7 % of the requests go to the standby, with 1 of 3 53 %",
-        "standby servers in the same pool, without `backup`",
+        "standby servers in the same pool, without `backup`; at a node's own address that leads its Tentacles away",
+        "the ping check at a node's own address: a drained node's Tentacles are led to the standby",
         "DNS failover (Traffic Manager, Route 53): clients stay for the time to live of a name, and longer",
     ),
     quick="primary nodes are drained one by one, refused, and come back; two uploads are under way meanwhile",

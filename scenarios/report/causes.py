@@ -50,5 +50,6 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "failover-cuts-upload",
         "failback-not-as-declared",
         "tentacles-not-repointed",
+        "tentacles-at-standby",
     ),
 }

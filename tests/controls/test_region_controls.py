@@ -74,7 +74,15 @@ def must_find(control: Control, directory: Path) -> None:
     found = check(arguments, directory)
     (result,) = found.document["checks"]
     variants = {v["name"]: (v["outcome"], v["cause"]) for v in result["variants"]}
-    assert set(variants) == {"standby-waits", "standby-serves", "at-primary", "at-standby", "failback", "tentacles"}
+    assert set(variants) == {
+        "standby-waits",
+        "standby-serves",
+        "at-primary",
+        "at-standby",
+        "failback",
+        "tentacles-wait",
+        "tentacles",
+    }
     expected = {name: ("fail", cause) for name, cause in (control.wrong or {}).items()}
     # Where the standby serves from the start, the upload meets it by chance, and then tells nothing of a drain.
     by_chance = {"at-primary"} if "standby-waits" in expected and variants["at-primary"][0] == "skip" else set()

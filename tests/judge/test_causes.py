@@ -212,12 +212,27 @@ def rg_01_upload(deliveries: int = 1, *, drained: Sequence[str | None] = AWAY * 
     return replace(found, history=join(found.history, History(attempts=[told], requests=seen)))
 
 
-def rg_01_tentacles(node: str | None, *, before: str | None = "node-1", **facts: Any) -> Case:
-    """One address: `before` the failover it leads to its node, afterwards to `node`."""
+def rg_01_tentacles(
+    node: str | None,
+    *,
+    before: str | None = "node-1",
+    drained: str | None = "node-1",
+    seen_there: Any = None,
+    **facts: Any,
+) -> Case:
+    """One address: `before` the failover it leads to its node, while that is `drained` too, and afterwards to `node`, where `seen_there`."""
     own = {"node-1": polling_histories.ADDRESSES["node-1"]}
-    first = polling_histories.one("RG-01", "dedicated", before, id="before")
-    then = polling_histories.one("RG-01", "repointed", node, id="then", **{"server": "D" * 40, **facts})
-    polled = polling_histories.history(first, then, own=own)
+    then = polling_histories.one(
+        "RG-01", "repointed", node, id="then", **{"server": "D" * 40 if node else None, **facts}
+    )
+    if seen_there is not None:
+        then = then[0], polling_histories.seen(then[0], AWAY[0], **seen_there)
+    polled = polling_histories.history(
+        polling_histories.one("RG-01", "dedicated", before, id="before"),
+        polling_histories.one("RG-01", "drained", drained, id="drained"),
+        then,
+        own=own,
+    )
     found = rg_01()
     return replace(found, history=join(found.history, polled.history))
 
@@ -355,6 +370,13 @@ ROWS: list[Row] = [
     ("RG-01", lambda: rg_01_tentacles(None), "tentacles", "fail", "tentacles-not-repointed", None),
     ("RG-01", lambda: rg_01_tentacles(AWAY[0], server="E" * 40), "tentacles", "fail", "server-certificate-replaced", "TL-01"),
     ("RG-01", lambda: rg_01_tentacles(AWAY[0], before=None), "tentacles", "fail", "address-not-forwarded", "TL-02"),
+    ("RG-01", lambda: rg_01_tentacles(None, hello=None, seen_there=polling_histories.PROXIED), "tentacles", "fail", "proxy-header-added", "TL-01"),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0]), "tentacles-wait", "pass", None, None),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], before=AWAY[0]), "tentacles-wait", "fail", "tentacles-at-standby", None),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], drained=AWAY[0]), "tentacles-wait", "fail", "tentacles-at-standby", None),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], drained="node-2"), "tentacles-wait", "fail", "address-leads-elsewhere", "TL-02"),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], drained=None), "tentacles-wait", "fail", "drained-node-refuses-polling", "TL-03"),
+    ("RG-01", lambda: rg_01_tentacles(AWAY[0], before=None), "tentacles-wait", "fail", "address-not-forwarded", "TL-02"),
     *polling_histories.ROWS,
 ]  # fmt: skip
 
