@@ -49,15 +49,18 @@ def stream_parts(id_: uuid.UUID, payload: bytes) -> tuple[bytes, bytes, bytes]:
 class DocumentReader:
     """Inflates until the DEFLATE stream ends, whatever the cuts; never holds more than the document says it is long.
 
+    Args:
+        deflated_max: Bytes of DEFLATE after which it has to have ended.
+
     Attributes:
         head: The first bytes that arrived, at most five.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deflated_max: int = DEFLATED_MAX) -> None:
         # Made when a message begins: it takes 7 KiB, and most of a fleet's connections wait for one.
         self._inflater: Any = None
         self._document = bytearray()
-        self._room = DEFLATED_MAX
+        self._room = self._deflated_max = deflated_max
         self.head = b""
 
     @property
@@ -96,7 +99,7 @@ class DocumentReader:
             raise BrokenMessageError("bad-deflate", f"the message is no raw DEFLATE: {error}") from None
         if not self._inflate.eof:
             if beyond:
-                text = f"a message of more than {DEFLATED_MAX} bytes of DEFLATE, which has not ended"
+                text = f"a message of more than {self._deflated_max} bytes of DEFLATE, which has not ended"
                 raise BrokenMessageError("document-too-large", text)
             return None, b""
         if len(self._document) != self._declared():

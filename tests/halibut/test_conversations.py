@@ -1,6 +1,7 @@
 """Whole conversations of both kinds, for any cut of their bytes; and peers that break them."""
 
 import hashlib
+import itertools
 import random
 import uuid
 import zlib
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from mocknode.halibut import Connection, OutOfTurnError, RequestMessage, ResponseMessage, ServerError, State, events
 from mocknode.halibut.elements import too_many_elements
-from mocknode.halibut.envelope import compress, stream_parts
+from mocknode.halibut.envelope import BrokenMessageError, DocumentReader, compress, stream_parts
 from mocknode.halibut.events import Event
 from mocknode.halibut.limits import (
     CONTROL_LINE_MAX,
@@ -250,6 +251,33 @@ def test_a_message_may_end_at_the_limit() -> None:
     stored = b"\0\0\0\xff\xff"
     sent = stored * ((DEFLATED_MAX - len(message)) // len(stored)) + message
     assert isinstance(tentacle_that_awaits().receive(sent)[0], events.RequestReceived)
+
+
+pieces_of_a_message = st.one_of(
+    st.just(b"\0\0\0\xff\xff"),
+    st.binary(max_size=20),
+    st.integers(4, 40).map(lambda size: compress(size.to_bytes(4, "little") + bytes(size - 4))),
+)
+
+
+@given(parts=st.lists(pieces_of_a_message, max_size=25), cuts=st.lists(st.integers(0, 200), max_size=8))
+def test_the_limit_is_met_at_the_same_byte_wherever_it_is_cut(parts: list[bytes], cuts: list[int]) -> None:
+    def read(pieces: list[bytes]) -> Any:
+        reader = DocumentReader(deflated_max=64)
+        for number, piece in enumerate(pieces):
+            try:
+                document, rest = reader.feed(piece)
+            except BrokenMessageError as error:
+                return error.cause, str(error)
+            if document is not None:
+                return document, rest + b"".join(pieces[number + 1 :])
+        return None
+
+    sent = b"".join(parts)
+    bounds = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
+    whole = read([sent])
+    assert read([sent[a:b] for a, b in itertools.pairwise(bounds)]) == whole
+    assert read([sent[at : at + 1] for at in range(len(sent))]) == whole
 
 
 def test_deep_nesting_is_no_crash() -> None:

@@ -17,6 +17,7 @@ from port_stage import SUBSCRIPTION, Stage, server_identity, tentacle_identity
 
 from mocknode.halibut import lines
 from mocknode.halibut.envelope import compress
+from mocknode.halibut.limits import DEFLATED_MAX
 from mocknode.tentacle import calls
 from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.listener import EARLY_MAX
@@ -274,6 +275,7 @@ BAD_ANSWERS = {
     "bomb": (deflated((200 * 1024 * 1024).to_bytes(4, "little") + bytes(200 * 1024 * 1024)), "document-too-large"),
     "lying-long": (lying(1000), "bad-document"),
     "lying-short": (lying(6), "bad-document"),
+    "endless": (b"\0\0\0\xff\xff" * (DEFLATED_MAX // 5 + 1), "document-too-large"),
     "no-deflate": (b"\xff" * 64, "bad-deflate"),
     "no-response": (deflated(bson.encode({"Message": None})), "wrong-message"),
     "long-stream": (with_stream(4, b"12345678", 4), "stream-size-mismatch"),
