@@ -32,8 +32,8 @@ TALKING: Final = "talking"
 TALK_EVERY_S: Final = 1.0
 # Two ends by one limit differ by how often a balancer looks at its timers.
 SAME_NS: Final = 1_000_000_000
-# Two good probes at intervals that a pool of its own may have; without one a node is back at once.
-AGAIN_S_MAX: Final = 10.0
+# A few good probes at intervals that a pool of its own may have; without one a node is back at once.
+AGAIN_S_MAX: Final = 60.0
 AGAIN_EVERY_S: Final = 0.1
 # A node writes that a connection is over a moment after its peer saw the end.
 WINDOW_S: Final = 1.0

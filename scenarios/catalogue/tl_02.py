@@ -1,7 +1,6 @@
 """TL-02 per-node-address: an address leads to its node, always and only, whatever the ClientHello looks like."""
 
 import asyncio
-import itertools
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.catalogue import passage
 from scenarios.check import Case, Check
-from scenarios.history import History, Session, sessions_of
+from scenarios.history import Session, sessions_of
 from scenarios.traffic.polling import Place
 from scenarios.verdict import Variant
 
@@ -22,12 +21,9 @@ ID: Final = "TL-02"
 SESSIONS: Final = {"quick": 10, "full": 50}
 # How often each odd ClientHello is tried at an address, and a node that is down.
 TRIES: Final = 3
-# A balancer that asks the Tentacle port whether the node is there fails over when it has failed so often: HAProxy, Envoy and F5 as
-# shipped after three.
-FAILED_PROBES: Final = 3
-# So long it is watched whether it asks at all, and so long a node is down at most: F5 gives up after 16 s.
-WATCHED_S: Final = 10.0
-DOWN_S_MAX: Final = 20.0
+# How long it is down. A balancer that checks the node fails over once that has failed three times, 2 s apart (HAProxy) or 5 s (F5, which
+# gives up after 16 s); quick sees those only that turn to another node at once.
+DOWN_S: Final = {"quick": 0.0, "full": 20.0}
 DOWN_EVERY_S: Final = 0.5
 AT_ONCE: Final = 8
 PIECES: Final = 3
@@ -62,11 +58,10 @@ async def run(lab: "Lab") -> None:
         await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
     for node, place in lab.tentacles.items():
         async with lab.left_alone[node]:
-            down_s = await _fails_over_within_s(lab, node)
             await lab.state(node, "offline", "refuse")
-            lab.step(ID, "down", node=node, down_s=down_s)
+            lab.step(ID, "down", node=node)
             await _all(lab, place, "node-down", TRIES)
-            await _refused(lab, place, down_s)
+            await _refused(lab, place, DOWN_S[lab.tier])
             await lab.state(node, "online")
             # The next node's substitute may be this one.
             await passage.through_again(lab, ID, place)
@@ -82,21 +77,6 @@ async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: An
             pass
 
     await asyncio.gather(*(one() for _ in range(count)))
-
-
-async def _fails_over_within_s(lab: "Lab", node: str) -> float:
-    """How long a balancer may take to notice that this node is down, by how often it asked its Tentacle port so far."""
-    await asyncio.sleep(max(0.0, lab.started_ns / 1e9 + WATCHED_S - time.monotonic()))
-    await lab.sync()
-    times_ns = _bare(lab.history, node)
-    # One is no rhythm: somebody looked whether the address is there.
-    longest_ns = max((later - earlier for earlier, later in itertools.pairwise(times_ns)), default=0)
-    return round(min(DOWN_S_MAX, (FAILED_PROBES + 1) * longest_ns / 1e9), 1)
-
-
-def _bare(history: History, node: str) -> list[int]:
-    """When somebody connected to a node's Tentacle port and said nothing, as checks of a port do."""
-    return sorted(c.opened_ns for c in history.tentacles if c.node == node and c.opening is None)
 
 
 async def _refused(lab: "Lab", place: Place, for_s: float) -> None:
@@ -238,7 +218,13 @@ def _down(case: Case, sessions: list[Session], *, pooled: bool) -> Variant:
                 cause="address-leads-elsewhere" if pooled else "fails-over-to-another-node",
                 hurts="deployments: Tentacles poll another node twice, and the balancer hides that this one is down",
             )  # fmt: skip
-    return case.holds("node-down", "core", "a node that is down is refused at its address", **evidence)
+    return case.holds(
+        "node-down", "core", f"a node that is down is refused at its address, {_how_long(case)}", **evidence
+    )
+
+
+def _how_long(case: Case) -> str:
+    return f"for {DOWN_S[case.tier]:.0f} s" if DOWN_S[case.tier] else "when it has just gone"
 
 
 def _words(name: str) -> str:
@@ -265,8 +251,8 @@ CHECK = Check(
         "a backup server or a failover pool: Tentacles must not follow a node elsewhere",
         "routing by TLS name alone, for Tentacles that were registered by an IP address",
     ),
-    quick="10 sessions at each address, five kinds of ClientHello, and each node down once",
-    full="50 sessions at each address, five kinds of ClientHello, and each node down once",
+    quick="10 sessions at each address, five kinds of ClientHello, and each node down for a moment",
+    full=f"50 sessions at each address, five kinds of ClientHello, and each node down for {DOWN_S['full']:.0f} s",
     lane="polling",
     judge=judge,
     run=run,
