@@ -135,12 +135,13 @@ CONTROLS = (
         fails={"TL-04": ("fail", "polling-idle-limit")},
     ),
     Control(
-        # No other balancer here has such a limit. Shorter than a drain is watched, so that TL-03 has to tell it from one.
-        name="ten-seconds-old",
+        # No other balancer here has such a limit. Shorter than a drain is watched, so that TL-03 has to tell it from one, and so short that
+        # only a connection that is called all the time tells it from silence.
+        name="five-seconds-old",
         kind="envoy",
         edits=((
             "cluster: tentacle-node-3\n                idle_timeout: 0s ",
-            "cluster: tentacle-node-3\n                max_downstream_connection_duration: 10s\n                idle_timeout: 0s ",
+            "cluster: tentacle-node-3\n                max_downstream_connection_duration: 5s\n                idle_timeout: 0s ",
         ),),
         fails={"TL-04": ("fail", "polling-lifetime-limit")},
         consequences={"TL-03": "TL-04"},

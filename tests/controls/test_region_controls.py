@@ -11,6 +11,10 @@ from tests.controls.control_runs import check, edited
 pytestmark = pytest.mark.balancer
 
 NODES = (1, 2, 3)
+BESIDE_ITS_NODE = (
+    "    server standby-2 ${STANDBY_2_TENTACLE} backup\n",
+    "    server standby-2 ${STANDBY_2_TENTACLE}\n",
+)
 PLAIN_POOL = tuple((f"${{STANDBY_{n}_HTTP}} backup", f"${{STANDBY_{n}_HTTP}}") for n in NODES)
 NO_STAND_IN = tuple((f"    server standby-{n} ${{STANDBY_{n}_TENTACLE}} backup\n", "") for n in NODES)
 CHECKED = (
@@ -46,7 +50,11 @@ class Control:
 
 CONTROLS = (
     Control(name="recommended"),
-    Control(name="standby-in-the-same-pool", edits=PLAIN_POOL, wrong={"standby-waits": "standby-gets-traffic"}),
+    Control(
+        name="standby-in-the-same-pool",
+        edits=(*PLAIN_POOL, BESIDE_ITS_NODE),
+        wrong={"standby-waits": "standby-gets-traffic", "tentacles-wait": "tentacles-at-standby"},
+    ),
     Control(name="addresses-stay", edits=NO_STAND_IN, wrong={"tentacles": "tentacles-not-repointed"}),
     Control(
         name="priorities-spill", balancer="envoy", edits=AS_SHIPPED, wrong={"standby-waits": "standby-gets-traffic"}
