@@ -181,15 +181,17 @@ def _of_identity(cause: str, text: str) -> Broken:
     return Broken(cause=cause, text=text, root=ROOT)
 
 
-def not_through(case: Case, name: str, level: Level, sessions: Sequence[Session], **evidence: Any) -> Variant:
-    """A variant whose sessions did not get through: another check's finding, whose cause it carries."""
+def not_through(
+    case: Case, name: str, level: Level, sessions: Sequence[Session], *, where: str = "", **evidence: Any
+) -> Variant:
+    """A variant whose sessions did not get through `where`: another check's finding, whose cause it carries."""
     why = broken(case.history, sessions) or Broken(
         cause="address-not-forwarded", text="the address does not lead to its node", root=ADDRESSES
     )
     said = next((s.error for s in sessions if s.error is not None), None)
     told = f": {said}" if said is not None and why.cause == "address-not-forwarded" else ""
     return case.breaks(
-        name, level, f"no Tentacle gets through: {why.text}{told}", cause=why.cause,
+        name, level, f"no Tentacle gets through{where}: {why.text}{told}", cause=why.cause,
         caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
         sessions=len(sessions), tentacle_says=said, **evidence,
     )  # fmt: skip

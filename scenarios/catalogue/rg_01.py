@@ -322,7 +322,8 @@ def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
         return case.unknown(name, "core", "not every address was tried with the primary region refused", **evidence)
     for node, session in last.items():
         if reached[node] is None and passage.broken(case.history, [session]) is not None:
-            return passage.not_through(case, name, "core", [session], reached=reached)
+            where = f" to {stand_in[node]} with the primary region refused"
+            return passage.not_through(case, name, "core", [session], where=where, reached=reached)
         if reached[node] != stand_in[node]:
             where = f"leads to {reached[node]}" if reached[node] else "leads nowhere"
             return case.breaks(
