@@ -47,6 +47,10 @@ MONITOR_AGENTS: Final = (
 Role = Literal["balancer", "monitor", "unknown"]
 
 
+METHODS_WITH_STATUS: Final = ("GET", "HEAD")
+"""Methods with which the ping says its status."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prober:
     """One source of pings.
@@ -87,6 +91,11 @@ class Calibration:
     drained: bool
     other: tuple[tuple[str, int], ...] = ()
     bare_connections: int = 0
+
+    def unasked(self, nodes: Sequence[str]) -> list[str]:
+        """Those of these nodes whose ping the balancer does not ask for its status."""
+        asked = {n for p in self.probers if p.role == "balancer" and p.method in METHODS_WITH_STATUS for n in p.nodes}
+        return sorted(set(nodes) - asked)
 
     @property
     def interval_s(self) -> float | None:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 Lane = Literal["heavy", "light", "waiting", "idle", "status", "drains", "polling", "silence", "region"]
 Profile = Literal["web", "upload", "polling", "region"]
 
-# HC-01 is the root of everything that a balancer cannot know without looking at the ping.
-ROOT_OF_BLINDNESS = "HC-01"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -55,6 +52,14 @@ class Case:
     def blind(self) -> bool:
         """The balancer was not seen to take a drained node out."""
         return self.calibration.drained and not self.calibration.reacts
+
+    @property
+    def root_of_blindness(self) -> str | None:
+        """Whose finding it is that a drained node is not taken out: HC-01's where not every node's ping is asked, HC-02's where all are
+        and their 418 is taken for good; None where it is taken out."""
+        if not self.blind:
+            return None
+        return "HC-01" if self.calibration.unasked(self.nodes) else "HC-02"
 
     def holds(self, name: str, level: Level, summary: str, **evidence: Any) -> Variant:
         """A variant that passes."""

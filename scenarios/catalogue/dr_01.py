@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check, late, seconds
+from scenarios.check import Case, Check, late, seconds
 from scenarios.history import Attempt, Request, Step
 from scenarios.traffic import Pace
 from scenarios.verdict import Variant
@@ -159,7 +159,7 @@ def _new_requests(case: Case, step: Step) -> Variant:
     if case.blind or wrong:
         return case.breaks(
             f"{name}-no-new-requests", "core", f"a node whose ping turned to {name} keeps getting new requests",
-            cause="drained-node-gets-requests", caused_by=ROOT_OF_BLINDNESS if case.blind else None,
+            cause="drained-node-gets-requests", caused_by=case.root_of_blindness,
             hurts="everybody whose request lands on a node that is about to be taken down", **evidence,
         )  # fmt: skip
     if elsewhere < case.row:

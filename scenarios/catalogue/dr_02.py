@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from scenarios.catalogue import drain_walk
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check, limited_on_l4
+from scenarios.check import Case, Check, limited_on_l4
 from scenarios.verdict import Variant
 
 ID: Final = "DR-02"
@@ -40,7 +40,7 @@ def _judge_connection(case: Case, name: str, node: str, *, out: bool) -> Variant
     if stayed and not out:
         summary = "requests on a kept connection still reach the drained node, as all do"
         return case.breaks(
-            name, "core", summary, cause="drained-node-stays", caused_by=ROOT_OF_BLINDNESS if case.blind else "HC-02",
+            name, "core", summary, cause="drained-node-stays", caused_by=case.root_of_blindness or "HC-02",
             hurts=hurts, **evidence,
         )  # fmt: skip
     if stayed:

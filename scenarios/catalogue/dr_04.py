@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, Final
 
 from scenarios.catalogue import drain_walk
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check
+from scenarios.check import Case, Check
 from scenarios.verdict import Variant
 
 ID: Final = "DR-04"
@@ -51,7 +51,7 @@ def judge(case: Case) -> list[Variant]:
 
 
 def _root(case: Case) -> str:
-    return ROOT_OF_BLINDNESS if case.blind else "HC-02"
+    return case.root_of_blindness or "HC-02"
 
 
 CHECK = Check(

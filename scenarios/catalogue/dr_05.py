@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from scenarios.catalogue import dr_04, drain_walk
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check
+from scenarios.check import Case, Check
 from scenarios.history import Step
 from scenarios.verdict import Variant
 
@@ -60,7 +60,7 @@ def _recovery(case: Case, step: Step) -> Variant:
     summary = f"{returned}, traffic did not flow within {budget_s:.1f} s"
     # One node of many is back: whoever ignores health below a share of them goes on sending to those that are not.
     panics = any(v.cause == "panic-mode" for v in dr_04.judge(case))
-    root = ROOT_OF_BLINDNESS if case.blind else dr_04.ID if panics else None
+    root = case.root_of_blindness or (dr_04.ID if panics else None)
     hurts = "everybody: the outage outlasts its cause"
     return case.breaks(name, "core", summary, cause="all-drained-no-recovery", caused_by=root, hurts=hurts, **evidence)
 
@@ -91,7 +91,7 @@ def _policy(case: Case) -> Variant:
         )
     summary = f"with all nodes drained the balancer fails {found}; declared is {case.all_drained}"
     return case.breaks(
-        "policy", "core", summary, cause="all-drained-policy-differs", caused_by=ROOT_OF_BLINDNESS if case.blind else None,
+        "policy", "core", summary, cause="all-drained-policy-differs", caused_by=case.root_of_blindness,
         hurts="whoever relies on the declared policy: " + CONSEQUENCES[found], **evidence,
     )  # fmt: skip
 

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from scenarios.calibration import PING_PATH, Prober
+from scenarios.calibration import METHODS_WITH_STATUS, PING_PATH, Prober
 from scenarios.check import Case, Check
 from scenarios.verdict import Variant
 
 # HEAD was answered 404 by these builds and older ones of their lines (OctopusDeploy/Issues#8081).
 HEAD_NOTE = "HEAD: answered 404 by Octopus builds before 2022.4.8517, 2023.1.9716 and 2023.2.3045; GET works on all"
-METHODS_WITH_STATUS = ("GET", "HEAD")
 # Above this a drain is felt: a node keeps getting requests for up to this long after it asked not to.
 SLOW_INTERVAL_S = 10.0
 # Fewer unsolicited requests of one kind than this are noise, such as a person's browser.
@@ -22,7 +21,7 @@ def judge(case: Case) -> list[Variant]:
     found = case.calibration.probers
     balancers = [p for p in found if p.role == "balancer"]
     right = [p for p in balancers if p.method in METHODS_WITH_STATUS]
-    missing = sorted(set(case.nodes) - {node for p in right for node in p.nodes})
+    missing = case.calibration.unasked(case.nodes)
     evidence: dict[str, Any] = {
         "probers": len(balancers),
         "monitors": sum(p.role == "monitor" for p in found),

@@ -6,7 +6,7 @@ node is ever bad, so that a panic threshold cannot be mistaken for a lax status 
 
 from typing import TYPE_CHECKING, Any, Final
 
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check, late
+from scenarios.check import Case, Check, late
 from scenarios.history import Step
 from scenarios.verdict import Level, Variant
 
@@ -78,9 +78,11 @@ def _fault(name: str) -> tuple[str, dict[str, Any]]:
 def judge(case: Case) -> list[Variant]:
     """No request reaches B while its ping answers anything but a clean 200."""
     if case.history.steps_of(ID, "blind"):
+        root = case.root_of_blindness
         return [
             case.breaks(
-                "418", "core", "a drained node (418) stays in rotation", cause="drained-node-stays", caused_by=ROOT_OF_BLINDNESS,
+                "418", "core", "a drained node (418) stays in rotation", cause="drained-node-stays",
+                caused_by=None if root == ID else root,
                 hurts="everybody whose request lands on a node that is being taken down", waited_s=_waited(case),
             )
         ]  # fmt: skip

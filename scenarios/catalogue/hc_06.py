@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.calibration import rhythm
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check, late
+from scenarios.check import Case, Check, late
 from scenarios.traffic import RequestSpec, request
 from scenarios.verdict import Variant
 
@@ -118,7 +118,13 @@ def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: f
     if case.blind:
         summary = "an idle balancer that does not react to a drain sends the first requests to the drained node"
         return case.breaks(
-            "idle", "core", summary, cause="drained-node-stays", hurts=hurts, caused_by=ROOT_OF_BLINDNESS, **evidence
+            "idle",
+            "core",
+            summary,
+            cause="drained-node-stays",
+            hurts=hurts,
+            caused_by=case.root_of_blindness,
+            **evidence,
         )
     if not case.calibration.drained:
         return case.unknown("idle", "core", "how fast this balancer reacts under traffic is not known", **evidence)
@@ -160,7 +166,7 @@ def _judge_start(case: Case, node: str, since_ns: int, until_ns: int) -> Variant
     if wrong:
         return case.breaks(
             "start", "extended", f"after its start the balancer sends requests to a drained node for {last_s} s",
-            cause="traffic-before-first-verdict", caused_by=ROOT_OF_BLINDNESS if case.blind else None,
+            cause="traffic-before-first-verdict", caused_by=case.root_of_blindness,
             hurts="users during a restart of the balancer: it assumes every node is healthy until it looked", **evidence,
         )  # fmt: skip
     return case.holds("start", "extended", "a balancer that just started sends nothing to a drained node", **evidence)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scenarios.catalogue import passage
 from scenarios.catalogue.drain_walk import RECOVERY_WATCH_S, SURVIVOR_WATCH_S
-from scenarios.check import ROOT_OF_BLINDNESS, Case, Check, late, seconds
+from scenarios.check import Case, Check, late, seconds
 from scenarios.history import History, Request, Session, Step, sessions_of
 from scenarios.traffic import Pace
 from scenarios.verdict import Outcome, Variant
@@ -196,7 +196,7 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
     )
     return case.breaks(
         "standby-serves", "core", f"with no primary node healthy {what}", cause="standby-not-used",
-        caused_by=ROOT_OF_BLINDNESS if case.blind else None,
+        caused_by=case.root_of_blindness,
         hurts="everybody while the primary region is down: the standby that was paid for is not used", **evidence,
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Small histories for the tests of pure judges."""
 
+from dataclasses import replace
 from typing import Any
 
 from scenarios.calibration import Calibration, Prober
@@ -52,6 +53,8 @@ PROBER = Prober(
 )  # fmt: skip
 SEEING = Calibration(probers=(PROBER,), out_after_s=1.0, in_after_s=1.0, drained=True)
 BLIND = Calibration(probers=(), out_after_s=None, in_after_s=0.1, drained=True)
+DEAF = replace(BLIND, probers=(PROBER,))
+"""It asks, and takes a 418 for good."""
 
 
 def case(history: History, calibration: Calibration = SEEING, **facts: Any) -> Case:

@@ -14,7 +14,7 @@ from scenarios.history import History
 from scenarios.report.causes import CAUSES
 from scenarios.verdict import Variant
 from tests.judge import polling_histories
-from tests.judge.histories import BLIND, NODES, PROBER, SECOND, SEEING, attempt, case, probe, request, step
+from tests.judge.histories import BLIND, DEAF, NODES, PROBER, SECOND, SEEING, attempt, case, probe, request, step
 
 S = SECOND
 Row = tuple[str, Callable[[], Case], str, str, str | None, str | None]
@@ -62,8 +62,8 @@ def hc_02(status: str | None, node: str = "node-2", *, let_in: bool = False) -> 
     return case(join(history, steps=tuple(steps)))
 
 
-def blind(check: str) -> Case:
-    return case(History(steps=[step(check, "blind", 1, node="node-2")]), BLIND)
+def blind(check: str, calibration: Calibration = BLIND) -> Case:
+    return case(History(steps=[step(check, "blind", 1, node="node-2")]), calibration)
 
 
 def hc_03(how: str, out_ns: int | None = 3 * S, *, others_every_s: int = 1) -> Case:
@@ -265,6 +265,7 @@ ROWS: list[Row] = [
     ("HC-02", lambda: hc_02("200-truncated"), "200-truncated", "observed", None, None),
     ("HC-02", lambda: hc_02(None), "418", "fail", "drained-node-stays", None),
     ("HC-02", lambda: blind("HC-02"), "418", "fail", "drained-node-stays", "HC-01"),
+    ("HC-02", lambda: blind("HC-02", DEAF), "418", "fail", "drained-node-stays", None),
     ("HC-03", lambda: hc_03("hang"), "hang", "pass", None, None),
     ("HC-03", lambda: hc_03("hang"), "parallel-probing", "pass", None, None),
     ("HC-03", lambda: hc_03("freeze", None), "freeze", "fail", "hung-probe-stays", None),
@@ -283,6 +284,7 @@ ROWS: list[Row] = [
     ("DR-01", lambda: dr_01(deliveries=0, status=None, end="reset"), "418", "fail", "drain-cuts-upload", None),
     ("DR-01", lambda: dr_01(late_node="node-1"), "418-no-new-requests", "fail", "drained-node-gets-requests", None),
     ("DR-01", lambda: dr_01(BLIND), "418-no-new-requests", "fail", "drained-node-gets-requests", "HC-01"),
+    ("DR-01", lambda: dr_01(DEAF), "418-no-new-requests", "fail", "drained-node-gets-requests", "HC-02"),
     ("DR-01", lambda: dr_01(body_sent_ns=1000), "418", "skip", None, None),
     ("DR-01", dr_01_413, "418", "fail", "body-size-limit", "UP-01"),
     ("DR-02", lambda: dr_02(["node-2", "node-3"]), "http1", "pass", None, None),
@@ -352,6 +354,7 @@ ROWS: list[Row] = [
     ("RG-01", lambda: rg_01(["node-1"] * 9), "standby-waits", "unknown", None, None),
     ("RG-01", lambda: rg_01(drained=[None] * 60), "standby-serves", "fail", "standby-not-used", None),
     ("RG-01", lambda: rg_01(drained=[None] * 60, calibration=BLIND), "standby-serves", "fail", "standby-not-used", "HC-01"),
+    ("RG-01", lambda: rg_01(drained=[None] * 60, calibration=DEAF), "standby-serves", "fail", "standby-not-used", "HC-02"),
     ("RG-01", lambda: rg_01(late_node="node-3"), "standby-serves", "fail", "standby-not-used", None),
     ("RG-01", lambda: rg_01(drained=[AWAY[0]] * 9), "standby-serves", "unknown", None, None),
     ("RG-01", rg_01, "failback", "observed", None, None),
