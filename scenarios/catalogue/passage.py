@@ -227,6 +227,12 @@ def _paused_ns(session: Session) -> int:
     return session.ended_ns - max(session.polls, default=session.started_ns)
 
 
+def stayed(history: History, node: str) -> bool:
+    """Whether connections to this node were silent for a check of their own, and none was cut."""
+    silent = [s for s in sessions_of(history, SILENCE) if s.node == node]
+    return bool(silent) and not any(s.cut for s in silent)
+
+
 def lost_anyway(history: History, node: str) -> bool:
     """Whether the address of this node loses Tentacles when a few connect, with nothing else going on: no drain and no limit."""
     return any(s.node == node and s.identified_ns is None for s in sessions_of(history, ADDRESSES, "dedicated"))

@@ -221,7 +221,10 @@ def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
             "live", "core", summary, cause="drain-cuts-polling", hurts=hurts, ruled_out=ruled_out, **evidence
         )
     summary += f"; so were others, after {seconds(limit.after_ns)} s, when it did not drain"
-    return case.breaks("live", "core", summary, cause=limit.cause, caused_by=passage.SILENCE, hurts=hurts, **evidence)
+    # A limit above the silences that were tried is nobody's finding but this one's.
+    missed = passage.stayed(case.history, first.node)
+    root = None if missed else passage.SILENCE
+    return case.breaks("live", "core", summary, cause=limit.cause, caused_by=root, hurts=hurts, **evidence)
 
 
 def _names(sessions: Sequence[Session]) -> str:

@@ -102,13 +102,14 @@ def undrained(*, cut_after_s: int | None, talked_s: int | None) -> list[tuple[Se
 def tl_03(
     *, cut: bool = False, refused: bool = False, through: bool = True, before: bool = True, node: str = "node-1",
     lost_anyway: bool = False, newcomer: str = "node-1", compared: bool = True, cut_after_s: int | None = None,
-    talked_s: int | None = None,
+    talked_s: int | None = None, silence_stays: bool = False,
 ) -> Case:  # fmt: skip
     """A drain at 3 s; where it cut, others stood without one, if `compared`, until they were cut too."""
     gone = {"by": "peer", "how": "fin", "ended_ns": 8 * S}
     stays = {"ended_ns": 20 * S}
     return history(
         *([one("TL-02", "dedicated", None)] if lost_anyway else []),
+        *([one("TL-04", "35s", "node-1")] if silence_stays else []),
         one("TL-03", "live", node, **(gone if cut else stays)) if through else one("TL-03", "live", None),
         one("TL-03", "before", node if through and before else None),
         one("TL-03", "new", None if refused else newcomer, id="new", started_ns=9 * S),
@@ -199,6 +200,7 @@ ROWS: list[Row] = [
     ("TL-03", lambda: tl_03(cut=True, compared=False), "live", "fail", "drain-cuts-polling", None),
     ("TL-03", lambda: tl_03(cut=True, cut_after_s=7), "live", "fail", "polling-idle-limit", "TL-04"),
     ("TL-03", lambda: tl_03(cut=True, cut_after_s=7, talked_s=7), "live", "fail", "polling-lifetime-limit", "TL-04"),
+    ("TL-03", lambda: tl_03(cut=True, cut_after_s=60, talked_s=60, silence_stays=True), "live", "fail", "polling-lifetime-limit", None),
     ("TL-03", lambda: tl_03(newcomer="node-2"), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True), "new", "fail", "drained-node-refuses-polling", None),
     ("TL-03", lambda: tl_03(refused=True, lost_anyway=True), "new", "fail", "address-not-forwarded", "TL-02"),
