@@ -33,7 +33,7 @@ CAUSES: Final[Mapping[str, tuple[str, ...]]] = {
         "client-hello-refused",
         "fails-over-to-another-node",
     ),
-    "TL-03": ("drain-cuts-polling", "drained-node-refuses-polling", "polling-lifetime-limit"),
+    "TL-03": ("drain-cuts-polling", "drained-node-refuses-polling"),
     "TL-04": ("polling-idle-limit", "polling-lifetime-limit"),
     "TL-05": ("half-close-cut",),
     "TL-06": ("connection-limit", "reconnects-refused"),
