@@ -47,11 +47,9 @@ async def run(lab: "Lab") -> None:
 
 
 async def _drain(lab: "Lab", nodes: Sequence[str]) -> None:
-    watch_s = WATCH_S[lab.tier]
     async with contextlib.AsyncExitStack() as stack:
         for node in nodes:
             await stack.enter_async_context(lab.left_alone[node])
-        await stack.enter_async_context(lab.traffic(ID))
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def live(node: str) -> None:
@@ -67,12 +65,8 @@ async def _drain(lab: "Lab", nodes: Sequence[str]) -> None:
         await asyncio.gather(*(_new(lab, node, "before") for node in nodes))
         since_ns = max([await lab.state(node, "draining") for node in nodes])
         lab.step(ID, "drained", nodes=list(nodes), since_ns=since_ns)
-        *out_ns, _ = await asyncio.gather(
-            *(lab.wait_out(node, since_ns, watch_s) for node in nodes), _news(lab, nodes, watch_s)
-        )
-        all_out = [at_ns for at_ns in out_ns if at_ns is not None]
-        web_out_ns = max(all_out) if len(all_out) == len(nodes) else None
-        lab.step(ID, "watched", nodes=list(nodes), since_ns=since_ns, web_out_ns=web_out_ns)
+        await _news(lab, nodes, WATCH_S[lab.tier])
+        lab.step(ID, "watched", nodes=list(nodes), since_ns=since_ns)
     for node in nodes:
         await lab.state(node, "online")
 
@@ -117,7 +111,6 @@ def _drains(history: History) -> list[_Drain]:
         since_ns = int(drained.detail["since_ns"])
         if (end := watched.get(since_ns)) is None:
             continue  # The run was cut short in it.
-        web_out_ns = end.detail["web_out_ns"]
         of = {
             variant: [s for s in sessions_of(history, ID, variant) if before_ns <= s.started_ns <= end.t_ns]
             for variant in ("live", "elsewhere", "before", "new")
@@ -129,7 +122,6 @@ def _drains(history: History) -> list[_Drain]:
                 evidence={
                     "nodes": list(drained.detail["nodes"]),
                     "watched_s": seconds(end.t_ns - drained.t_ns),
-                    "web_out_after_s": None if web_out_ns is None else seconds(int(web_out_ns) - since_ns),
                 },
                 live=[s for s in of["live"] if s.identified_ns is not None],
                 elsewhere=[s for s in of["elsewhere"] if s.identified_ns is not None],

@@ -106,7 +106,7 @@ def alone(*, cut_elsewhere: bool) -> list[tuple[Session, TentacleConnection | No
 
 alone_steps = (
     step("TL-03", "drained", 23 * S, nodes=["node-1"], since_ns=23 * S),
-    step("TL-03", "watched", 35 * S, nodes=["node-1"], since_ns=23 * S, web_out_ns=None),
+    step("TL-03", "watched", 35 * S, nodes=["node-1"], since_ns=23 * S),
 )
 
 
@@ -120,7 +120,7 @@ def tl_03(
     stays = {"ended_ns": 20 * S}
     steps = (
         step("TL-03", "drained", 3 * S, nodes=["node-1"], since_ns=3 * S),
-        step("TL-03", "watched", 15 * S, nodes=["node-1"], since_ns=3 * S, web_out_ns=None),
+        step("TL-03", "watched", 15 * S, nodes=["node-1"], since_ns=3 * S),
     )
     return history(
         *([one("TL-02", "dedicated", None)] if lost_anyway else []),
