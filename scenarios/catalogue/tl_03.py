@@ -60,9 +60,8 @@ async def _alone(lab: "Lab", nodes: Sequence[str]) -> AsyncIterator[contextlib.A
 
 
 async def _drain(lab: "Lab") -> None:
-    watch_s, nodes = WATCH_S[lab.tier], list(lab.tentacles)
+    nodes = list(lab.tentacles)
     async with _alone(lab, nodes) as stack:
-        await stack.enter_async_context(lab.traffic(ID))
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def live(node: str) -> None:
@@ -76,12 +75,8 @@ async def _drain(lab: "Lab") -> None:
         await asyncio.gather(*(_new(lab, node, "before") for node in nodes))
         since_ns = max([await lab.state(node, "draining") for node in nodes])
         lab.step(ID, "drained", nodes=nodes, since_ns=since_ns)
-        *out_ns, _ = await asyncio.gather(
-            *(lab.wait_out(node, since_ns, watch_s) for node in nodes), _news(lab, nodes, watch_s)
-        )
-        all_out = [at_ns for at_ns in out_ns if at_ns is not None]
-        web_out_ns = max(all_out) if len(all_out) == len(nodes) else None
-        lab.step(ID, "watched", since_ns=since_ns, web_out_ns=web_out_ns)
+        await _news(lab, nodes, WATCH_S[lab.tier])
+        lab.step(ID, "watched", since_ns=since_ns)
     for node in nodes:
         await lab.state(node, "online")
 
@@ -150,7 +145,7 @@ def _drained(history: History) -> _Drain | None:
     end = next(iter(history.steps_of(ID, "watched")), None)
     if drained is None or end is None:
         return None
-    since_ns, web_out_ns = int(drained.detail["since_ns"]), end.detail["web_out_ns"]
+    since_ns = int(drained.detail["since_ns"])
     live, undrained, talking = (sessions_of(history, ID, name) for name in ("live", "undrained", passage.TALKING))
     return _Drain(
         nodes=list(drained.detail["nodes"]),
@@ -158,7 +153,6 @@ def _drained(history: History) -> _Drain | None:
         evidence={
             "nodes": list(drained.detail["nodes"]),
             "watched_s": seconds(end.t_ns - drained.t_ns),
-            "web_out_after_s": None if web_out_ns is None else seconds(int(web_out_ns) - since_ns),
         },
         tried=[*sessions_of(history, ID, "before"), *live],
         live=[s for s in live if s.identified_ns is not None],

@@ -116,7 +116,7 @@ def tl_03(
         *(undrained(cut_after_s=cut_after_s, talked_s=talked_s) if cut and compared else []),
         steps=(
             step("TL-03", "drained", 3 * S, nodes=["node-1"], since_ns=3 * S),
-            step("TL-03", "watched", 15 * S, since_ns=3 * S, web_out_ns=None),
+            step("TL-03", "watched", 15 * S, since_ns=3 * S),
         ),
     )
 

@@ -42,7 +42,7 @@ WHATS = (
 )
 POLLED = (
     *("plain", "alpn", "dedicated", "long-hello", "no-name", "by-name-none", "node-down", "live", "before", "new"),
-    *("35s", "65s", "half-close", "fleet"),
+    *("35s", "65s", "talking", "undrained", "half-close", "fleet"),
 )  # fmt: skip
 NODE = st.sampled_from([*NODES, None])
 TIME = st.integers(0, 100 * SECOND)
@@ -139,10 +139,11 @@ def connections(draw: st.DrawFn, check: str) -> TentacleConnection:
 def steps(draw: st.DrawFn, check: str) -> Step:
     """With every fact that a judge may ask for, some of them None where that has a meaning."""
     detail = {
-        "node": draw(st.sampled_from(NODES)), "variant": draw(st.sampled_from(VARIANTS)), "at_ns": draw(TIME),
+        "node": draw(st.sampled_from(NODES)), "nodes": draw(st.lists(st.sampled_from(NODES), min_size=1, unique=True)),
+        "variant": draw(st.sampled_from(VARIANTS)), "at_ns": draw(TIME),
         "how": draw(st.sampled_from(["hang", "freeze", "reset"])), "status": draw(st.sampled_from(["302", "503", "200-garbage-body"])),
         "since_ns": draw(TIME), "out_ns": draw(MAYBE_TIME), "in_ns": draw(MAYBE_TIME), "back_ns": draw(TIME),
-        "wanted": draw(st.integers(1, 9)), "stand": 1, "missing": draw(st.integers(0, 9)), "after_s": 60.0, "web_out_ns": draw(MAYBE_TIME),
+        "wanted": draw(st.integers(1, 9)), "stand": 1, "missing": draw(st.integers(0, 9)), "after_s": 60.0,
         "bound_s": 30.0, "waited_s": draw(st.floats(0, 100)), "idle_s": 90.0, "never": draw(st.booleans()),
     }  # fmt: skip
     for name in draw(st.sets(st.sampled_from(sorted(detail)), max_size=1)):
