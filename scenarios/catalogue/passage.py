@@ -70,6 +70,8 @@ def note(lab: "Lab") -> None:
 
 async def through_again(lab: "Lab", check: str, place: "Place") -> None:
     """Wait until an address lets a Tentacle through, as it did before its node was disturbed; not for ever, and without a verdict."""
+    if not any(s.node == place.node and s.identified_ns is not None for s in lab.history.sessions):
+        return  # It never did.
     deadline = time.monotonic() + AGAIN_S_MAX
     through = False
     while not through and time.monotonic() < deadline:
