@@ -1,7 +1,7 @@
 """TL-03 drain-does-not-touch-polling: a draining node keeps its polling Tentacles, and new ones still get to it.
 
-A node that drains still runs deployments on its Tentacles. Sessions at the other nodes are the comparison: what ends those
-too is no drain.
+A node that drains still runs deployments on its Tentacles. All drain at once; where a connection is cut, its node drains again alone,
+and connections to the others are the comparison: what ends those too is no drain.
 """
 
 import asyncio
