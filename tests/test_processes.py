@@ -93,13 +93,15 @@ def test_a_program_that_does_not_exist() -> None:
 
 
 PARENT = """
-import asyncio, sys, pathlib
+import asyncio, signal, sys, pathlib
 from mocknode.processes import spawn
 
 async def main():
     spawn(["sh", "-c", sys.argv[1]], name="master", cwd=pathlib.Path.cwd())
     await asyncio.Event().wait()
 
+# Where the tests were started in the background by a shell, SIGINT is ignored by all that comes of them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main())
 """
 

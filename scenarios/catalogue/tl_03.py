@@ -1,7 +1,7 @@
 """TL-03 drain-does-not-touch-polling: a draining node keeps its polling Tentacles, and new ones still get to it.
 
-A node that drains still runs deployments on its Tentacles. Where some were cut others stand at the same address afterwards, as
-long and without a drain: what ends those too is no drain.
+A node that drains still runs deployments on its Tentacles. All drain at once; where connections are cut, others stand at the same
+addresses as long and without a drain: what ends those too is no drain.
 """
 
 import asyncio
