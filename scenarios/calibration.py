@@ -33,6 +33,8 @@ VOLLEY_NS: Final = 1_000_000_000
 # on purpose, two busy cores add some tenths of a second.
 STABLE_SHARE: Final = 0.35
 STABLE_SLACK_S: Final = 0.3
+# Nor is any shorter than this share of it: of two probers alike that ping every second, a hesitating pair is within those tenths.
+SHORTEST_SHARE: Final = 0.4
 
 # The longest that a node is watched for going out, in requests: 100 s at 40 a second. Every one of them is a look.
 LOOKS_MAX: Final = 4000
@@ -167,7 +169,8 @@ def rhythm(times_ns: Sequence[int]) -> tuple[float, int] | None:
         if len(recent) < needed:
             return None
         middle = statistics.median(recent)
-        if all(abs(gap - middle) <= middle * STABLE_SHARE + STABLE_SLACK_S for gap in recent):
+        even = all(abs(gap - middle) <= middle * STABLE_SHARE + STABLE_SLACK_S for gap in recent)
+        if even and min(recent) >= middle * SHORTEST_SHARE:
             return middle, count
     return None
 
