@@ -129,7 +129,7 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
 @click.option(
     "--find-limit",
     metavar="DEMAND",
-    help="The highest rate of uploads that still meets it, such as 'p99<1s and lost==0'; a run of --duration a probe.",
+    help="The highest rate of uploads that still meets it, such as 'p99<5s and lost==0'; a run of --duration a probe.",
 )
 @click.option(
     "--limit-of",

@@ -105,6 +105,9 @@ def judge(case: Case) -> list[Variant]:
     variants += [_nameless(case, name, tried[name]) for name in NAMELESS if tried[name]]
     if sessions := sessions_of(case.history, ID, "node-down"):
         variants.append(_down(case, sessions, pooled=variants[0].cause == "address-leads-elsewhere"))
+        if not DOWN_S[case.tier]:
+            why = f"a health check brings a substitute in later than --quick waits; in full a node is down for {DOWN_S['full']:.0f} s"
+            variants.append(case.skips("failover-by-check", "core", why))
     return variants
 
 

@@ -105,11 +105,15 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
         "spread_s": round((max(x.after_ns for x in limits) - limit.after_ns) / 1e9, 2),
         "how": cut[0].how,
     }
+    nodes = sorted({s.node for s in cut})
+    where = "" if len(nodes) == len({s.node for s in sessions}) else f" at the address of {' and '.join(nodes)} alone"
     if limit.cause == "polling-lifetime-limit":
-        summary = f"the balancer ends a polling connection {evidence['limit_s']} s after its beginning, silent or not"
+        summary = (
+            f"the balancer ends a polling connection {evidence['limit_s']} s after its beginning, silent or not{where}"
+        )
         hurts = "every polling Tentacle: what runs on it at that moment fails, and it connects anew for ever"
     else:
-        summary = f"the balancer ends a polling connection after {evidence['limit_s']} s of silence"
+        summary = f"the balancer ends a polling connection after {evidence['limit_s']} s of silence{where}"
         hurts = "every polling Tentacle: an idle poll is silent for 30 s, so it is cut and connects anew for ever"
         if silent_s in EXTENDED_S:
             hurts = "long deployments: a call that takes as long fails, although the Tentacle finishes its work"

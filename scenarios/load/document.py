@@ -60,7 +60,7 @@ def build(run: LoadRun) -> dict[str, Any]:
         "started": run.started.isoformat(),
         "duration_s": duration_s,
         **run.plan.facts,
-        "load": _load(run.workload),
+        "load": load_of(run.workload),
         "workload": {
             "users": run.plan.workload.users,
             "actions": run.plan.workload.actions,
@@ -107,7 +107,7 @@ def build(run: LoadRun) -> dict[str, Any]:
     }
 
 
-def _load(work: Workload) -> str:
+def load_of(work: Workload) -> str:
     """Who pushed what, in one line."""
     kinds = {
         "builds": work.users, "GitHub Actions": work.actions, "delta pushers": work.deltas,

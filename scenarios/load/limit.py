@@ -14,7 +14,7 @@ from mocknode.units import format_duration
 from scenarios.lab import Lab
 from scenarios.lanes import LaneError, Lanes
 from scenarios.load.conditions import Condition, contradictions, opposite, parse_condition
-from scenarios.load.document import EXIT_CODES, build
+from scenarios.load.document import EXIT_CODES, build, load_of
 from scenarios.load.generator import Workload
 from scenarios.load.run import LoadPlan, LoadRun
 from scenarios.load.terminal import WORDS
@@ -72,7 +72,7 @@ SIZE_AT_ONCE: Final = "1GiB"
 
 
 def parse_demand(text: str) -> list[Condition]:
-    """`p99<1s and lost==0`: what must hold.
+    """`p99<5s and lost==0`: what must hold.
 
     Raises:
         ValueError: naming what was got and what is allowed.
@@ -187,6 +187,7 @@ class LimitSearch:
             "result": result,
             "exit_code": EXIT_CODES[result],
             "demand": self.text,
+            "load": load_of(self.plan.workload),
             f"limit_{self.scale.key}": self.bisection.held or None,
             f"gave_way_at_{self.scale.key}": self.bisection.failed,
             "gave_way": first["gave_way"] if first else [],
@@ -222,6 +223,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     if document["gave_way"]:
         at = f"{scale.shown(document[f'gave_way_at_{scale.key}'])} {scale.unit}"
         said.insert(1, f" at {at} gave way first: {'; '.join(document['gave_way'])}")
+    # A demand that the largest packages cannot meet on their uplink says nothing of a balancer.
+    said.append(f" {document['load']}")
     said.append(
         f" {'at once' if scale.whole else 'asked/s':>9}{'done/s':>9}{'MiB/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}"
     )

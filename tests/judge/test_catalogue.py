@@ -219,6 +219,22 @@ def test_a_pool_that_takes_over_for_a_node_that_is_down_is_one_cause() -> None:
     assert {variant.cause for variant in found} == {"address-leads-elsewhere"}
 
 
+@pytest.mark.parametrize(("tier", "tried"), [("quick", False), ("full", True)])
+def test_a_failover_by_a_health_check_is_tried_in_full_or_said_not_to_be(tier: Any, tried: bool) -> None:
+    found = tl_02.judge(replace(polling.tl_02("node-down", None), tier=tier))
+    skipped = [variant.name for variant in found if variant.outcome is Outcome.SKIP]
+    assert skipped == ([] if tried else ["failover-by-check"])
+
+
+def test_a_limit_at_one_address_of_several_is_said_to_be_there() -> None:
+    whole = polling.session(
+        "TL-04", "35s", marks={"message": SECOND, "answered": 36 * SECOND, "proceeded": 36 * SECOND}
+    )
+    gone = polling.session("TL-04", "35s", "node-2", marks={"message": SECOND}, by="peer", ended_ns=21 * SECOND)
+    found = tl_04.judge(polling.history(*((made, polling.seen(made)) for made in (whole, gone))))
+    assert found[0].summary.endswith("after 20.0 s of silence at the address of node-2 alone")
+
+
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
