@@ -58,8 +58,6 @@ class Lab:
         restart: Stops and starts the balancer with a pause for the caller between the two; None when it is not ours.
         tentacles: Where each node is polled through the balancer, by node; empty where nothing polls.
         tentacles_by_name: The same where the TLS server name decides.
-        left_alone: By node, held by whoever disturbs its Tentacles, or needs them undisturbed; several are taken in the order of
-            `tentacles`.
         thumbprints: By which Tentacles know each node.
         poller: Who polls; registered with the nodes.
         standby: The cluster that takes over when no node of this one is healthy; None without one.
@@ -83,7 +81,6 @@ class Lab:
     say: Callable[[str], None] = lambda text: None
     tentacles: Mapping[str, Place] = field(default_factory=dict)
     tentacles_by_name: Mapping[str, Place] = field(default_factory=dict)
-    left_alone: Mapping[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     thumbprints: Mapping[str, str] = field(default_factory=dict)
     poller: Poller | None = None
     standby: Standby | None = None
@@ -93,6 +90,7 @@ class Lab:
     clock_offset_ns: int = 0
     _cursor: str | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _alone: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property
     def history(self) -> History:
@@ -188,6 +186,15 @@ class Lab:
             yield session
         finally:
             self.recording.session(await session.close())
+
+    @contextlib.asynccontextmanager
+    async def alone(self, *nodes: str) -> AsyncIterator[None]:
+        """While the block runs nobody else disturbs the Tentacles of these nodes, or needs them undisturbed."""
+        async with contextlib.AsyncExitStack() as stack:
+            # In one order, or two who want the same would wait for each other.
+            for node in sorted(nodes):
+                await stack.enter_async_context(self._alone[node])
+            yield
 
     @contextlib.asynccontextmanager
     async def registered(self, session: PollingSession) -> AsyncIterator[str]:

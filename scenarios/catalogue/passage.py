@@ -1,5 +1,5 @@
 """What the checks of polling Tentacles share: the addresses of a lane on the record, sessions joined with what nodes saw, and
-why no session gets through. Pure but for `note`, `through_again` and `talk`.
+why no session gets through. Pure but for `note`, `through_again`, `until_through` and `talk`.
 
 A balancer that does not pass TLS through breaks every check at once; the first of them, TL-01, is the root.
 """
@@ -72,12 +72,17 @@ async def through_again(lab: "Lab", check: str, place: "Place") -> None:
     """Wait until an address lets a Tentacle through, as it did before its node was disturbed; not for ever, and without a verdict."""
     if not any(s.node == place.node and s.identified_ns is not None for s in lab.history.sessions):
         return  # It never did.
-    deadline = time.monotonic() + AGAIN_S_MAX
+    await until_through(lab, place, check, "again", AGAIN_S_MAX, AGAIN_EVERY_S)
+
+
+async def until_through(lab: "Lab", place: "Place", check: str, variant: str, for_s: float, every_s: float) -> None:
+    """Try an address again and again until it lets a Tentacle through, but no longer than `for_s` seconds."""
+    deadline = time.monotonic() + for_s
     through = False
     while not through and time.monotonic() < deadline:
-        async with lab.polling(place, check, "again") as session:
+        async with lab.polling(place, check, variant) as session:
             through = session.ready
-        await asyncio.sleep(0 if through else AGAIN_EVERY_S)
+        await asyncio.sleep(0 if through else every_s)
 
 
 async def talk(lab: "Lab", check: str, place: "Place", for_s: float) -> None:

@@ -1,7 +1,6 @@
 """TL-02 per-node-address: an address leads to its node, always and only, whatever the ClientHello looks like."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -57,11 +56,11 @@ async def run(lab: "Lab") -> None:
         await _all(lab, place, "by-name-none", TRIES, sni=None)
         await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
     for node, place in lab.tentacles.items():
-        async with lab.left_alone[node]:
+        async with lab.alone(node):
             await lab.state(node, "offline", "refuse")
             lab.step(ID, "down", node=node)
             await _all(lab, place, "node-down", TRIES)
-            await _refused(lab, place, DOWN_S[lab.tier])
+            await passage.until_through(lab, place, ID, "node-down", DOWN_S[lab.tier], DOWN_EVERY_S)
             await lab.state(node, "online")
             # The next node's substitute may be this one.
             await passage.through_again(lab, ID, place)
@@ -77,16 +76,6 @@ async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: An
             pass
 
     await asyncio.gather(*(one() for _ in range(count)))
-
-
-async def _refused(lab: "Lab", place: Place, for_s: float) -> None:
-    """Try the address of a node that is down again and again, until somebody answers there."""
-    until = time.monotonic() + for_s
-    through = False
-    while not through and time.monotonic() < until:
-        await asyncio.sleep(DOWN_EVERY_S)
-        async with lab.polling(place, ID, "node-down") as session:
-            through = session.ready
 
 
 def judge(case: Case) -> list[Variant]:

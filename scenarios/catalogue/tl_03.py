@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,18 +50,9 @@ async def run(lab: "Lab") -> None:
     await lab.sync()
 
 
-@contextlib.asynccontextmanager
-async def _alone(lab: "Lab", nodes: Sequence[str]) -> AsyncIterator[contextlib.AsyncExitStack]:
-    """Nobody else disturbs these; in the order of all, as others take several too."""
-    async with contextlib.AsyncExitStack() as stack:
-        for node in (node for node in lab.tentacles if node in nodes):
-            await stack.enter_async_context(lab.left_alone[node])
-        yield stack
-
-
 async def _drain(lab: "Lab") -> None:
     nodes = list(lab.tentacles)
-    async with _alone(lab, nodes) as stack:
+    async with lab.alone(*nodes), contextlib.AsyncExitStack() as stack:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def live(node: str) -> None:
@@ -92,7 +83,7 @@ async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
                 session.keep_polling()
                 await asyncio.wait([session.ended], timeout=for_s)
 
-    async with _alone(lab, nodes):
+    async with lab.alone(*nodes):
         await asyncio.gather(
             *(stand(place) for place in places for _ in range(UNDRAINED)),
             *(passage.talk(lab, ID, place, for_s) for place in places),
@@ -146,7 +137,9 @@ def _drained(history: History) -> _Drain | None:
     if drained is None or end is None:
         return None
     since_ns = int(drained.detail["since_ns"])
-    live, undrained, talking = (sessions_of(history, ID, name) for name in ("live", "undrained", passage.TALKING))
+    before, live, undrained, talking = (
+        sessions_of(history, ID, name) for name in ("before", "live", "undrained", passage.TALKING)
+    )
     return _Drain(
         nodes=list(drained.detail["nodes"]),
         since_ns=since_ns,
@@ -154,9 +147,9 @@ def _drained(history: History) -> _Drain | None:
             "nodes": list(drained.detail["nodes"]),
             "watched_s": seconds(end.t_ns - drained.t_ns),
         },
-        tried=[*sessions_of(history, ID, "before"), *live],
+        tried=[*before, *live],
         live=[s for s in live if s.identified_ns is not None],
-        before=sessions_of(history, ID, "before"),
+        before=before,
         new=[s for s in sessions_of(history, ID, "new") if s.started_ns >= since_ns],
         undrained=[s for s in undrained if s.identified_ns is not None],
         talking=[s for s in talking if s.identified_ns is not None],

@@ -43,7 +43,7 @@ async def run(lab: "Lab") -> None:
 
 async def _alone(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
     """Side by side, and beside nothing that drains or restarts the node."""
-    async with lab.left_alone[place.node]:
+    async with lab.alone(place.node):
         await asyncio.gather(
             *(_silence(lab, place, silent_s) for silent_s in silences), passage.talk(lab, ID, place, max(silences))
         )

@@ -45,7 +45,7 @@ async def run(lab: "Lab") -> None:
         stood = [s for s in fleet if s.ready]
         for session in stood:
             session.keep_polling()
-        async with lab.left_alone[node]:
+        async with lab.alone(node):
             await lab.state(node, "offline", "crash")
             await asyncio.gather(*(_gone(s) for s in stood))
             await lab.state(node, "online")
