@@ -108,7 +108,9 @@ class RunningNode:
 
     def journal(self, kind: str | None = None) -> list[dict[str, Any]]:
         path = self.run_dir / "journal" / f"{self.name}.jsonl"
-        lines = [json.loads(line) for line in path.read_bytes()[self._journal_at :].splitlines()]
+        # The node may be in the middle of a write: what follows the last newline is not yet a line.
+        whole, _, _ = path.read_bytes()[self._journal_at :].rpartition(b"\n")
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if kind in (None, line["kind"])]
 
     def journaled(self, kind: str, found: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_a_status_without_a_body(node):
 @pytest.mark.parametrize("release", ["fault-clear", "reset", "ttl"])
 @pytest.mark.parametrize("at", ["head", "body-end"])
 def test_a_hang_lasts_until_it_is_released(node, at, release):
-    id_ = node.fault("hang", {"at": at}, ttl="400ms" if release == "ttl" else None)
+    id_ = node.fault("hang", {"at": at}, ttl="2s" if release == "ttl" else None)
     with node.connect() as sock:
         sock.sendall(upload())
         node.journaled("fault", lambda line: line["phase"] == "hit")
@@ -264,7 +264,7 @@ def test_every_and_first_and_attempt_choose_requests(node):
 
 
 def test_a_fault_waits_for_pings_and_ends_by_its_ttl(node):
-    node.fault("status", {"code": 500}, on="ping", after="2 pings", ttl="300ms")
+    node.fault("status", {"code": 500}, on="ping", after="2 pings", ttl="2s")
     assert [node.ping() for _ in range(3)] == [200, 200, 500]
     assert node.event("fault-ended")["why"] == "ttl"
     assert node.ping() == 200
