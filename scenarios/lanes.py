@@ -42,6 +42,8 @@ POLLING: Final = "polling"
 """The lane whose nodes are polled by Tentacles."""
 REGION: Final = "region"
 """The lane whose balancer has a second cluster behind it, the standby."""
+_POLLED: Final = frozenset({POLLING, REGION})
+"""Lanes in which a Tentacle of this run polls the nodes."""
 POLLER: Final = "mocknode-check"
 """Name under which the Tentacle of a check is registered."""
 
@@ -146,7 +148,7 @@ class OwnLanes:
                 second = await stack.enter_async_context(Cluster(self._settings(name, "standby", "standby-identity")))
                 client = await stack.enter_async_context(ControlClient(second.control_url))
                 standby = Standby.of(control, client, self.nodes, self.nodes, second.api_key)
-            front, files, nodes = await self._prepare(cluster, second, directory, polled=self._polled(name))
+            front, files, nodes = await self._prepare(cluster, second, directory, polled=self._addressed(name))
             try:
                 running = await self._start(files, front, directory / self.kind, nodes)
             except balancers.BalancerError as exc:
@@ -187,17 +189,18 @@ class OwnLanes:
                 **_shared(self.demands),
             )
             stack.push_async_callback(_last_look, lab)
-            if self._polled(name):
+            if self.passing and name in _POLLED:
                 await stack.enter_async_context(_polled_by_us(lab))
             yield lab
 
-    def _polled(self, name: str) -> bool:
-        return self.passing and name in (POLLING, REGION)
+    def _addressed(self, name: str) -> bool:
+        """Nodes of this lane listen for Tentacles, and the balancer has their addresses: a user's file names them in every lane."""
+        return self.passing and (self.template is not None or name in _POLLED)
 
     def _settings(self, name: str, run: str, identity: str) -> ClusterSettings:
         return ClusterSettings(
             nodes=numbered_nodes(
-                NODES, host=HOST, http_port=0, https_port=None, tentacle_port=0 if self._polled(name) else None
+                NODES, host=HOST, http_port=0, https_port=None, tentacle_port=0 if self._addressed(name) else None
             ),
             run_dir=self.run_dir / name / run,
             identity_dir=self.run_dir / identity,

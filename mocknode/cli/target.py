@@ -52,7 +52,8 @@ _OPTIONS: Final = (
         "--config",
         type=_FILE,
         help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
-        "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}.",
+        "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}; for Tentacles "
+        "${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on.",
     ),
     click.option("--binary", type=_FILE, help="Program to run for --with."),
     click.option("--seed", type=int, default=1, show_default=True),
@@ -105,9 +106,17 @@ def run_dir_of(given: Path | None, verb: str = "check") -> Path:
 def passing(options: Mapping[str, Any]) -> bool:
     """The balancer of --with gets an address for each node's Tentacles."""
     from scenarios import balancers
+    from scenarios.lanes import NODES
 
     if options["config"]:
-        return "${FRONT_TENTACLE_" in read(options["config"])
+        template = read(options["config"])
+        lacking = [f"${{FRONT_TENTACLE_{n}}}" for n in range(1, NODES + 1) if f"${{FRONT_TENTACLE_{n}" not in template]
+        if 0 < len(lacking) < NODES:
+            usage(
+                f"--config {options['config']} has addresses for Tentacles, but does not name {', '.join(lacking)}; "
+                "every node is polled by every Tentacle"
+            )
+        return not lacking
     try:
         return balancers.passes(options["with_"], options["mode"] or "recommended")
     except balancers.UnknownBalancerError as exc:

@@ -25,6 +25,8 @@ _LIMIT_S: Final = 40.0
 _CALL_LIMIT_S: Final = 900.0
 """A script at a Tentacle may take minutes; the node has limits for each of its calls."""
 _CONNECT_S: Final = 5.0
+IDLE_S: Final = 5.0
+"""How long a connection may be idle and is used again; far less than the server keeps it, or a request meets its end."""
 LEASE_HEADER: Final = "x-mocknode-lease"
 """As `mocknode.cluster.lease` has it; imported from there it would bring the controller along."""
 _RENEWALS: Final = 5
@@ -91,6 +93,7 @@ class ControlClient:
             base_url=self.url,
             headers={"authorization": f"Bearer {token}"} if token else {},
             timeout=httpx.Timeout(_LIMIT_S, connect=_CONNECT_S),
+            limits=httpx.Limits(keepalive_expiry=IDLE_S),
             trust_env=False,
             verify=verify,
         )

@@ -12,6 +12,9 @@ from starlette.types import ASGIApp
 
 _GOODBYE_S: Final = 1
 """How long open requests, such as an event stream, may go on when the cluster ends."""
+KEEP_ALIVE_S: Final = 75
+"""How long a connection may be idle. uvicorn's own 5 s are those after which httpx lets go: a request sent at that moment met a
+connection that was being closed."""
 
 
 class _Server(uvicorn.Server):
@@ -43,6 +46,7 @@ class ControlServer:
             ws="none",
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GOODBYE_S,
         )
         config.load()

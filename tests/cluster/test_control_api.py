@@ -9,7 +9,8 @@ import httpx
 import jsonschema
 import pytest
 
-from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
+from mocknode.cluster.client import IDLE_S, ControlClient, ControlError, ControlUnreachableError
+from mocknode.cluster.control_server import KEEP_ALIVE_S
 
 PING = "/api/octopusservernodes/ping"
 
@@ -34,6 +35,11 @@ def test_who_answers_and_what_a_client_needs(up: Any) -> None:
     cluster = up.talk(lambda client: client.cluster())
     assert cluster["api_key"] == up.document["api_key"]
     assert [node["http"] for node in cluster["nodes"]] == [node["http"] for node in up.document["nodes"]]
+
+
+def test_a_client_lets_go_of_an_idle_connection_long_before_its_server() -> None:
+    """At the same moment, a request would be sent on what is being closed, and nobody could say whether it was carried out."""
+    assert IDLE_S < KEEP_ALIVE_S / 2
 
 
 def test_wait_for_answers_as_soon_as_the_records_are_there(up: Any) -> None:

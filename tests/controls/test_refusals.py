@@ -53,6 +53,16 @@ def test_a_configuration_that_does_not_start_keeps_the_log_it_points_at(tmp_path
     assert "unknown proxy mode" in Path(log).read_text()
 
 
+def test_a_configuration_that_forgets_the_tentacles_of_a_node(tmp_path: Path) -> None:
+    config = tmp_path / "my.cfg"
+    config.write_text(
+        "listen web\n  bind ${FRONT}\nlisten t1\n  bind ${FRONT_TENTACLE_1}\nlisten t3\n  bind :${FRONT_TENTACLE_3_PORT}\n"
+    )
+    done = run("--with", "haproxy", "--config", str(config))
+    assert done.returncode == 2
+    assert "has addresses for Tentacles, but does not name ${FRONT_TENTACLE_2}; every node is polled" in done.stderr
+
+
 def test_a_control_api_of_another_version_is_refused() -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from mocknode.cluster import ports
 from scenarios.ledger import CLASSES
+from tests.controls.control_runs import configuration
 from tests.load.conftest import Loaded
 
 HERE = Path(__file__).parent
@@ -183,6 +184,14 @@ def test_the_action_and_deltas_beside_the_web_ui(
     # What CI pushed is not kept, and of what deltas start from only the last versions.
     kept = list((tmp_path / "run" / "load" / "cluster" / "packages" / "Spaces-1").iterdir())
     assert 1 <= len(kept) <= 3
+
+
+@pytest.mark.balancer
+def test_a_configuration_with_addresses_for_tentacles(load: Callable[..., Loaded], tmp_path: Path) -> None:
+    """The file that a check judged is loaded as it is."""
+    (tmp_path / "my.cfg").write_text(configuration("haproxy", polled=True))
+    run = load("--with", "haproxy", "--config", str(tmp_path / "my.cfg"), *SMALL, "--duration", "2s")
+    assert (run.code, run.document["result"]) == (0, "held"), run.out + run.err
 
 
 @pytest.mark.balancer
