@@ -87,7 +87,7 @@ class Seen(Protocol):
 
 def classify(attempt: Sent, seen: Sequence[Seen]) -> Class:
     """The class of one upload, from every request of it that any node saw."""
-    whole = [request for request in seen if request.complete]
+    whole = [request for request in seen if request.complete and not _empty_handed(request)]
     if any(request.sha1 is not None and request.sha1 != attempt.sha1 for request in whole):
         return "corrupted"
     if len(whole) >= 2:
@@ -95,6 +95,11 @@ def classify(attempt: Sent, seen: Sequence[Seen]) -> Class:
     if whole:
         return _ONCE[attempt.told, (whole[0].status or 0) >= 400]
     return _NEVER[attempt.told, any(request.ended_ns is None for request in seen)]
+
+
+def _empty_handed(request: Seen) -> bool:
+    """A node was content with it and found no package in it: the balancer made something else of the upload, such as a GET."""
+    return request.sha1 is None and request.status is not None and request.status < 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,21 @@ def test_no_whole_delivery(told: str, still_open: bool, expected: str) -> None:
     assert classify(attempt(told=told), [torn]) == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "status", "expected"),
+    [
+        ("acknowledged", 200, "lost"),  # a GET that the balancer made of it
+        ("acknowledged", 201, "lost"),
+        ("error", 303, "refused"),  # the node sent its client elsewhere
+        ("nothing", 200, "broken_off"),
+    ],
+)
+def test_a_node_that_was_content_without_a_package_got_none(told: str, status: int, expected: str) -> None:
+    other = request(sha1=None, status=status)
+    assert classify(attempt(told=told), [other]) == expected
+    assert classify(attempt(told=told), [other, request(req=2)]) == classify(attempt(told=told), [request(req=2)])
+
+
 @pytest.mark.parametrize("told", TOLD)
 def test_two_deliveries_are_twice_whatever_the_client_was_told(told: str) -> None:
     assert classify(attempt(told=told), [request(), request(node="node-2")]) == "delivered_twice"

@@ -23,6 +23,14 @@ from tests.controls.control_runs import configuration
 from tests.load.conftest import Loaded
 
 HERE = Path(__file__).parent
+PAGE = """error_page 413 =200 /page;
+    location = /page {
+      internal;
+      proxy_pass http://octopus/api;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+    }
+    """
 SMALL = ("--users", "6", "--sizes", "16KiB..256KiB", "--link", "512KiB")
 
 
@@ -221,6 +229,20 @@ def test_uploads_whose_ids_a_balancer_strips_are_not_lost(load: Callable[..., Lo
     assert (run.code, run.document["result"]) == (0, "held"), run.out
     assert ledger["delivered_once"] == ledger["attempts"] == run.document["numbers"]["nameless"] > 0
     assert "strips" in run.out
+
+
+@pytest.mark.balancer
+def test_an_upload_of_which_a_balancer_makes_a_get_is_lost(load: Callable[..., Loaded], tmp_path: Path) -> None:
+    """A page instead of an error: client and node are content, and there is no package."""
+    config = tmp_path / "pages.conf"
+    text = (HERE / "nginx_caps.conf").read_text().replace("100m", "256k").replace("location / {", PAGE + "location / {")
+    config.write_text(text)
+    run = load("--with", "nginx", "--config", str(config), "--users", "2", "--uploads", "8", "--sizes", "64KiB,300KiB")
+    ledger = run.document["ledger"]
+    (large,) = (row["attempts"] for row in run.document["by_size"] if row["from"] >= 1 << 18)
+    assert (run.code, run.document["result"]) == (1, "failed"), run.out
+    assert ledger["lost"] == large > 0
+    assert ledger["delivered_once"] == ledger["attempts"] - large > 0
 
 
 @pytest.mark.balancer
