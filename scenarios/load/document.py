@@ -199,6 +199,9 @@ def _notes(run: LoadRun, book: Book, nameless: int) -> Iterator[str]:
             f"{nameless} uploads reached a node without X-Mocknode-Attempt, which the balancer strips from some, and were joined by "
             "their digest; of those that arrived torn or changed nothing is known"
         )
+    if run.unseen:
+        events = ", ".join(f"{event.verb} {event.node}" for event in run.unseen)
+        yield f"the load had ended before the schedule came to: {events}"
     if run.aborted is not None:
         yield f"ended before its time, when {run.aborted} held for certain; uploads under way then may have no end"
     if run.plan.workload.deltas and not book.sent_as("delta"):
@@ -235,7 +238,7 @@ def _result(
         return "untrusted"
     if any(c["holds"] for c in conditions):
         return "failed"
-    if counts["unresolved"] or not counts["attempts"] or any(c["holds"] is None for c in conditions):
+    if counts["unresolved"] or not counts["attempts"] or run.unseen or any(c["holds"] is None for c in conditions):
         return "unknown"
     return "held"
 

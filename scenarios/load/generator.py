@@ -9,6 +9,7 @@ import importlib.util
 import math
 import os
 import signal
+import site
 import sys
 import time
 from collections import deque
@@ -117,11 +118,16 @@ def locustfile() -> Path:
 
 
 class Generator:
-    """A running generator: one process, or locust's master with its workers."""
+    """A running generator: one process, or locust's master with its workers.
 
-    def __init__(self, processes: Sequence[Process], log: Path) -> None:
+    Args:
+        left_idle: A master that ends by itself leaves workers that have nothing to do any more.
+    """
+
+    def __init__(self, processes: Sequence[Process], log: Path, *, left_idle: bool = False) -> None:
         self._processes = list(processes)
         self._log = log
+        self._left_idle = left_idle
         self._finish_by_s = math.inf
 
     @classmethod
@@ -140,14 +146,19 @@ class Generator:
             web: Where its own web UI listens; None has none.
         """
         argv = [sys.executable, "-m", "locust", "-f", str(locustfile()), *workload.arguments(front, records)]
-        # LOCUST_... of the caller's shell, and a locust.conf in its directory, would silently change the load.
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "MOCKNODE_LOAD_"))} | dict(
-            environment
-        )
+        argv += ["--exit-code-on-error", "0"]
+        # LOCUST_... of the caller's shell, and a configuration of locust's in its directory or at home, would silently change the load.
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "MOCKNODE_LOAD_"))}
+        # Packages of `pip install --user` are found at home too.
+        env |= {
+            "PYTHONUSERBASE": site.getuserbase(),
+            **dict.fromkeys(("HOME", "USERPROFILE"), str(log.parent)),
+            **environment,
+        }
         total = workload.pushers + workload.browsers + workload.monitors
         lead = ["--headless"] if web is None else ["--autostart", "--autoquit", "0"]
         lead += [] if web is None else ["--web-host", web[0], "--web-port", str(web[1])]
-        lead += ["--only-summary", "--exit-code-on-error", "0", "--stop-timeout", str(FINISH_S)]
+        lead += ["--only-summary", "--stop-timeout", str(FINISH_S)]
         lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", workload.run_time]
         if workload.workers == 1:
             return cls([spawn([*argv, *lead], name="locust", log=log, env=env, cwd=log.parent)], log)
@@ -162,7 +173,7 @@ class Generator:
             processes.append(
                 spawn([*argv, *follow], name=f"locust worker {number}", log=own_log, env=env, cwd=log.parent)
             )
-        return cls(processes, log)
+        return cls(processes, log, left_idle=web is not None)
 
     @property
     def pids(self) -> list[int]:
@@ -176,12 +187,22 @@ class Generator:
             async with asyncio.timeout(timeout_s):
                 await leader.wait()
                 self._finish_by_s = min(self._finish_by_s, time.monotonic() + FINISH_S)
+                self._dismiss(workers)
                 await asyncio.gather(*(worker.wait() for worker in workers))
                 return True
         return bool(leader.returncode) or time.monotonic() > self._finish_by_s
 
+    def _dismiss(self, workers: Sequence[Process]) -> None:
+        """With a web UI a master waits until its workers have stopped, forgets them, and tells nobody that it ends: they would notice
+        after a minute without its heartbeat."""
+        if self._left_idle:
+            self._left_idle = False
+            for worker in workers:
+                worker.signal(signal.SIGTERM)
+
     def finish(self, within_s: float) -> None:
         """Begin nothing more: uploads under way may end within this time."""
+        self._left_idle = False  # A master that is told to end tells its workers.
         self._finish_by_s = min(self._finish_by_s, time.monotonic() + within_s)
         self._processes[0].signal(signal.SIGTERM)
 

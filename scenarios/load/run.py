@@ -96,6 +96,7 @@ class LoadRun:
     done: int = 0
     failed: int = 0
     uploads: int = 0
+    _away: dict[str, Event] = field(default_factory=dict)
     _pushing: set[str] = field(default_factory=set)
     _failing: Failing = field(init=False)
     _ending: bool = False
@@ -245,6 +246,9 @@ class LoadRun:
             await asyncio.gather(task, return_exceptions=True)
             if self.events:
                 await lab.control.reset()
+            # What goes on until the load ends has an end too.
+            for event in list(self._away.values()):
+                self._step(event, time.monotonic_ns(), begins=False)
 
     async def _disturb(self, lab: Lab) -> None:
         """Events one after another; they begin with the first upload, not with the start of the process."""
@@ -260,14 +264,20 @@ class LoadRun:
             if event.outage and not begins:
                 self.outages.end(event.node, time.monotonic_ns())
             self.plan.say(f"{event.node} {event.verb if begins else 'online'}")
-            self.steps.append(
-                {
-                    "at_s": (before_ns - self.began_ns) / 1e9,
-                    "node": event.node,
-                    "verb": event.verb,
-                    "begins": bool(begins),
-                }
-            )
+            self._step(event, before_ns, begins=bool(begins))
+
+    def _step(self, event: Event, at_ns: int, *, begins: bool) -> None:
+        if begins:
+            self._away[event.node] = event
+        else:
+            del self._away[event.node]
+        at_s = (at_ns - self.began_ns) / 1e9
+        self.steps.append({"at_s": at_s, "node": event.node, "verb": event.verb, "begins": begins})
+
+    @property
+    def unseen(self) -> Sequence[Event]:
+        """Events before which the load had ended."""
+        return self.events[sum(step["begins"] for step in self.steps) :]
 
     async def _follow(self, lab: Lab | None) -> None:
         """Read what is needed while the load flows. Journals wait for its end, unless they can end it: to join them takes

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,13 +25,18 @@ class Loaded:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Start `mocknode load` with its record in `tmp_path/run` and its report in `tmp_path/report.json`."""
+    """Start `mocknode load` with its record in `tmp_path/run` and its report in `tmp_path/report.json`.
+
+    At home is a configuration of locust's by which no upload could end; a run has nothing to do with it.
+    """
+    (tmp_path / ".locust.conf").write_text("push-timeout = 0.001\n")
+    home = {**os.environ, "HOME": str(tmp_path)}
     with contextlib.ExitStack() as stack:
 
         def start(*words: str) -> "subprocess.Popen[str]":
             command = [sys.executable, "-m", "mocknode", "load", "--run-dir", str(tmp_path / "run"), *words]
             command += ["--json", str(tmp_path / "report.json")]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=home)
             stack.callback(process.communicate)
             stack.callback(process.kill)
             return process

@@ -67,6 +67,18 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
 
 
 @pytest.mark.balancer
+def test_a_load_that_ends_before_its_schedule_says_so(load: Callable[..., Loaded]) -> None:
+    run = load(
+        "--with", "haproxy", *SMALL, "--duration", "5s", "--uploads", "12", "--fail-if", "drain_reaction>1m",
+        "--schedule", "drain node-1 at 0s for 5s; drain node-2 at 4s for 1s",
+    )  # fmt: skip
+    assert (run.code, run.document["result"]) == (4, "unknown"), run.out
+    assert "before the schedule came to: drain node-2" in run.out
+    assert [drain["node"] for drain in run.document["drains"]] == ["node-1"]
+    assert run.document["values"]["drain_reaction"] is not None
+
+
+@pytest.mark.balancer
 def test_a_torn_record_is_told_and_what_was_before_it_kept(
     started: Callable[..., Any], finished: Callable[..., Loaded], tmp_path: Path
 ) -> None:
@@ -167,7 +179,7 @@ def test_the_action_and_deltas_beside_the_web_ui(
     table = tmp_path / "attempts.csv"
     process = started(
         "--with", "haproxy", "--users", "1", "--actions", "1", "--deltas", "1", "--sizes", "300KiB..400KiB", "--link", "2MiB",
-        "--duration", "4s", "--web-ui", address, "--csv", str(table),
+        "--duration", "4s", "--web-ui", address, "--csv", str(table), "--workers", "2",
     )  # fmt: skip
 
     def page() -> str | None:
@@ -182,6 +194,8 @@ def test_the_action_and_deltas_beside_the_web_ui(
     assert (run.code, run.document["result"]) == (0, "held"), run.out + run.err
     assert sums_up(run.document)
     rows = list(csv.DictReader(table.read_text().splitlines()))
+    # Told that all is over, not left alone until the master's heartbeats have been missing for a minute.
+    assert not any("heartbeat" in log.read_text() for log in (tmp_path / "run").glob("locust-*.log"))
     forms = {row["form"] for row in rows if row["kind"] == "push"}
     assert forms == {"chunked", "length", "delta"}
     assert {row["class"] for row in rows if row["form"] == "delta"} == {"delivered_once"}
