@@ -223,11 +223,10 @@ class OwnLanes:
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
         )
-        secure = self.template is None or balancers.speaks_https(self.template)
         front = balancers.Front(
             host=HOST,
             http_port=held[0].port,
-            https_port=held[1].port if secure else None,
+            https_port=held[1].port if self.secure else None,
             certificate=leaf.certificate,
             key=leaf.key,
             tentacle_ports=dedicated,
@@ -244,6 +243,11 @@ class OwnLanes:
             raise LaneError(str(exc)) from exc
         self.configuration = self.configuration or files
         return front, files, nodes
+
+    @property
+    def secure(self) -> bool:
+        """The configuration listens for HTTPS too."""
+        return self.template is None or balancers.speaks_https(self.template)
 
     @property
     def _by_name(self) -> bool:

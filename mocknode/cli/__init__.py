@@ -44,6 +44,16 @@ COMMANDS: Final = {
 """Where each command lives and what it does, in the order of the help."""
 
 
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Have the variable of every option be called as its flag is; Click goes by the Python name, `with_` or `duration`."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            option.envvar = f"{prefix}_{max(option.opts, key=len).lstrip('-').replace('-', '_').upper()}"
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            _name_variables(part, f"{prefix}_{name.replace('-', '_').upper()}")
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called, and names the close match of one that does not exist."""
 
@@ -58,6 +68,7 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
+        _name_variables(command, f"MOCKNODE_{cmd_name.upper()}")
         return command
 
     def resolve_command(

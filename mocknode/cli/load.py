@@ -68,7 +68,9 @@ FILES: Final = {"json": "json_", "html": "html", "csv": "csv"}
     "outage (default: 'refuse all'), or [:FROM..TO].",
 )
 @click.option(
-    "--rate", metavar="N/s", help="Open loop: uploads a second, whoever is free; latency counts from when one was due."
+    "--rate",
+    metavar="N/s",
+    help="Open loop: uploads a second of --users, whoever is free; latency counts from when one was due.",
 )
 @click.option("--browsers", type=Whole(0, USERS_MAX), default="0", help="People who read the portal beside them.")
 @click.option("--monitors", type=Whole(0, USERS_MAX), default="0", help="Monitors that ping through the balancer.")
@@ -250,6 +252,11 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
         lanes, kind, versions, binary = lanes_of(wanted, None, run_dir, demands, polled=False)
         if isinstance(lanes, OwnLanes) and options["deltas"]:
             lanes.keep_only = DELTA_NAMES
+        if isinstance(lanes, OwnLanes) and options["tls"] and not lanes.secure:
+            usage(
+                f"--tls: --config {options['config']} does not listen for HTTPS; allowed with ${{FRONT_HOST}}:${{FRONT_HTTPS_PORT}}, "
+                "${CERTIFICATE} and ${KEY} in it"
+            )
         if isinstance(lanes, GivenLanes):
             lanes.verb = "load"  # So it is called to whoever finds the cluster held.
         if lanes.nodes:
@@ -300,7 +307,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> int:
             raise
         click.echo(f"mocknode: {exc}", err=True)
     document = build(run)
-    document["balancer"]["url"] = target.url
+    document["balancer"]["url"] = run.url or target.url
     _report(options, document, run)
     return int(document["exit_code"])
 
@@ -329,7 +336,7 @@ async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Co
         search.cut = "environment"
         click.echo(f"mocknode: {exc}", err=True)
     document = search.document()
-    document["balancer"]["url"] = lanes.url
+    document["balancer"]["url"] = search.url or lanes.url
     for line in lines(document):
         click.echo(line)
     if options["json_"] is not None:
@@ -473,6 +480,10 @@ def _workload(options: Mapping[str, Any]) -> Any:
     pushers = options["users"] + options["actions"] + options["deltas"]
     if not pushers:
         usage("--users: got 0, allowed: 1 or more where neither --actions nor --deltas push")
+    if options["rate"] and not options["users"]:
+        usage(
+            "--rate: got 0 --users, allowed: 1 or more, whose uploads arrive at it; --actions and --deltas push one after another"
+        )
     if options["workers"] > pushers:
         usage(
             f"--workers: got {options['workers']}, allowed: up to {pushers}, the number of --users, --actions and --deltas"

@@ -124,6 +124,7 @@ class LimitSearch:
 
     Attributes:
         cut: `interrupted` or `environment`: what ended it before the limit was known closely.
+        url: Of the front door that its probes go to.
     """
 
     plan: LoadPlan
@@ -133,6 +134,7 @@ class LimitSearch:
     scale: Scale = RATE
     probes: list[dict[str, Any]] = field(default_factory=list)
     cut: str | None = None
+    url: str = ""
     bisection: Bisection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -162,6 +164,7 @@ class LimitSearch:
         quiet: Callable[[str], None] = lambda text: None  # noqa: E731  # a line a probe is enough
         run = LoadRun(dataclasses.replace(self.plan, workload=workload, run_dir=directory, say=quiet), self.lanes)
         await run.on(lab)
+        self.url = run.url
         document = build(run)
         latency = document["latency"].get("push", {}).get("response", {})
         return {

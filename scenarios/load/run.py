@@ -72,6 +72,7 @@ class LoadRun:
         aborted: The condition that ended it before its time.
         broken: Why the record ended before the run did.
         environment: What was not as it must be any more, when the load flowed already.
+        url: Of the front door that the load goes to, once it flows.
     """
 
     plan: LoadPlan
@@ -90,6 +91,7 @@ class LoadRun:
     aborted: str | None = None
     broken: str | None = None
     environment: str | None = None
+    url: str = ""
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
     book: Book | None = None
     ledger: Ledger | None = None
@@ -166,7 +168,7 @@ class LoadRun:
         await self._read_journal(lab, keep=("state", "boot", "dropped"))
 
     async def _flow(self, front: FrontDoor, api_key: str, lab: Lab | None) -> None:
-        workload = self.workload
+        workload, self.url = self.workload, front.url
         self.plan.say(f"{workload.pushers} pushers at {front.url} for {workload.duration_s:.0f} s")
         if self.plan.web is not None:
             self.plan.say(f"locust's web UI: http://{self.plan.web[0]}:{self.plan.web[1]}")

@@ -103,6 +103,25 @@ def test_flags_by_environment(typed: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert "--api-key: got 'nope'" in done.err
 
 
+@pytest.mark.parametrize(
+    ("variable", "words", "says"),
+    [
+        ("MOCKNODE_LOAD_WITH", ["load"], "'nope' is not a balancer"),
+        ("MOCKNODE_CHECK_PROFILE", ["check", "--with", "nginx"], "unknown profile 'nope'"),
+        ("MOCKNODE_TENTACLES_FOR", ["tentacles"], "'nope' is not a duration"),
+        ("MOCKNODE_UP_HEARTBEAT", ["up"], "'nope' is not a duration"),
+        ("MOCKNODE_BALANCER_CONFIG_NODE", ["balancer", "config", "nginx"], "got 'nope'"),
+    ],
+)
+def test_a_variable_is_called_as_its_flag_is(
+    variable: str, words: list[str], says: str, typed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "nope")
+    done = typed(*words)
+    assert done.code == 2
+    assert says in done.err
+
+
 def test_help_lists_every_command_and_every_kind_of_fault(typed: Any) -> None:
     listed = typed("--help").out
     assert all(f"  {name} " in listed for name in COMMANDS)

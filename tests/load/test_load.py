@@ -46,10 +46,11 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
     page, table = tmp_path / "report.html", tmp_path / "attempts.csv"
     run = load(
         "--with", "haproxy", *SMALL, "--duration", "8s", "--workers", "3", "--browsers", "2", "--monitors", "1",
-        "--schedule", "drain each", "--fail-if", "p99>60s", "--html", str(page), "--csv", str(table),
+        "--schedule", "drain each", "--fail-if", "p99>60s", "--html", str(page), "--csv", str(table), "--tls",
     )  # fmt: skip
     document = run.document
     assert (run.code, document["result"]) == (0, "held"), run.out
+    assert document["balancer"]["url"].startswith("https://")
     assert sums_up(document)
     assert document["ledger"]["delivered_once"] == document["ledger"]["attempts"]
     assert len(document["generator"]["workers"]) == 3
@@ -62,7 +63,7 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
     assert sum(row["kind"] == "push" for row in rows) == document["ledger"]["attempts"]
     html = page.read_text()
     assert html.count('class="band draining"') == 3
-    assert "http://" not in html.replace(document["balancer"]["url"], "")
+    assert "://" not in html.replace(document["balancer"]["url"], "")
     assert f"{document['ledger']['attempts']} uploads" in run.out
 
 
@@ -486,6 +487,22 @@ def test_what_needs_journals_is_refused_without_them(
         assert said in capsys.readouterr().err
 
 
+def test_a_configuration_without_https_is_not_loaded_over_http_instead(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mocknode.cli import main
+
+    config, run_dir = tmp_path / "my.cfg", tmp_path / "run"
+    config.write_text("bind ${FRONT}")
+    words = ["mocknode", "load", "--with", "haproxy", "--config", str(config), "--tls", "--run-dir", str(run_dir)]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"--tls: --config {config} does not listen for HTTPS" in capsys.readouterr().err
+    assert not run_dir.exists()
+
+
 def test_nobody_at_a_strangers_address_is_the_environment(load: Callable[..., Loaded]) -> None:
     run = load("--lb", "http://127.0.0.1:9", "--unverified", "--api-key", "API-X")
     assert run.code == 3
@@ -530,6 +547,7 @@ def test_a_host_that_is_no_mock_cluster_gets_no_upload(
         (["--mode", "x"], "has no mode 'x'"),
         (["--rate", "fast"], "--rate: got 'fast'"),
         (["--workers", "30"], "the number of --users"),
+        (["--rate", "5/s", "--users", "0", "--actions", "2"], "--rate: got 0 --users"),
         (["--forms", "round"], "--forms: got 'round'"),
         (["--json", "/proc/none/x"], "--json /proc/none/x"),
         (["--shape", "wave"], "shape: got 'wave'"),
