@@ -25,7 +25,12 @@ class Plan:
     def take(self) -> tuple[int, str] | None:
         """Size and framing of the next upload; None when all of them were taken."""
         number = self._next
-        if self._limit and number >= self._limit:
+        if self.taken:
             return None
         self._next += self._of
         return self._sizes.draw(random.Random(f"{self._seed}-{number}")), self._forms[number % len(self._forms)]
+
+    @property
+    def taken(self) -> bool:
+        """None is left."""
+        return bool(self._limit) and self._next >= self._limit

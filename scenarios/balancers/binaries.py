@@ -30,7 +30,7 @@ def find(kind: str, explicit: Path | None = None) -> Binary:
     """
     adapter = adapter_of(kind)
     if explicit is not None:
-        return _described(adapter, explicit, "flag")
+        return _described(adapter, explicit.absolute(), "flag")
     for path, source in _candidates(adapter):
         return _described(adapter, path, source)
     install = f"pip install 'mocknode[balancers]' (or: pip install {adapter.wheel})"

@@ -96,7 +96,8 @@ class Workload:
             *(["--records", str(records)] if records else []),
             "--link", str(self.link), "--seed", str(self.seed), "--shape", self.shape, "--uploads", str(self.uploads),
             "--space", self.space, "--space-name", self.space_name,
-            *(["--ca", front.ca] if front.ca else []),
+            # It runs in the run's directory, not in that of whoever named the file.
+            *(["--ca", str(Path(front.ca).absolute())] if front.ca else []),
             *(["--accept-any-certificate"] if front.insecure else []),
             *(["--connect-to", front.connect_host] if front.connect_host else []),
             *(["--ask-for", front.host_header] if front.host_header else []),

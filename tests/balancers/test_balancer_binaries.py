@@ -21,9 +21,13 @@ def test_the_installed_wheel_is_found_and_asked_for_its_version(kind: str, monke
     assert len(version_tuple(found.version)) >= 2
 
 
-def test_a_named_program_wins(tmp_path: Path) -> None:
-    found = find("haproxy", program(tmp_path / "mine", "HAProxy version 3.2.1-abc 2026/01/01"))
-    assert (found.source, found.version, found.path) == ("flag", "3.2.1", tmp_path / "mine")
+def test_a_named_program_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = program(tmp_path / "mine", "HAProxy version 3.2.1-abc 2026/01/01")
+    monkeypatch.chdir(tmp_path)
+    # Not one of this name on PATH, where the name alone would be looked for.
+    for named in (mine, Path("mine")):
+        found = find("haproxy", named)
+        assert (found.source, found.version, found.path) == ("flag", "3.2.1", mine)
 
 
 def test_the_path_is_searched_when_no_wheel_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

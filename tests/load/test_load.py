@@ -70,7 +70,7 @@ def test_drains_by_three_workers_lose_nothing_and_all_reports_agree(
 @pytest.mark.balancer
 def test_a_load_that_ends_before_its_schedule_says_so(load: Callable[..., Loaded]) -> None:
     run = load(
-        "--with", "haproxy", *SMALL, "--duration", "5s", "--uploads", "12", "--fail-if", "drain_reaction>1m",
+        "--with", "haproxy", *SMALL, "--duration", "5s", "--uploads", "12", "--rate", "60/s", "--workers", "2", "--fail-if", "drain_reaction>1m",
         "--schedule", "drain node-1 at 0s for 5s; drain node-2 at 4s for 1s",
     )  # fmt: skip
     assert (run.code, run.document["result"]) == (4, "unknown"), run.out
