@@ -206,7 +206,8 @@ class _Running:
         pinned: str | None = self._flags["thumbprint"]
         if self._flags["no_register"]:
             return pinned
-        return pinned or await self._enter(registrations(fleet))
+        thumbprint = await self._enter(registrations(fleet))
+        return pinned or thumbprint
 
     async def _enter(self, wanted: Any) -> str:
         from mocknode.tentacle.registering import RegistrationError, register

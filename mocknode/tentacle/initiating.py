@@ -167,7 +167,11 @@ class Initiator(asyncio.Protocol):
         try:
             async with asyncio.timeout(limit_s):
                 await asyncio.get_running_loop().create_connection(lambda: self, self.host, self.port)
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError) as exc:
+            # uvloop closes a connection that stands by then, and never says so.
+            self._end("self", "fin")
+            if isinstance(exc, asyncio.CancelledError):
+                raise
             raise TimeoutError(f"{self.host}:{self.port}: no TCP connection within {limit_s:g} s") from None
         except ConnectionResetError:
             # It stood, and was reset before anybody here looked at it.

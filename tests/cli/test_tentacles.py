@@ -55,6 +55,16 @@ def test_a_fleet_registers_polls_every_node_and_answers(
     assert {t["style"] for t in listed} == {"TentacleActive", "TentaclePassive"}
 
 
+def test_a_thumbprint_of_the_user_s_own_is_pinned_beside_registering(
+    shell: Callable[..., Any], cluster: dict[str, Any], tmp_path: Path
+) -> None:
+    pinned = cluster["nodes"][0]["tentacle"]["thumbprint"].lower()
+    words = ["--count", "2", "--prefix", "pinned", "--thumbprint", pinned, "--for", "2s", "--identities", str(tmp_path)]
+    done = shell("tentacles", *words, "--json", *flags(cluster))
+    assert "2 of 2 registered" in done.err
+    assert (done.code, [node["connected"] for node in done.document["nodes"]]) == (0, [2, 2]), done.err
+
+
 def test_registering_calling_and_forgetting(typed: Callable[..., Any], cluster: dict[str, Any]) -> None:
     thumbprint = "ab" * 20
     assert typed("tentacle", "register", "web-9", thumbprint, "poll://nobody/", *flags(cluster)).code == 0

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+import uvloop
 from port_stage import Stage, server_identity, tentacle_identity
 
 from mocknode.halibut import Connection
@@ -11,6 +12,7 @@ from mocknode.tentacle import backoff
 from mocknode.tentacle.endings import Ending
 from mocknode.tentacle.fleet import Fleet, FleetReport, Member, members, registrations
 from mocknode.tentacle.loop import LoopState
+from mocknode.tentacle.polling import PollingTentacle
 
 FLEET = members([tentacle_identity(number) for number in (1, 2, 3)])
 
@@ -51,6 +53,28 @@ def test_every_tentacle_polls_every_address_and_the_report_says_so() -> None:
             await one.record("close", lambda r: r["cause"] == "end")
 
     asyncio.run(work())
+
+
+def test_a_fleet_that_is_stopped_while_it_connects_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with trusting(Stage()) as stage:
+            stopping: list[asyncio.Task[None]] = []
+
+            class Early(PollingTentacle):
+                def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                    super().connection_made(transport)
+                    # Before whoever connects has heard of it.
+                    stopping.append(asyncio.ensure_future(fleet.stop()))
+
+            monkeypatch.setattr("mocknode.tentacle.fleet.PollingTentacle", Early)
+            fleet = fleet_at(stage, size=1)
+            fleet.start()
+            async with asyncio.timeout(20):
+                while not stopping:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                await stopping[0]
+
+    uvloop.run(work())  # As the command runs it.
 
 
 def test_a_fleet_comes_back_after_a_restart_and_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
