@@ -24,11 +24,15 @@ _SOCKET_CONNECT: Final = "socket.connect"
 
 
 class Audit:
-    """Watches this process; `target` is the balancer's (host, port)."""
+    """Watches this process.
 
-    def __init__(self, records: Records, target: tuple[str, int]) -> None:
+    Attributes:
+        port: Of the balancer; connections to it are counted.
+    """
+
+    def __init__(self, records: Records) -> None:
         self._records = records
-        self._port = target[1]
+        self.port = 0
         self._connects = 0
         self.sent = 0
         self.errors = 0
@@ -38,7 +42,7 @@ class Audit:
 
     def _seen(self, event: str, args: tuple[Any, ...]) -> None:
         # Counted below every HTTP client, so that one which repeats requests by itself does not go unnoticed.
-        if event == _SOCKET_CONNECT and isinstance(args[1], tuple) and args[1][1] == self._port:
+        if event == _SOCKET_CONNECT and isinstance(args[1], tuple) and args[1][1] == self.port:
             # gevent asks a second time whether the first call came through: one connection is one socket.
             self._connects += args[0] not in self._connecting
             self._connecting.add(args[0])

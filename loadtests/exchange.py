@@ -47,8 +47,14 @@ class Door:
 
     @cached_property
     def target(self) -> tuple[str, int]:
-        """Host and port to connect to."""
+        """Host and port to connect to.
+
+        Raises:
+            ValueError: the URL is none of ours.
+        """
         parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"host: got {self.url!r}, allowed: http://HOST:PORT or https://HOST:PORT")
         return self.address or parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
 
     @cached_property

@@ -110,30 +110,34 @@ class Bench:
         self.environment = environment
         self.options = options
         self.events = environment.events
-        self.door = Door(
-            url=environment.host or "",
-            address=options.connect_to or None,
-            name=options.ask_for or None,
-            ca=options.ca or None,
-            insecure=options.accept_any_certificate,
-        )
         self.credentials = [
             ("X-Octopus-ApiKey", options.octopus_key or os.environ.get(KEY, "")),
             ("Accept", "application/json"),
         ]
         self.records = Records(Path(options.records) if options.records else None)
-        self.audit = Audit(self.records, self.door.target)
+        self.audit = Audit(self.records)
         # People and monitors of one process repeat their pauses for the same seed.
         self.rng = random.Random(f"{options.seed}-{os.getpid() if options.worker else 0}")
         self._sampling: gevent.Greenlet | None = None
         self.pushers = options.pushers + options.actions + options.deltas
         if options.shape != "steady" and not self.pushers:
             raise ValueError("--shape needs --pushers, --actions or --deltas: how many there are when all are at work")
+        if not (environment.host or environment.web_ui or options.worker):
+            raise ValueError("give --host http://HOST:PORT, where the uploads go; with a web UI it may be typed there")
 
     def begin(self) -> None:
         """A test starts: time, plan and arrivals begin anew; health is sampled from here on, as starting up hurts nobody."""
-        self._sampling = self._sampling or gevent.spawn(self.audit.run)
         options = self.options
+        # Not before: the host may be one that was typed into the web UI.
+        self.door = Door(
+            url=self.environment.host or "",
+            address=options.connect_to or None,
+            name=options.ask_for or None,
+            ca=options.ca or None,
+            insecure=options.accept_any_certificate,
+        )
+        self.audit.port = self.door.target[1]
+        self._sampling = self._sampling or gevent.spawn(self.audit.run)
         self.index, self.of = 0, 1
         if options.worker:
             self.of = max(options.expect_workers, 1)

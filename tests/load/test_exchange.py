@@ -241,7 +241,8 @@ def test_connections_are_counted_below_whatever_client_opens_them(tmp_path: Path
         connection.sendall(ANSWER)
 
     with Listener(behave).listening() as door:
-        audit = Audit(Records(tmp_path), door.target)
+        audit = Audit(Records(tmp_path))
+        audit.port = door.target[1]
         audit.sent += 1
         push(door, 10)
         # A second try that nobody was told of.
