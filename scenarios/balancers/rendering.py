@@ -166,8 +166,9 @@ def substitute(template: str, values: Mapping[str, str]) -> str:
         if match[1] not in values:
             line = template.count("\n", 0, match.start()) + 1
             allowed = ", ".join(f"${{{name}}}" for name in values)
+            where = " here (a standby is there with --profile region)" if match[1].startswith("STANDBY_") else ""
             raise BalancerConfigError(
-                f"line {line} of the configuration names {match[0]}, which is not known; there are {allowed}"
+                f"line {line} of the configuration names {match[0]}, which is not known{where}; there are {allowed}"
             )
         return values[match[1]]
 
