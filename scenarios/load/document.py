@@ -120,7 +120,7 @@ def load_of(work: Workload) -> str:
     said += [work.shape] if work.shape != "steady" else []
     said += [f"packages of {work.sizes}", work.forms.replace(",", " and ")]
     said += [f"uplinks of {format_size(round(work.link))}/s"] if work.link else []
-    return "; ".join(said)
+    return "; ".join(filter(None, said))
 
 
 def _drift(book: Book, first_ns: int, last_ns: int) -> float | None:

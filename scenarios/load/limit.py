@@ -190,7 +190,10 @@ class LimitSearch:
             "result": result,
             "exit_code": EXIT_CODES[result],
             "demand": self.text,
-            "load": load_of(self.plan.workload),
+            # How many builds there are is what one of the searches varies.
+            "load": load_of(
+                dataclasses.replace(self.plan.workload, users=0) if self.scale.whole else self.plan.workload
+            ),
             f"limit_{self.scale.key}": self.bisection.held or None,
             f"gave_way_at_{self.scale.key}": self.bisection.failed,
             "gave_way": first["gave_way"] if first else [],

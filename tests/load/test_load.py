@@ -396,6 +396,7 @@ def test_the_most_uploads_at_once_are_found(load: Callable[..., Loaded]) -> None
     words = ("--with", "haproxy", "--sizes", "256KiB", "--link", "128KiB", "--duration", "1s")
     run = load(*words, "--find-limit", "attempts<=6 and lost==0", "--limit-of", "uploads")
     document = run.document
+    assert run.document["load"].startswith("packages of ")
     assert (run.code, document["result"]) == (0, "held"), run.out + run.err
     assert (document["limit_uploads_at_once"], document["gave_way_at_uploads_at_once"]) == (6, 7)
     assert [probe["uploads_at_once"] for probe in document["probes"]] == [4, 8, 5, 6, 7]
