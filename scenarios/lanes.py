@@ -111,6 +111,7 @@ class OwnLanes:
     Attributes:
         template: The user's `--config`, text of a configuration with placeholders.
         passing: The balancer has an address for each node's Tentacles.
+        host: Name that clients ask for, where the configuration serves by name; None: the front's address.
         keep_only: Nodes keep packages whose file names begin so; None keeps none.
         configuration: Files that the balancers ran with, as the first lane had them.
     """
@@ -123,6 +124,7 @@ class OwnLanes:
     run_dir: Path
     demands: Demands
     passing: bool = False
+    host: str | None = None
     keep_only: str | None = None
     configuration: dict[str, str] = field(default_factory=dict)
     url: str = ""
@@ -152,7 +154,7 @@ class OwnLanes:
             try:
                 running = await self._start(files, front, directory / self.kind, nodes)
             except balancers.BalancerError as exc:
-                raise LaneError(str(exc)) from exc
+                raise LaneError(self._explained(str(exc))) from exc
             holder = [running]
             stack.push_async_callback(lambda: holder[0].stop())
             recording = stack.enter_context(Recording(directory / "history.jsonl", offset_ns))
@@ -163,14 +165,11 @@ class OwnLanes:
                 holder[0] = await self._start(files, front, directory / f"{self.kind}-again", nodes)
 
             self.url = self.url or running.url
+            users, secure = self._doors(front)
             lab = Lab(
                 name=name,
-                front=FrontDoor(scheme="http", host=HOST, port=front.http_port),
-                secure=None
-                if front.https_port is None
-                else FrontDoor(
-                    scheme="https", host=HOST, port=front.https_port, ca=str(self.run_dir / "identity" / "ca.pem")
-                ),
+                front=users,
+                secure=secure,
                 control=control,
                 recording=recording,
                 nodes=self.nodes,
@@ -192,6 +191,24 @@ class OwnLanes:
             if self.passing and name in _POLLED:
                 await stack.enter_async_context(_polled_by_us(lab))
             yield lab
+
+    def _doors(self, front: balancers.Front) -> tuple[FrontDoor, FrontDoor | None]:
+        """Where a lane's users go, by HTTP if they can, and where they go by HTTPS."""
+        ca = str(self.run_dir / "identity" / "ca.pem")
+        doors = [
+            FrontDoor(scheme=scheme, host=HOST, port=port, host_header=self.host, ca=ca)
+            for scheme, port in front.schemes.items()
+        ]
+        return doors[0], next((door for door in doors if door.scheme == "https"), None)
+
+    def _explained(self, failure: str) -> str:
+        """Why a balancer did not start, and what that has to do with lanes."""
+        if self.template is None or "address already in use" not in failure.lower():
+            return failure
+        return (
+            f"{failure}\nEvery lane runs this configuration, side by side with the others: what listens beside the front, such as a page "
+            "of statistics, does so on ${FREE_PORT_1}, ${FREE_PORT_2} and so on"
+        )
 
     def _addressed(self, name: str) -> bool:
         """Nodes of this lane listen for Tentacles, and the balancer has their addresses: a user's file names them in every lane."""
@@ -215,23 +232,22 @@ class OwnLanes:
     ) -> tuple[balancers.Front, dict[str, str], list[balancers.Node]]:
         """Front ports, certificate and configuration files of one lane's balancer."""
         documents = cluster.document()["nodes"]
-        uses = ["HTTP front", "HTTPS front", *([*(node["name"] for node in documents), "by name"] if polled else [])]
-        held = ports.hold([ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in uses])
-        for port in held:
-            port.release()
-        dedicated = {node["name"]: port.port for node, port in zip(documents, held[2:], strict=False)}
+        used = balancers.placeholders(self.template or "")
+        free = balancers.free_ports(self.template or "")
+        uses = ["HTTP front", "HTTPS front", "by name", *free, *(node["name"] for node in documents)]
+        held = _free_ports(uses)
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
         )
-        secure = self.template is None or balancers.speaks_https(self.template)
         front = balancers.Front(
             host=HOST,
-            http_port=held[0].port,
-            https_port=held[1].port if secure else None,
+            http_port=held["HTTP front"] if self.template is None or used & {"FRONT", "FRONT_PORT"} else None,
+            https_port=held["HTTPS front"] if self.template is None or "FRONT_HTTPS_PORT" in used else None,
             certificate=leaf.certificate,
             key=leaf.key,
-            tentacle_ports=dedicated,
-            tentacle_port=held[-1].port if polled and self._by_name else None,
+            tentacle_ports={node["name"]: held[node["name"]] for node in documents} if polled else {},
+            tentacle_port=held["by name"] if polled and self._by_name else None,
+            free_ports={name: held[name] for name in free},
         )
         nodes = _behind(documents, polled=polled)
         standby = [] if second is None else _behind(second.document()["nodes"], PREFIX, polled=polled)
@@ -249,7 +265,7 @@ class OwnLanes:
     def _by_name(self) -> bool:
         """The configuration listens on the port where names decide."""
         if self.template is not None:
-            return "${FRONT_TENTACLE}" in self.template or "${FRONT_TENTACLE_PORT}" in self.template
+            return bool(balancers.placeholders(self.template) & {"FRONT_TENTACLE", "FRONT_TENTACLE_PORT"})
         return balancers.routes_by_name(self.kind, self.mode)
 
     async def _start(
@@ -259,6 +275,14 @@ class OwnLanes:
             self.binary, files, front, directory, nodes=nodes, mode=self.mode,
             health_probes_expected=self.template is None and balancers.probes(self.kind, self.mode),
         )  # fmt: skip
+
+
+def _free_ports(uses: list[str]) -> dict[str, int]:
+    """A free port for each use."""
+    held = ports.hold([ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in uses])
+    for port in held:
+        port.release()
+    return {use: port.port for use, port in zip(uses, held, strict=True)}
 
 
 def _behind(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) -> list[balancers.Node]:

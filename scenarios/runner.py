@@ -221,6 +221,11 @@ class Run:
                 await self._disturbing(lab, self._of(name))
 
     async def _preflight(self, lab: Lab) -> None:
+        if await lab.sent_to_https():
+            for each in self.labs.values():
+                each.use_https()
+            self.lanes.url = lab.front.url
+            self.plan.say("the balancer sends HTTP to HTTPS, so everything is asked for by HTTPS")
         await lab.ready()
         found = await preflight(lab.front, lab.journals, lab.recording.attempt)
         await lab.sync()

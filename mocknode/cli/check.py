@@ -66,7 +66,7 @@ EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
     "--patience", type=DURATION, default="75s", show_default=True, help="Longest silence that must be survived."
 )
 @click.option("--max-upload", type=Size(), help="Largest request body to send; declares no limit.")
-@click.option("--public-name", help="Name that users ask for; default: that of --lb.")
+@click.option("--public-name", help="Name that users ask for; default: that of --lb, or --host.")
 @click.option(
     "--tentacle",
     "tentacles",
@@ -270,7 +270,7 @@ def _refuse_region(options: Mapping[str, Any], profiles: set[str]) -> None:
                 "profile 'region' needs a standby: a second `mocknode up` behind the balancer; give --standby CONTROL_URL"
             )
     elif options["config"]:
-        if "${STANDBY_" not in read(options["config"]):
+        if not any(name.startswith("STANDBY_") for name in balancers.placeholders(read(options["config"]))):
             usage(
                 f"--config {options['config']} has no standby; it names its nodes ${{STANDBY_1_HTTP}}, ${{STANDBY_1_TENTACLE}} and "
                 "so on"
@@ -294,7 +294,8 @@ def _refuse_polling(options: Mapping[str, Any]) -> None:
     if options["config"]:
         usage(
             f"--config {options['config']} has no address for Tentacles; it names them ${{FRONT_TENTACLE_1}} and "
-            "${NODE_1_TENTACLE} (or their _HOST and _PORT), and so on for each node"
+            "${NODE_1_TENTACLE} (or ${FRONT_HOST}, ${FRONT_TENTACLE_1_PORT}, ${NODE_1_TENTACLE_HOST} and ${NODE_1_TENTACLE_PORT}), "
+            "and so on for each node"
         )
     able = [mode for mode in balancers.MODES(options["with_"]) if balancers.passes(options["with_"], mode)]
     if able:

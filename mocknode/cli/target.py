@@ -42,7 +42,7 @@ _OPTIONS: Final = (
     click.option("--control-ca", type=_FILE, help="CA of that control API."),
     click.option("--ca", type=_FILE, help="CA to trust at --lb."),
     click.option("--insecure", is_flag=True, help="Accept any certificate at --lb."),
-    click.option("--host", help="Host header and TLS name for --lb."),
+    click.option("--host", help="Name that clients ask for, in Host and TLS (default: the address of --lb or --with)."),
     click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT."),
     click.option(
         "--with", "with_", metavar="BALANCER", help="Start this balancer and a cluster, and stop them afterwards."
@@ -52,8 +52,8 @@ _OPTIONS: Final = (
         "--config",
         type=_FILE,
         help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
-        "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}; for Tentacles "
-        "${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on.",
+        "${NODE_3_HTTP}; for HTTPS also, or instead, ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}; for "
+        "Tentacles ${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on; for whatever else listens ${FREE_PORT_1}, and so on.",
     ),
     click.option("--binary", type=_FILE, help="Program to run for --with."),
     click.option("--seed", type=int, default=1, show_default=True),
@@ -109,8 +109,9 @@ def passing(options: Mapping[str, Any]) -> bool:
     from scenarios.lanes import NODES
 
     if options["config"]:
-        template = read(options["config"])
-        lacking = [f"${{FRONT_TENTACLE_{n}}}" for n in range(1, NODES + 1) if f"${{FRONT_TENTACLE_{n}" not in template]
+        used = balancers.placeholders(read(options["config"]))
+        names = {f"FRONT_TENTACLE_{n}": f"FRONT_TENTACLE_{n}_PORT" for n in range(1, NODES + 1)}
+        lacking = [f"${{{name}}}" for name, port in names.items() if not used & {name, port}]
         if 0 < len(lacking) < NODES:
             usage(
                 f"--config {options['config']} has addresses for Tentacles, but does not name {', '.join(lacking)}; "
@@ -207,8 +208,7 @@ def _own_lanes(
     from scenarios.lanes import LaneError, OwnLanes
 
     for name in (
-        "lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca", "tentacles",
-        "standby",
+        "lb", "control", "ca", "insecure", "resolve", "control_token_file", "control_ca", "tentacles", "standby",
     ):  # fmt: skip
         if options[name]:
             usage(
@@ -221,11 +221,8 @@ def _own_lanes(
         raise LaneError(str(exc)) from exc
     versions[kind] = binary.version
     template = read(options["config"]) if options["config"] else None
-    if template is not None and "${FRONT" not in template:
-        usage(
-            f"--config {options['config']} does not listen on ${{FRONT}} (or ${{FRONT_HOST}}:${{FRONT_PORT}}), so nobody would "
-            "find it; a finished configuration is run by its owner and checked with --lb URL"
-        )
+    if template is not None:
+        _refuse_unreachable(options["config"], balancers.placeholders(template))
     lanes = OwnLanes(
         kind=kind,
         mode=mode,
@@ -233,16 +230,34 @@ def _own_lanes(
         template=template,
         shipped_interval=options["shipped_interval"],
         passing=passes,
+        host=options["host"] or options["public_name"],
         run_dir=run_dir,
         demands=demands,
     )
     return lanes, kind, versions, str(binary.path)
 
 
+def _refuse_unreachable(config: Path, used: frozenset[str]) -> None:
+    """A configuration that nobody finds, or that leaves out a node: what came of it would be blamed on the balancer."""
+    from scenarios.lanes import NODES
+
+    if not used & {"FRONT", "FRONT_PORT", "FRONT_HTTPS_PORT"}:
+        usage(
+            f"--config {config} does not listen on ${{FRONT}} (or ${{FRONT_HOST}}:${{FRONT_PORT}}, for HTTPS "
+            "${FRONT_HOST}:${FRONT_HTTPS_PORT}), so nobody would find it; a finished configuration is run by its owner and "
+            "checked with --lb URL"
+        )
+    lacking = [f"${{NODE_{n}_HTTP}}" for n in range(1, NODES + 1) if not used & {f"NODE_{n}_HTTP", f"NODE_{n}_PORT"}]
+    if 0 < len(lacking) < NODES:
+        usage(
+            f"--config {config} forwards to nodes, but does not name {', '.join(lacking)}; the cluster has {NODES} nodes"
+        )
+
+
 def read(path: Path) -> str:
     """The text of a file that a flag names."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Editors of Windows begin a file with a byte order mark.
     except (OSError, UnicodeDecodeError) as exc:
         usage(f"{path} cannot be read: {exc}")
 
