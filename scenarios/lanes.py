@@ -166,6 +166,12 @@ class OwnLanes:
 
             self.url = self.url or running.url
             users, secure = self._doors(front)
+            own = {node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()}
+            by_name = {
+                node: Place(node=node, host=HOST, port=front.tentacle_port, sni=name)
+                for node, name in front.tentacle_names.items()
+                if front.tentacle_port is not None
+            }
             lab = Lab(
                 name=name,
                 front=users,
@@ -177,13 +183,8 @@ class OwnLanes:
                 api_key=cluster.api_key,
                 restart=restart,
                 clock_offset_ns=offset_ns,
-                tentacles={node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()},
-                tentacles_by_name={}
-                if front.tentacle_port is None
-                else {
-                    node: Place(node=node, host=HOST, port=front.tentacle_port, sni=balancers.polling_name(node))
-                    for node in front.tentacle_ports
-                },
+                tentacles=own or by_name,
+                tentacles_by_name=by_name if own else {},
                 standby=standby,
                 **_shared(self.demands),
             )
@@ -234,7 +235,10 @@ class OwnLanes:
         documents = cluster.document()["nodes"]
         used = balancers.placeholders(self.template or "")
         free = balancers.free_ports(self.template or "")
-        uses = ["HTTP front", "HTTPS front", "by name", *free, *(node["name"] for node in documents)]
+        # Our own templates know no other name.
+        name_of = [self.host] if self.template is not None and self.host else []
+        names = {node["name"]: balancers.polling_name(node["name"], *name_of) for node in documents}
+        uses = ["HTTP front", "HTTPS front", "by name", *free, *names]
         held = _free_ports(uses)
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
@@ -245,8 +249,9 @@ class OwnLanes:
             https_port=held["HTTPS front"] if self.template is None or "FRONT_HTTPS_PORT" in used else None,
             certificate=leaf.certificate,
             key=leaf.key,
-            tentacle_ports={node["name"]: held[node["name"]] for node in documents} if polled else {},
+            tentacle_ports={name: held[name] for name in names} if polled and self._dedicated else {},
             tentacle_port=held["by name"] if polled and self._by_name else None,
+            tentacle_names=names,
             free_ports={name: held[name] for name in free},
         )
         nodes = _behind(documents, polled=polled)
@@ -260,6 +265,13 @@ class OwnLanes:
             raise LaneError(str(exc)) from exc
         self.configuration = self.configuration or files
         return front, files, nodes
+
+    @property
+    def _dedicated(self) -> bool:
+        """The configuration has a port for each node; a user's own may have names alone."""
+        return self.template is None or not balancers.placeholders(self.template).isdisjoint(
+            {"FRONT_TENTACLE_1", "FRONT_TENTACLE_1_PORT"}
+        )
 
     @property
     def _by_name(self) -> bool:

@@ -221,7 +221,7 @@ class Run:
                 await self._disturbing(lab, self._of(name))
 
     async def _preflight(self, lab: Lab) -> None:
-        if await lab.sent_to_https():
+        if await lab.sent_to_https() and lab.front.scheme == "http":  # Another lane may have found it out meanwhile.
             for each in self.labs.values():
                 each.use_https()
             self.lanes.url = lab.front.url

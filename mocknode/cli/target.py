@@ -4,6 +4,7 @@ Options that only `check` has are read here too; `load` leaves them at `NOT_ASKE
 """
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ NOT_ASKED: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 """What is read below and only `check` asks for."""
 
+# What a certificate can be issued for.
+_DNS_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _OPTIONS: Final = (
@@ -53,7 +56,8 @@ _OPTIONS: Final = (
         type=_FILE,
         help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
         "${NODE_3_HTTP}; for HTTPS also, or instead, ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}; for "
-        "Tentacles ${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on; for whatever else listens ${FREE_PORT_1}, and so on.",
+        "Tentacles ${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on, or one ${FRONT_TENTACLE} where the TLS server name decides, "
+        "which is ${FRONT_TENTACLE_1_NAME} for node-1; for whatever else listens ${FREE_PORT_1}, and so on.",
     ),
     click.option("--binary", type=_FILE, help="Program to run for --with."),
     click.option("--seed", type=int, default=1, show_default=True),
@@ -117,7 +121,7 @@ def passing(options: Mapping[str, Any]) -> bool:
                 f"--config {options['config']} has addresses for Tentacles, but does not name {', '.join(lacking)}; "
                 "every node is polled by every Tentacle"
             )
-        return not lacking
+        return not lacking or bool(used & {"FRONT_TENTACLE", "FRONT_TENTACLE_PORT"})
     try:
         return balancers.passes(options["with_"], options["mode"] or "recommended")
     except balancers.UnknownBalancerError as exc:
@@ -214,6 +218,11 @@ def _own_lanes(
             usage(
                 f"--{name.replace('_', '-').removesuffix('s')} goes with --lb; with --with everything is started for you"
             )
+    host = options["host"] or options["public_name"]
+    if host is not None and not _DNS_NAME.fullmatch(host):
+        usage(
+            f"--{'host' if options['host'] else 'public-name'}: got {host!r}, allowed with --with: a DNS name, without a port"
+        )
     kind, mode, passes = options["with_"], options["mode"] or "recommended", passing(options)
     try:
         binary = balancers.find(kind, options["binary"])
@@ -230,7 +239,7 @@ def _own_lanes(
         template=template,
         shipped_interval=options["shipped_interval"],
         passing=passes,
-        host=options["host"] or options["public_name"],
+        host=host,
         run_dir=run_dir,
         demands=demands,
     )

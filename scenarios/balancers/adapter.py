@@ -86,6 +86,7 @@ class Front:
         key: PEM file.
         tentacle_ports: A port for each node that Tentacles poll, by its name; empty where nobody polls.
         tentacle_port: One port for all of them, told apart by the TLS server name; None for none.
+        tentacle_names: By which name each node is polled at that one.
         free_ports: Ports for what a user's own configuration listens on besides, by placeholder; nobody waits for them.
     """
 
@@ -96,6 +97,7 @@ class Front:
     key: Path | None = None
     tentacle_ports: Mapping[str, int] = field(default_factory=dict)
     tentacle_port: int | None = None
+    tentacle_names: Mapping[str, str] = field(default_factory=dict)
     free_ports: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

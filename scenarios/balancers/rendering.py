@@ -208,13 +208,15 @@ def _values(
         values[f"NODE_{number}_HTTP"] = node.address
         values[f"NODE_{number}_HOST"] = node.host
         values[f"NODE_{number}_PORT"] = str(node.port)
-        if node.tentacle is not None and node.name in front.tentacle_ports:
-            own = front.tentacle_ports[node.name]
+        if node.tentacle is not None:
             values[f"NODE_{number}_TENTACLE"] = node.tentacle.address
             values[f"NODE_{number}_TENTACLE_HOST"] = node.tentacle.host
             values[f"NODE_{number}_TENTACLE_PORT"] = str(node.tentacle.port)
+        if (own := front.tentacle_ports.get(node.name)) is not None:
             values[f"FRONT_TENTACLE_{number}"] = host_port(front.host, own)
             values[f"FRONT_TENTACLE_{number}_PORT"] = str(own)
+        if front.tentacle_port is not None and node.name in front.tentacle_names:
+            values[f"FRONT_TENTACLE_{number}_NAME"] = front.tentacle_names[node.name]
     for number, node in enumerate(standby, 1):
         values[f"STANDBY_{number}_HTTP"] = node.address
         values[f"STANDBY_{number}_HOST"] = node.host

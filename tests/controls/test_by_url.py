@@ -92,6 +92,45 @@ def test_a_configuration_without_https_is_judged_by_http_alone(tmp_path: Path) -
     assert {variant["name"].split("-")[0] for variant in pr_01["variants"]} == {"http"}
 
 
+REDIRECTED = """
+    # ${FRONT_TENTACLE_1} comes later
+    defaults
+      mode http
+      timeout connect 5s
+      timeout client 50s
+      timeout server 50s
+    frontend http-in
+      bind *:${FRONT_PORT}
+      http-request redirect scheme https code 301
+    frontend https-in
+      bind *:${FRONT_HTTPS_PORT} ssl crt ${CERTIFICATE} alpn h2,http/1.1
+      option forwardfor
+      http-request deny deny_status 404 unless { hdr(host) -i octopus.corp.test }
+      default_backend octopus
+    frontend stats
+      bind *:${FREE_PORT_1}
+      stats enable
+    backend octopus
+      server n1 ${NODE_1_HTTP}
+      server n2 ${NODE_2_HTTP}
+      server n3 ${NODE_3_HTTP}
+
+"""
+HTTPS_ALONE = REDIRECTED.replace("bind *:${FRONT_PORT}", "bind *:${FREE_PORT_2}")
+
+
+@pytest.mark.parametrize("text", [REDIRECTED, HTTPS_ALONE], ids=["redirected", "https-alone"])
+def test_a_configuration_for_https_and_one_name_is_judged_as_its_users_come(text: str, tmp_path: Path) -> None:
+    """By HTTPS and by that name; written as Windows writes it."""
+    (tmp_path / "my.cfg").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    named = ["--host", "octopus.corp.test"]
+    found = check(["--with", "haproxy", "--config", "my.cfg", *named, "--only", "UP-02,PR-01"], tmp_path)
+    assert causes(found) == {"PR-01": ("fail", "forwarded-proto-missing")}
+    (pr_01,) = (c for c in found.document["checks"] if c["id"] == "PR-01")
+    assert {variant["name"].split("-")[0] for variant in pr_01["variants"]} == {"https"}
+    assert found.document["balancer"]["url"].startswith("https://")
+
+
 def causes(found: Found) -> dict[str, tuple[str, str | None]]:
     return {id_: finding[:2] for id_, finding in found.findings.items()}
 
