@@ -284,7 +284,7 @@ def _whose(front: FrontDoor, attempt: Attempt) -> str:
         who = f"{server or 'a server without a Server header'}, none of these nodes"
     hint = ""
     if redirects_to_https(attempt):
-        hint = f"; it sends its clients to {attempt.header('Location')}: give --lb https://HOST:PORT"
+        hint = "; it sends its clients to HTTPS: give --lb https://HOST:PORT"
     elif attempt.node is None and front.host_header is None:
         hint = "; if the balancer serves by name, give the name with --host"
     return f"{front.url} does not lead to these nodes: GET /api was answered {attempt.status} by {who}; it said: {text!r}{hint}"
