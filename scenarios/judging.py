@@ -169,7 +169,7 @@ def _limited(case: Case, check: str, variants: list[Variant]) -> list[Variant]:
     if not refused:
         return variants
     text = (
-        f"the nodes themselves refused {refused} requests of this check with 429; start the cluster without a limit of its rate, or with "
+        f"the nodes themselves refused {refused} requests with 429; start the cluster without a limit of its rate, or with "
         "--rate-audit"
     )
     broken = (Outcome.FAIL, Outcome.ADVICE)

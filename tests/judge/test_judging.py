@@ -59,7 +59,7 @@ def test_what_the_nodes_limit_is_not_the_balancers_failure() -> None:
 
     assert outcome(200)[0] is Outcome.FAIL  # no header says how the client came
     assert outcome(429)[0] is Outcome.UNKNOWN
-    assert "refused 2 requests of this check with 429" in outcome(429)[1]
+    assert "refused 2 requests with 429" in outcome(429)[1]
 
 
 def test_a_judge_that_raises_is_unknown() -> None:
