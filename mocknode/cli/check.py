@@ -158,7 +158,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     progress.say(
         f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
         # How long a few checks take differs too much from check to check.
-        + (f"; {_forecast(options, selected)}" if options["lb"] and not options["only"] else "")
+        + (f"; {_forecast(options, selected)}" if not options["with_"] and not options["only"] else "")
     )
 
     def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
@@ -173,7 +173,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         run_dir=run_dir,
         versions=versions,
         binary=binary,
-        mode=None if options["lb"] else ("custom" if options["config"] else options["mode"] or "recommended"),
+        mode=None if not options["with_"] else ("custom" if options["config"] else options["mode"] or "recommended"),
         reproduce=shlex.join(["mocknode", *sys.argv[1:]]),
         notes=(),
         say=progress.say,
@@ -184,7 +184,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         return await run.run(), run.document
     except LaneError as exc:
         click.echo(f"mocknode: {exc}", err=True)
-        if options["lb"] and not run.done and options["run_dir"] is None:
+        if not options["with_"] and not run.done and options["run_dir"] is None:
             # Nothing to judge again; of a balancer of ours the directory holds the log that the message points at.
             shutil.rmtree(run_dir, ignore_errors=True)
         return EXIT_ENVIRONMENT, run.document if run.results else {}

@@ -235,7 +235,7 @@ def _split(adapter: Adapter, text: str) -> dict[str, str]:
     names = list(adapter.paths)
     if adapter.documents == 1:
         return {adapter.main: text}
-    parts = re.split(r"(?m)^---[ \t]*\n", text)
+    parts = re.split(r"(?m)^---(?:[ \t]*|[ \t]+#.*)\n", text)
     parts = [part for part in parts if part.strip()]
     if len(parts) != adapter.documents:
         raise BalancerConfigError(

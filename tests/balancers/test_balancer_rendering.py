@@ -156,7 +156,9 @@ def test_what_is_not_ours_stays(text: str, own: str) -> None:
 
 
 def test_traefik_takes_two_documents() -> None:
-    files = render("traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="a: 1\n---\nb: ${FRONT}\n")
+    files = render(
+        "traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="--- # static\na: 1\n---\nb: ${FRONT}\n"
+    )
     assert files == {"traefik.yml": "a: 1\n", "dynamic.yml": "b: 127.0.0.1:9000\n"}
     with pytest.raises(BalancerConfigError, match=r"2 YAML documents .* got 1"):
         render("traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="a: 1\n")

@@ -184,9 +184,25 @@ def test_tentacles_are_judged_where_their_addresses_are_given(cluster: dict[str,
         # Two addresses changed places, in the balancer file this time.
         first, second, *rest = own.values()
         swapped = {name: f"127.0.0.1:{port}" for name, port in zip(names, (second, first, *rest), strict=True)}
-        (tmp_path / "declared.yaml").write_text(json.dumps({"mocknode-balancer": 1, "tentacles": swapped}))
-        met = check([*arguments, "--balancer-file", "declared.yaml"], tmp_path)
+        declared = {"mocknode-balancer": 1, "url": url, "tentacles": swapped}
+        (tmp_path / "declared.yaml").write_text(json.dumps(declared))
+        met = check([*arguments[2:], "--balancer-file", "declared.yaml"], tmp_path)
+        assert met.document["balancer"]["mode"] is None
         assert causes(met) == {"TL-02": ("fail", "address-leads-elsewhere")}
+
+
+def test_one_node_alone_is_refused_where_nodes_are_taken_away(tmp_path: Path) -> None:
+    """A balancer that has nowhere to go was said to keep a drained node in rotation."""
+    with up(tmp_path, "--nodes", "1") as document, haproxy_as_shipped(document, tmp_path / "haproxy") as url:
+        arguments = ["--lb", url, "--control", document["control"]]
+        command = [sys.executable, "-m", "mocknode", "check", *arguments, "--only", "HC-02,UP-02"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert (
+            "the cluster has one node, and a check needs another while it is away (HC-02); start two or more"
+            in done.stderr
+        )
+        assert check([*arguments, "--only", "UP-02,PR-05"], tmp_path).findings == {}
 
 
 def test_nobody_listens(cluster: dict[str, Any], tmp_path: Path) -> None:
