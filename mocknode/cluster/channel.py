@@ -89,7 +89,8 @@ class Channel:
     async def _read(self) -> None:
         try:
             with contextlib.suppress(OSError):
-                while line := await self._reader.readline():
+                # Without its end it is what a killed process was writing, hence the last.
+                while (line := await self._reader.readline()).endswith(b"\n"):
                     self._dispatch(json.loads(line))
         finally:
             self._closed = True

@@ -179,8 +179,9 @@ def substitute(template: str, values: Mapping[str, str], environment: Container[
             return match[0]
         line = template.count("\n", 0, match.start()) + 1
         allowed = ", ".join(f"${{{name}}}" for name in values)
+        where = " here (a standby is there with --profile region)" if match[1].startswith("STANDBY_") else ""
         raise BalancerConfigError(
-            f"line {line} of the configuration names {match[0]}, which is not known, nor set in the environment; there are {allowed}"
+            f"line {line} of the configuration names {match[0]}, which is not known{where}, nor set in the environment; there are {allowed}"
         )
 
     return _OURS.sub(value, template)

@@ -85,6 +85,7 @@ def screen(document: Mapping[str, Any]) -> Screen:
     tally = Counter(check["outcome"] for check in checks)
     # Tentacles upload nothing.
     polling = checks and all(check["profile"] == "polling" for check in checks)
+    finished = bool(checks) and not document["unfinished"]
     ledger, aside = ("", "") if polling else _ledger(document["ledger"])
     quick = ", quick" if document["tier"] == "quick" else ""
     return Screen(
@@ -95,8 +96,8 @@ def screen(document: Mapping[str, Any]) -> Screen:
         target=plain(f"{document['balancer']['url']} -> {' '.join(document['nodes'])}"),
         product=product(document["balancer"]),
         seed=f"seed {document['seed']}{quick}",
-        probes=_probes(document["calibration"], finished=bool(checks) and not document["unfinished"]),
-        reaction=_reaction(document["calibration"]),
+        probes=_probes(document["calibration"], finished=finished),
+        reaction=_reaction(document["calibration"], finished=finished),
         groups=_groups(checks),
         findings=tuple(shown),
         more=tuple(finding.id for finding in minor[MINOR_FINDINGS_MAX:]),
@@ -245,12 +246,12 @@ def _probes(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
     return plain(f"probes: {len(ours)} prober{'s'[: len(ours) > 1]}, {', '.join(kinds)}{every}")
 
 
-def _reaction(calibration: Mapping[str, Any] | None) -> str:
+def _reaction(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
     if calibration is None:
         return ""
     out, back = calibration["out_after_s"], calibration["in_after_s"]
     if out is None:
-        return "a drained node was not seen to leave"
+        return "a drained node was not seen to leave" if finished else "no drained node has left yet"
     returns = "was not seen to return" if back is None else f"returns after {seconds(back)}"
     return f"a drained node leaves after {seconds(out)}, {returns}"
 

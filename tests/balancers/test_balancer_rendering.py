@@ -134,6 +134,9 @@ def test_an_unknown_placeholder_is_named_with_its_line_and_those_there_are() -> 
     assert "line 2" in str(caught.value)
     assert "${NODE_4_HTTP}" in str(caught.value)
     assert "${NODE_3_HTTP}" in str(caught.value)
+    assert "standby" not in str(caught.value)
+    with pytest.raises(BalancerConfigError, match="a standby is there with --profile region"):
+        render("nginx", "stock", PLAIN, NODES, Path("/run"), version="1", template="${STANDBY_1_HTTP}")
 
 
 def test_a_comment_only_speaks_of_placeholders() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mocknode.cluster.agent import Agent
-from mocknode.cluster.channel import Channel, UnreachableNodeError
+from mocknode.cluster.channel import Channel, ChannelClosedError, UnreachableNodeError
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,21 @@ def test_a_node_that_is_dead_is_unreachable_and_no_mistake_of_who_asks(request_:
                 await asyncio.wait_for(serving, 5.0)
 
     asyncio.run(asked())
+
+
+def test_a_process_that_is_killed_amid_a_line_has_ended_and_no_more() -> None:
+    async def asked() -> list[Any]:
+        ours, theirs = socket.socketpair()
+        heard: list[Any] = []
+        channel = await Channel.connect(ours, lambda _, message: heard.append(message))
+        asked = asyncio.create_task(channel.request({"do": "status"}, 5.0))
+        theirs.sendall(b'{"event":"ready"}\n{"id":1,"ok":tr')
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(ChannelClosedError):
+            await asked
+        await channel.close()
+        assert channel._reading.exception() is None
+        theirs.close()
+        return heard
+
+    assert asyncio.run(asked()) == [{"event": "ready"}]

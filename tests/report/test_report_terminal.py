@@ -95,6 +95,12 @@ def test_a_run_without_a_judged_check_says_so(facts: Any) -> None:
     assert "probes: not known yet" in render(document)
 
 
+def test_a_run_that_was_interrupted_does_not_say_of_a_drained_node_that_it_stays(document: dict[str, Any]) -> None:
+    before = {**document, "calibration": {**document["calibration"], "out_after_s": None}}
+    assert "a drained node was not seen to leave" in render(before)
+    assert "no drained node has left yet" in render({**before, "unfinished": ["HC-02"]})
+
+
 def test_a_run_of_tentacles_alone_names_no_uploads_and_no_probes_to_come(facts: Any) -> None:
     judged = merge(
         "TL-01",
