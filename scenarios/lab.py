@@ -123,10 +123,19 @@ class Lab:
         self.front = self.secure or self.front
 
     async def sent_to_https(self) -> bool:
-        """Whether the balancer has nothing but a redirect to HTTPS for those who come by HTTP."""
-        if self.secure is None or self.front.scheme == "https":
-            return False
-        return redirects_to_https(await self.get("ready"))
+        """Whether the balancer has nothing but a redirect to HTTPS for those who come by HTTP.
+
+        Asked until it answers anything sensible, as one that just started may not know its routes yet (Traefik: 404).
+        """
+        deadline = time.monotonic() + READY_S_MAX
+        while self.secure is not None and self.front.scheme == "http" and time.monotonic() < deadline:
+            answer = await self.get("ready")
+            if redirects_to_https(answer):
+                return True
+            if answer.status == 200:
+                return False
+            await asyncio.sleep(POLL_S)
+        return False
 
     def row_takes_s(self) -> float:
         """How long the background traffic needs for such a row, with a fifth to spare."""
