@@ -119,12 +119,33 @@ REDIRECTED = """
 HTTPS_ALONE = REDIRECTED.replace("bind *:${FRONT_PORT}", "bind *:${FREE_PORT_2}")
 
 
-@pytest.mark.parametrize("text", [REDIRECTED, HTTPS_ALONE], ids=["redirected", "https-alone"])
-def test_a_configuration_for_https_and_one_name_is_judged_as_its_users_come(text: str, tmp_path: Path) -> None:
+TRAEFIK = """
+entryPoints:
+  web: { address: ":${FRONT_PORT}", http: { redirections: { entryPoint: { to: websecure, scheme: https } } } }
+  websecure: { address: ":${FRONT_HTTPS_PORT}", forwardedHeaders: { insecure: true } }
+providers: { file: { filename: dynamic.yml } }
+--- # it answers 404 until it has read this
+http:
+  routers: { octopus: { entryPoints: [websecure], rule: "Host(`octopus.corp.test`)", service: octopus, middlewares: [no], tls: {} } }
+  middlewares: { no: { headers: { customRequestHeaders: { X-Forwarded-Proto: "" } } } }
+  services:
+    octopus: { loadBalancer: { servers: [{ url: "http://${NODE_1_HTTP}" }, { url: "http://${NODE_2_HTTP}" }, { url: "http://${NODE_3_HTTP}" }] } }
+tls: { certificates: [{ certFile: "${CERTIFICATE}", keyFile: "${KEY}" }] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("haproxy", REDIRECTED), ("haproxy", HTTPS_ALONE), ("traefik", TRAEFIK)],
+    ids=["redirected", "https-alone", "known-later"],
+)
+def test_a_configuration_for_https_and_one_name_is_judged_as_its_users_come(
+    kind: str, text: str, tmp_path: Path
+) -> None:
     """By HTTPS and by that name; written as Windows writes it."""
     (tmp_path / "my.cfg").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     named = ["--host", "octopus.corp.test"]
-    found = check(["--with", "haproxy", "--config", "my.cfg", *named, "--only", "UP-02,PR-01"], tmp_path)
+    found = check(["--with", kind, "--config", "my.cfg", *named, "--only", "UP-02,PR-01"], tmp_path)
     assert causes(found) == {"PR-01": ("fail", "forwarded-proto-missing")}
     (pr_01,) = (c for c in found.document["checks"] if c["id"] == "PR-01")
     assert {variant["name"].split("-")[0] for variant in pr_01["variants"]} == {"https"}
