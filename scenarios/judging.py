@@ -7,7 +7,7 @@ mend makes it a limitation, the owner's acceptances are applied, and the fixes f
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from scenarios.balancers import fix, generic_fix, limitation
 from scenarios.calibration import Calibration
@@ -19,6 +19,10 @@ from scenarios.verdict import CheckResult, Fix, Outcome, Tier, Variant, accept, 
 
 _WITHOUT_BUDGETS = ("heavy", "light", "waiting")
 """Lanes whose checks are held to no reaction time."""
+
+
+LIMIT: Final = "429"
+"""Status of a node's own limiter; a check that has nodes answer it on purpose names the variant after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +140,8 @@ def _judge_one(
     result = merge(check.id, check.name, check.profile, variants, duration_s=facts.durations_s.get(check.id, 0.0))
     result = replace(result, fixes=_fixes(variants, kind))
     for id_, because, until in facts.acceptances:
-        if id_ == check.id and today <= datetime.date.fromisoformat(until):
-            result = accept(result, because, until)
+        if id_ == check.id:
+            result = accept(result, because, until, expired=today > datetime.date.fromisoformat(until))
     return result
 
 
@@ -152,9 +156,24 @@ def _variants(check: Check, case: Case, facts: Facts, doubt: Sequence[Dropped]) 
             )
         ]
     try:
-        return check.judge(case)
+        return _limited(case, check.id, check.judge(case))
     except Exception as exc:  # noqa: BLE001  # a judge that fails must never read as a pass, nor end the run
         return [case.unknown("judge", "core", f"the judge failed: {exc!r}")]
+
+
+def _limited(case: Case, check: str, variants: list[Variant]) -> list[Variant]:
+    """Nothing is the balancer's failure where the nodes themselves refused this check's requests, or the traffic beside it
+    (`mocknode up --rate`)."""
+    asked = {a.id for a in case.history.attempts if a.check in (check, "traffic") and a.variant != LIMIT}
+    refused = sum(r.status == int(LIMIT) and r.attempt in asked for r in case.history.requests)
+    if not refused:
+        return variants
+    text = (
+        f"the nodes themselves refused {refused} requests with 429; start the cluster without a limit of its rate, or with "
+        "--rate-audit"
+    )
+    broken = (Outcome.FAIL, Outcome.ADVICE)
+    return [case.unknown(v.name, v.level, text, **v.evidence) if v.outcome in broken else v for v in variants]
 
 
 def _as_limitation(variant: Variant, kind: str | None) -> Variant:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
 from scenarios.calibration import Calibration, elsewhere_in_a_row
 from scenarios.history import Attempt, History, Request, Step
+from scenarios.preflight import redirects_to_https
 from scenarios.recording import Recording
 from scenarios.region import BothJournals, Standby
 from scenarios.traffic import FrontDoor, RequestSpec, request, steady
@@ -116,6 +117,25 @@ class Lab:
         """From now on requests carry their id in the query too: the balancer takes our header away."""
         self.front = replace(self.front, tagged=True)
         self.secure = self.secure and replace(self.secure, tagged=True)
+
+    def use_https(self) -> None:
+        """From now on everything goes through the HTTPS front."""
+        self.front = self.secure or self.front
+
+    async def sent_to_https(self) -> bool:
+        """Whether the balancer has nothing but a redirect to HTTPS for those who come by HTTP.
+
+        Asked until it answers anything sensible, as one that just started may not know its routes yet (Traefik: 404).
+        """
+        deadline = time.monotonic() + READY_S_MAX
+        while self.secure is not None and self.front.scheme == "http" and time.monotonic() < deadline:
+            answer = await self.get("ready")
+            if redirects_to_https(answer):
+                return True
+            if answer.status == 200:
+                return False
+            await asyncio.sleep(POLL_S)
+        return False
 
     def row_takes_s(self) -> float:
         """How long the background traffic needs for such a row, with a fifth to spare."""

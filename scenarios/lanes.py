@@ -111,6 +111,7 @@ class OwnLanes:
     Attributes:
         template: The user's `--config`, text of a configuration with placeholders.
         passing: The balancer has an address for each node's Tentacles.
+        host: Name that clients ask for, where the configuration serves by name; None: the front's address.
         keep_only: Nodes keep packages whose file names begin so; None keeps none.
         configuration: Files that the balancers ran with, as the first lane had them.
     """
@@ -123,6 +124,7 @@ class OwnLanes:
     run_dir: Path
     demands: Demands
     passing: bool = False
+    host: str | None = None
     keep_only: str | None = None
     configuration: dict[str, str] = field(default_factory=dict)
     url: str = ""
@@ -152,7 +154,7 @@ class OwnLanes:
             try:
                 running = await self._start(files, front, directory / self.kind, nodes)
             except balancers.BalancerError as exc:
-                raise LaneError(str(exc)) from exc
+                raise LaneError(self._explained(str(exc))) from exc
             holder = [running]
             stack.push_async_callback(lambda: holder[0].stop())
             recording = stack.enter_context(Recording(directory / "history.jsonl", offset_ns))
@@ -163,14 +165,17 @@ class OwnLanes:
                 holder[0] = await self._start(files, front, directory / f"{self.kind}-again", nodes)
 
             self.url = self.url or running.url
+            users, secure = self._doors(front)
+            own = {node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()}
+            by_name = {
+                node: Place(node=node, host=HOST, port=front.tentacle_port, sni=name)
+                for node, name in front.tentacle_names.items()
+                if front.tentacle_port is not None
+            }
             lab = Lab(
                 name=name,
-                front=FrontDoor(scheme="http", host=HOST, port=front.http_port),
-                secure=None
-                if front.https_port is None
-                else FrontDoor(
-                    scheme="https", host=HOST, port=front.https_port, ca=str(self.run_dir / "identity" / "ca.pem")
-                ),
+                front=users,
+                secure=secure,
                 control=control,
                 recording=recording,
                 nodes=self.nodes,
@@ -178,13 +183,8 @@ class OwnLanes:
                 api_key=cluster.api_key,
                 restart=restart,
                 clock_offset_ns=offset_ns,
-                tentacles={node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()},
-                tentacles_by_name={}
-                if front.tentacle_port is None
-                else {
-                    node: Place(node=node, host=HOST, port=front.tentacle_port, sni=balancers.polling_name(node))
-                    for node in front.tentacle_ports
-                },
+                tentacles=own or by_name,
+                tentacles_by_name=by_name if own else {},
                 standby=standby,
                 **_shared(self.demands),
             )
@@ -192,6 +192,24 @@ class OwnLanes:
             if self.passing and name in _POLLED:
                 await stack.enter_async_context(_polled_by_us(lab))
             yield lab
+
+    def _doors(self, front: balancers.Front) -> tuple[FrontDoor, FrontDoor | None]:
+        """Where a lane's users go, by HTTP if they can, and where they go by HTTPS."""
+        ca = str(self.run_dir / "identity" / "ca.pem")
+        doors = [
+            FrontDoor(scheme=scheme, host=HOST, port=port, host_header=self.host, ca=ca)
+            for scheme, port in front.schemes.items()
+        ]
+        return doors[0], next((door for door in doors if door.scheme == "https"), None)
+
+    def _explained(self, failure: str) -> str:
+        """Why a balancer did not start, and what that has to do with lanes."""
+        if self.template is None or "address already in use" not in failure.lower():
+            return failure
+        return (
+            f"{failure}\nEvery lane runs this configuration, side by side with the others: what listens beside the front, such as a page "
+            "of statistics, does so on ${FREE_PORT_1}, ${FREE_PORT_2} and so on"
+        )
 
     def _addressed(self, name: str) -> bool:
         """Nodes of this lane listen for Tentacles, and the balancer has their addresses: a user's file names them in every lane."""
@@ -215,22 +233,25 @@ class OwnLanes:
     ) -> tuple[balancers.Front, dict[str, str], list[balancers.Node]]:
         """Front ports, certificate and configuration files of one lane's balancer."""
         documents = cluster.document()["nodes"]
-        uses = ["HTTP front", "HTTPS front", *([*(node["name"] for node in documents), "by name"] if polled else [])]
-        held = ports.hold([ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in uses])
-        for port in held:
-            port.release()
-        dedicated = {node["name"]: port.port for node, port in zip(documents, held[2:], strict=False)}
+        free = balancers.free_ports(self.template or "")
+        # Our own templates know no other name.
+        name_of = [self.host] if self.template is not None and self.host else []
+        names = {node["name"]: balancers.polling_name(node["name"], *name_of) for node in documents}
+        uses = ["HTTP front", "HTTPS front", "by name", *free, *names]
+        held = _free_ports(uses)
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
         )
         front = balancers.Front(
             host=HOST,
-            http_port=held[0].port,
-            https_port=held[1].port if self.secure else None,
+            http_port=held["HTTP front"] if self._names("FRONT", "FRONT_PORT") else None,
+            https_port=held["HTTPS front"] if self.secure else None,
             certificate=leaf.certificate,
             key=leaf.key,
-            tentacle_ports=dedicated,
-            tentacle_port=held[-1].port if polled and self._by_name else None,
+            tentacle_ports={name: held[name] for name in names} if polled and self._dedicated else {},
+            tentacle_port=held["by name"] if polled and self._by_name else None,
+            tentacle_names=names,
+            free_ports={name: held[name] for name in free},
         )
         nodes = _behind(documents, polled=polled)
         standby = [] if second is None else _behind(second.document()["nodes"], PREFIX, polled=polled)
@@ -247,14 +268,23 @@ class OwnLanes:
     @property
     def secure(self) -> bool:
         """The configuration listens for HTTPS too."""
-        return self.template is None or balancers.speaks_https(self.template)
+        return self._names("FRONT_HTTPS_PORT")
+
+    @property
+    def _dedicated(self) -> bool:
+        """The configuration has a port for each node; a user's own may have names alone."""
+        return self._names("FRONT_TENTACLE_1", "FRONT_TENTACLE_1_PORT")
 
     @property
     def _by_name(self) -> bool:
         """The configuration listens on the port where names decide."""
-        if self.template is not None:
-            return "${FRONT_TENTACLE}" in self.template or "${FRONT_TENTACLE_PORT}" in self.template
-        return balancers.routes_by_name(self.kind, self.mode)
+        if self.template is None:
+            return balancers.routes_by_name(self.kind, self.mode)
+        return self._names("FRONT_TENTACLE", "FRONT_TENTACLE_PORT")
+
+    def _names(self, *placeholders: str) -> bool:
+        """A user's configuration has one of these in it; ours would have any."""
+        return self.template is None or not balancers.placeholders(self.template).isdisjoint(placeholders)
 
     async def _start(
         self, files: dict[str, str], front: balancers.Front, directory: Path, nodes: list[balancers.Node]
@@ -263,6 +293,14 @@ class OwnLanes:
             self.binary, files, front, directory, nodes=nodes, mode=self.mode,
             health_probes_expected=self.template is None and balancers.probes(self.kind, self.mode),
         )  # fmt: skip
+
+
+def _free_ports(uses: list[str]) -> dict[str, int]:
+    """A free port for each use."""
+    held = ports.hold([ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in uses])
+    for port in held:
+        port.release()
+    return {use: port.port for use, port in zip(uses, held, strict=True)}
 
 
 def _behind(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) -> list[balancers.Node]:

@@ -24,6 +24,7 @@ TIMEOUT_S: Final = 10.0
 # A node writes its line after its answer has left, and the controller reads it a moment later.
 JOURNAL_WAIT_S: Final = 3.0
 GATEWAY_WAIT_S: Final = 0.3
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 GATEWAY: Final = frozenset({502, 503, 504})
 # Not the parameter that nodes take for our header (`mocknode-id`): here it is to be seen whether the header arrives.
 QUERY: Final = "mocknode-attempt="
@@ -175,6 +176,12 @@ def refuse_unjoinable(found: Preflight) -> None:
         )
 
 
+def redirects_to_https(attempt: Attempt) -> bool:
+    """Whether a balancer's own answer sends its client to HTTPS."""
+    where = attempt.header("Location") or ""
+    return attempt.node is None and attempt.status in REDIRECTS and where.lower().startswith("https://")
+
+
 async def _read(control: JournalSource, cursor: str | None, feed: Callable[[dict[str, Any]], None]) -> str:
     while True:
         page = await control.journal(cursor, kind="request")
@@ -275,9 +282,12 @@ def _whose(front: FrontDoor, attempt: Attempt) -> str:
         who = f"a server that calls itself {attempt.node}, but no node of this cluster has seen the request; another cluster?"
     else:
         who = f"{server or 'a server without a Server header'}, none of these nodes"
-    return (
-        f"{front.url} does not lead to these nodes: GET /api was answered {attempt.status} by {who}; it said: {text!r}"
-    )
+    hint = ""
+    if redirects_to_https(attempt):
+        hint = "; it sends its clients to HTTPS: give --lb https://HOST:PORT"
+    elif attempt.node is None and front.host_header is None:
+        hint = "; if the balancer serves by name, give the name with --host"
+    return f"{front.url} does not lead to these nodes: GET /api was answered {attempt.status} by {who}; it said: {text!r}{hint}"
 
 
 def _itself(front: FrontDoor, node: str) -> str:

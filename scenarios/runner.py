@@ -128,6 +128,7 @@ class Run:
         """One balancer: idle first, as nothing makes it idle again for Envoy; those that wait; those that disturb."""
         async with self.lanes.open("all") as lab, self.watch:
             self.labs = dict.fromkeys((*CALM, "idle", "status", "drains", *POLLED), lab)
+            self._refuse_a_node_alone()
             await lab.sync()
             # A balancer that probes these nodes is the right one; any other is refused before something waits for it.
             probed = any(not p.forwarded for p in lab.history.probes)
@@ -152,6 +153,20 @@ class Run:
                 await self._finish(self._of("idle"), sum(idle_s))
                 await self._disturbing(lab, self._of("drains"))
                 await self._disturbing(lab, self._of("status"))
+
+    def _refuse_a_node_alone(self) -> None:
+        """What a balancer does with a node that is away shows where it has another; with one alone it would be misread.
+
+        Raises:
+            LaneError: naming the checks that need two.
+        """
+        need_two = self._of("idle", "drains", "status")
+        if len(self.lanes.nodes) == 1 and need_two:
+            ids = ", ".join(check.id for check in need_two)
+            raise LaneError(
+                f"the cluster has one node, and a check needs another while it is away ({ids}); start two or more "
+                "(`mocknode up --nodes 2`), or name the checks that you want with --only"
+            )
 
     async def _regional(self) -> None:
         """Two clusters behind one balancer: calibrated at the primary one, which the check then takes away and gives back."""
@@ -221,6 +236,11 @@ class Run:
                 await self._disturbing(lab, self._of(name))
 
     async def _preflight(self, lab: Lab) -> None:
+        if await lab.sent_to_https() and lab.front.scheme == "http":  # Another lane may have found it out meanwhile.
+            for each in self.labs.values():
+                each.use_https()
+            self.lanes.url = lab.front.url
+            self.plan.say("the balancer sends HTTP to HTTPS, so everything is asked for by HTTPS")
         await lab.ready()
         found = await preflight(lab.front, lab.journals, lab.recording.attempt)
         await lab.sync()

@@ -130,10 +130,12 @@ def merge(
     )
 
 
-def accept(result: CheckResult, because: str, until: str) -> CheckResult:
-    """A failure or advice waived by its owner; anything else stays what it is."""
+def accept(result: CheckResult, because: str, until: str, *, expired: bool = False) -> CheckResult:
+    """A failure or advice waived by its owner; anything else stays what it is, and so does one whose waiver has expired."""
     if result.outcome not in (Outcome.FAIL, Outcome.ADVICE):
         return result
+    if expired:
+        return replace(result, summary=f"{result.summary} (accepted until {until} only: {because})")
     return replace(result, outcome=Outcome.ACCEPTED, summary=f"{result.summary} (accepted until {until}: {because})")
 
 

@@ -66,7 +66,7 @@ EXIT_USAGE, EXIT_ENVIRONMENT, EXIT_INTERRUPTED = 2, 3, 130
     "--patience", type=DURATION, default="75s", show_default=True, help="Longest silence that must be survived."
 )
 @click.option("--max-upload", type=Size(), help="Largest request body to send; declares no limit.")
-@click.option("--public-name", help="Name that users ask for; default: that of --lb.")
+@click.option("--public-name", help="Name that users ask for; default: that of --lb, or --host.")
 @click.option(
     "--tentacle",
     "tentacles",
@@ -158,7 +158,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
     progress.say(
         f"{len(selected)} checks, {'quick' if options['quick'] else 'full'}; record in {run_dir}"
         # How long a few checks take differs too much from check to check.
-        + (f"; {_forecast(options, selected)}" if options["lb"] and not options["only"] else "")
+        + (f"; {_forecast(options, selected)}" if not options["with_"] and not options["only"] else "")
     )
 
     def report(document: Mapping[str, Any], results: "Sequence[CheckResult]") -> None:
@@ -173,7 +173,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         run_dir=run_dir,
         versions=versions,
         binary=binary,
-        mode=None if options["lb"] else ("custom" if options["config"] else options["mode"] or "recommended"),
+        mode=None if not options["with_"] else ("custom" if options["config"] else options["mode"] or "recommended"),
         reproduce=shlex.join(["mocknode", *sys.argv[1:]]),
         notes=(),
         say=progress.say,
@@ -184,7 +184,7 @@ async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Map
         return await run.run(), run.document
     except LaneError as exc:
         click.echo(f"mocknode: {exc}", err=True)
-        if options["lb"] and not run.done and options["run_dir"] is None:
+        if not options["with_"] and not run.done and options["run_dir"] is None:
             # Nothing to judge again; of a balancer of ours the directory holds the log that the message points at.
             shutil.rmtree(run_dir, ignore_errors=True)
         return EXIT_ENVIRONMENT, run.document if run.results else {}
@@ -270,7 +270,7 @@ def _refuse_region(options: Mapping[str, Any], profiles: set[str]) -> None:
                 "profile 'region' needs a standby: a second `mocknode up` behind the balancer; give --standby CONTROL_URL"
             )
     elif options["config"]:
-        if "${STANDBY_" not in read(options["config"]):
+        if not any(name.startswith("STANDBY_") for name in balancers.placeholders(read(options["config"]))):
             usage(
                 f"--config {options['config']} has no standby; it names its nodes ${{STANDBY_1_HTTP}}, ${{STANDBY_1_TENTACLE}} and "
                 "so on"
@@ -294,7 +294,8 @@ def _refuse_polling(options: Mapping[str, Any]) -> None:
     if options["config"]:
         usage(
             f"--config {options['config']} has no address for Tentacles; it names them ${{FRONT_TENTACLE_1}} and "
-            "${NODE_1_TENTACLE} (or their _HOST and _PORT), and so on for each node"
+            "${NODE_1_TENTACLE} (or ${FRONT_HOST}, ${FRONT_TENTACLE_1_PORT}, ${NODE_1_TENTACLE_HOST} and ${NODE_1_TENTACLE_PORT}), "
+            "and so on for each node"
         )
     able = [mode for mode in balancers.MODES(options["with_"]) if balancers.passes(options["with_"], mode)]
     if able:

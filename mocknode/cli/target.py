@@ -4,6 +4,7 @@ Options that only `check` has are read here too; `load` leaves them at `NOT_ASKE
 """
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ NOT_ASKED: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 """What is read below and only `check` asks for."""
 
+# What a certificate can be issued for.
+_DNS_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _OPTIONS: Final = (
@@ -42,7 +45,7 @@ _OPTIONS: Final = (
     click.option("--control-ca", type=_FILE, help="CA of that control API."),
     click.option("--ca", type=_FILE, help="CA to trust at --lb."),
     click.option("--insecure", is_flag=True, help="Accept any certificate at --lb."),
-    click.option("--host", help="Host header and TLS name for --lb."),
+    click.option("--host", help="Name that clients ask for, in Host and TLS (default: the address of --lb or --with)."),
     click.option("--resolve", metavar="HOST:PORT:ADDR", help="Connect to ADDR for HOST:PORT."),
     click.option(
         "--with", "with_", metavar="BALANCER", help="Start this balancer and a cluster, and stop them afterwards."
@@ -52,8 +55,9 @@ _OPTIONS: Final = (
         "--config",
         type=_FILE,
         help="Your own configuration for --with, with ${FRONT} (HOST:PORT to listen on), ${NODE_1_HTTP}, ${NODE_2_HTTP}, "
-        "${NODE_3_HTTP}; for HTTPS also ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}; for Tentacles "
-        "${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on.",
+        "${NODE_3_HTTP}; for HTTPS also, or instead, ${FRONT_HOST}, ${FRONT_HTTPS_PORT}, ${CERTIFICATE}, ${KEY}; for "
+        "Tentacles ${FRONT_TENTACLE_1} and ${NODE_1_TENTACLE}, and so on, or one ${FRONT_TENTACLE} where the TLS server name decides, "
+        "which is ${FRONT_TENTACLE_1_NAME} for node-1; for whatever else listens ${FREE_PORT_1}, and so on.",
     ),
     click.option("--binary", type=_FILE, help="Program to run for --with."),
     click.option("--seed", type=int, default=1, show_default=True),
@@ -109,14 +113,15 @@ def passing(options: Mapping[str, Any]) -> bool:
     from scenarios.lanes import NODES
 
     if options["config"]:
-        template = read(options["config"])
-        lacking = [f"${{FRONT_TENTACLE_{n}}}" for n in range(1, NODES + 1) if f"${{FRONT_TENTACLE_{n}" not in template]
+        used = balancers.placeholders(read(options["config"]))
+        names = {f"FRONT_TENTACLE_{n}": f"FRONT_TENTACLE_{n}_PORT" for n in range(1, NODES + 1)}
+        lacking = [f"${{{name}}}" for name, port in names.items() if not used & {name, port}]
         if 0 < len(lacking) < NODES:
             usage(
                 f"--config {options['config']} has addresses for Tentacles, but does not name {', '.join(lacking)}; "
                 "every node is polled by every Tentacle"
             )
-        return not lacking
+        return not lacking or bool(used & {"FRONT_TENTACLE", "FRONT_TENTACLE_PORT"})
     try:
         return balancers.passes(options["with_"], options["mode"] or "recommended")
     except balancers.UnknownBalancerError as exc:
@@ -207,13 +212,17 @@ def _own_lanes(
     from scenarios.lanes import LaneError, OwnLanes
 
     for name in (
-        "lb", "control", "ca", "insecure", "resolve", "host", "control_token_file", "control_ca", "tentacles",
-        "standby",
+        "lb", "control", "ca", "insecure", "resolve", "control_token_file", "control_ca", "tentacles", "standby",
     ):  # fmt: skip
         if options[name]:
             usage(
                 f"--{name.replace('_', '-').removesuffix('s')} goes with --lb; with --with everything is started for you"
             )
+    host = options["host"] or options["public_name"]
+    if host is not None and not _DNS_NAME.fullmatch(host):
+        usage(
+            f"--{'host' if options['host'] else 'public-name'}: got {host!r}, allowed with --with: a DNS name, without a port"
+        )
     kind, mode, passes = options["with_"], options["mode"] or "recommended", passing(options)
     try:
         binary = balancers.find(kind, options["binary"])
@@ -221,11 +230,8 @@ def _own_lanes(
         raise LaneError(str(exc)) from exc
     versions[kind] = binary.version
     template = read(options["config"]) if options["config"] else None
-    if template is not None and "${FRONT" not in template:
-        usage(
-            f"--config {options['config']} does not listen on ${{FRONT}} (or ${{FRONT_HOST}}:${{FRONT_PORT}}), so nobody would "
-            "find it; a finished configuration is run by its owner and checked with --lb URL"
-        )
+    if template is not None:
+        _refuse_unreachable(options["config"], balancers.placeholders(template))
     lanes = OwnLanes(
         kind=kind,
         mode=mode,
@@ -233,16 +239,34 @@ def _own_lanes(
         template=template,
         shipped_interval=options["shipped_interval"],
         passing=passes,
+        host=host,
         run_dir=run_dir,
         demands=demands,
     )
     return lanes, kind, versions, str(binary.path)
 
 
+def _refuse_unreachable(config: Path, used: frozenset[str]) -> None:
+    """A configuration that nobody finds, or that leaves out a node: what came of it would be blamed on the balancer."""
+    from scenarios.lanes import NODES
+
+    if not used & {"FRONT", "FRONT_PORT", "FRONT_HTTPS_PORT"}:
+        usage(
+            f"--config {config} does not listen on ${{FRONT}} (or ${{FRONT_HOST}}:${{FRONT_PORT}}, for HTTPS "
+            "${FRONT_HOST}:${FRONT_HTTPS_PORT}), so nobody would find it; a finished configuration is run by its owner and "
+            "checked with --lb URL"
+        )
+    lacking = [f"${{NODE_{n}_HTTP}}" for n in range(1, NODES + 1) if not used & {f"NODE_{n}_HTTP", f"NODE_{n}_PORT"}]
+    if 0 < len(lacking) < NODES:
+        usage(
+            f"--config {config} forwards to nodes, but does not name {', '.join(lacking)}; the cluster has {NODES} nodes"
+        )
+
+
 def read(path: Path) -> str:
     """The text of a file that a flag names."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Editors of Windows begin a file with a byte order mark.
     except (OSError, UnicodeDecodeError) as exc:
         usage(f"{path} cannot be read: {exc}")
 

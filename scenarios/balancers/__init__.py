@@ -18,7 +18,7 @@ from scenarios.balancers.adapter import (
 from scenarios.balancers.binaries import find
 from scenarios.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
 from scenarios.balancers.registry import KINDS, fails_over, modes, passes, probes, routes_by_name
-from scenarios.balancers.rendering import polling_name, print_config, production, render, speaks_https
+from scenarios.balancers.rendering import free_ports, placeholders, polling_name, print_config, production, render
 from scenarios.balancers.running import Running, start
 
 MODES = modes
@@ -41,17 +41,18 @@ __all__ = [
     "fails_over",
     "find",
     "fix",
+    "free_ports",
     "generic_fix",
     "impossible",
     "kinds_with_fixes",
     "limitation",
     "passes",
+    "placeholders",
     "polling_name",
     "print_config",
     "probes",
     "production",
     "render",
     "routes_by_name",
-    "speaks_https",
     "start",
 ]

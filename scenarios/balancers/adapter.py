@@ -80,21 +80,25 @@ class Front:
 
     Attributes:
         host: Address to bind; empty for all of them.
-        http_port: Port that speaks HTTP.
+        http_port: Port that speaks HTTP; None where a user's own configuration has none.
         https_port: Port that speaks HTTPS with HTTP/2 by ALPN, or None; needs `certificate` and `key`.
         certificate: PEM file, the leaf first.
         key: PEM file.
         tentacle_ports: A port for each node that Tentacles poll, by its name; empty where nobody polls.
         tentacle_port: One port for all of them, told apart by the TLS server name; None for none.
+        tentacle_names: By which name each node is polled at that one.
+        free_ports: Ports for what a user's own configuration listens on besides, by placeholder; nobody waits for them.
     """
 
     host: str
-    http_port: int
+    http_port: int | None
     https_port: int | None = None
     certificate: Path | None = None
     key: Path | None = None
     tentacle_ports: Mapping[str, int] = field(default_factory=dict)
     tentacle_port: int | None = None
+    tentacle_names: Mapping[str, str] = field(default_factory=dict)
+    free_ports: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.https_port is not None and (self.certificate is None or self.key is None):
@@ -103,11 +107,30 @@ class Front:
                 f"got certificate={self.certificate}, key={self.key}"
             )
 
+        if not self.schemes:
+            raise BalancerConfigError("a front door listens for HTTP or for HTTPS; got neither port")
+
+    @property
+    def schemes(self) -> dict[Literal["http", "https"], int]:
+        """Ports of the web by what they speak."""
+        found: dict[Literal["http", "https"], int] = {}
+        if self.http_port is not None:
+            found["http"] = self.http_port
+        if self.https_port is not None:
+            found["https"] = self.https_port
+        return found
+
+    @property
+    def url(self) -> str:
+        """Where users find it: by HTTP if they can."""
+        scheme, port = next(iter(self.schemes.items()))
+        return f"{scheme}://{host_port(self.host, port)}"
+
     @property
     def ports(self) -> list[int]:
         """Every port that the balancer listens on."""
-        web = [port for port in (self.http_port, self.https_port) if port is not None]
-        return [*web, *self.tentacle_ports.values(), *([] if self.tentacle_port is None else [self.tentacle_port])]
+        by_name = [] if self.tentacle_port is None else [self.tentacle_port]
+        return [*self.schemes.values(), *self.tentacle_ports.values(), *by_name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

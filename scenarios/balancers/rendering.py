@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ _TEMPLATES = jinja2.Environment(
     autoescape=False,
 )
 _OURS = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_FREE = re.compile(r"FREE_PORT_\d+")
 
 
 def render(
@@ -80,7 +81,8 @@ def render(
     if not nodes:
         raise BalancerConfigError("a balancer needs at least one node to forward to; got none")
     if template is not None:
-        return _split(adapter, substitute(template, _placeholders(adapter, front, nodes, directory, standby)))
+        values = _values(adapter, front, nodes, directory, standby)
+        return _split(adapter, substitute(template, values, os.environ))
     check_mode(kind, mode)
     certificate = Path(JOINED_CERTIFICATE) if adapter.joined_certificate else _absolute(front.certificate)
     return _rendered(
@@ -150,40 +152,54 @@ def production(
     return {adapter.paths[name]: text for name, text in files.items()}
 
 
-def speaks_https(template: str) -> bool:
-    """Whether a user's template listens for HTTPS too."""
-    return "${FRONT_HTTPS_PORT}" in template
+def placeholders(template: str) -> frozenset[str]:
+    """Names of the `${NAME}` that a user's template uses; in a comment line it only speaks of them."""
+    return frozenset(match[1] for match in _OURS.finditer(template) if not _in_comment(template, match))
 
 
-def substitute(template: str, values: Mapping[str, str]) -> str:
+def free_ports(template: str) -> list[str]:
+    """Names of the ports that it wants beside the front, such as for a page of statistics."""
+    return sorted(name for name in placeholders(template) if _FREE.fullmatch(name))
+
+
+def substitute(template: str, values: Mapping[str, str], environment: Container[str] = ()) -> str:
     """The template with `${NAME}` replaced; `$name` and `${name}` are the balancer's own and stay.
 
+    Args:
+        environment: Names of variables that the balancer may read itself (HAProxy does); they stay as well.
+
     Raises:
-        BalancerConfigError: for a `${NAME}` that is not in `values`, naming it, its line and those that are.
+        BalancerConfigError: for a `${NAME}` that is in neither, naming it, its line and those that are in `values`.
     """
 
     def value(match: re.Match[str]) -> str:
-        if match[1] not in values:
-            line = template.count("\n", 0, match.start()) + 1
-            allowed = ", ".join(f"${{{name}}}" for name in values)
-            where = " here (a standby is there with --profile region)" if match[1].startswith("STANDBY_") else ""
-            raise BalancerConfigError(
-                f"line {line} of the configuration names {match[0]}, which is not known{where}; there are {allowed}"
-            )
-        return values[match[1]]
+        if match[1] in values:
+            return values[match[1]]
+        if match[1] in environment or _in_comment(template, match):
+            return match[0]
+        line = template.count("\n", 0, match.start()) + 1
+        allowed = ", ".join(f"${{{name}}}" for name in values)
+        where = " here (a standby is there with --profile region)" if match[1].startswith("STANDBY_") else ""
+        raise BalancerConfigError(
+            f"line {line} of the configuration names {match[0]}, which is not known{where}, nor set in the environment; there are {allowed}"
+        )
 
     return _OURS.sub(value, template)
 
 
-def _placeholders(
+def _in_comment(template: str, match: re.Match[str]) -> bool:
+    # All five begin a comment with #; one behind something else may be part of a value.
+    begins = template.rfind("\n", 0, match.start()) + 1
+    return template[begins : match.start()].lstrip().startswith("#")
+
+
+def _values(
     adapter: Adapter, front: Front, nodes: Sequence[Node], directory: Path, standby: Sequence[Node]
 ) -> dict[str, str]:
-    values = {
-        "FRONT": host_port(front.host, front.http_port),
-        "FRONT_HOST": front.host,
-        "FRONT_PORT": str(front.http_port),
-        "DIRECTORY": str(directory.absolute()),
-    }
+    values = {"FRONT_HOST": front.host, "DIRECTORY": str(directory.absolute())}
+    if front.http_port is not None:
+        values["FRONT"] = host_port(front.host, front.http_port)
+        values["FRONT_PORT"] = str(front.http_port)
     if front.https_port is not None:
         joined = str(directory.absolute() / JOINED_CERTIFICATE)
         values["FRONT_HTTPS_PORT"] = str(front.https_port)
@@ -193,13 +209,15 @@ def _placeholders(
         values[f"NODE_{number}_HTTP"] = node.address
         values[f"NODE_{number}_HOST"] = node.host
         values[f"NODE_{number}_PORT"] = str(node.port)
-        if node.tentacle is not None and node.name in front.tentacle_ports:
-            own = front.tentacle_ports[node.name]
+        if node.tentacle is not None:
             values[f"NODE_{number}_TENTACLE"] = node.tentacle.address
             values[f"NODE_{number}_TENTACLE_HOST"] = node.tentacle.host
             values[f"NODE_{number}_TENTACLE_PORT"] = str(node.tentacle.port)
+        if (own := front.tentacle_ports.get(node.name)) is not None:
             values[f"FRONT_TENTACLE_{number}"] = host_port(front.host, own)
             values[f"FRONT_TENTACLE_{number}_PORT"] = str(own)
+        if front.tentacle_port is not None and node.name in front.tentacle_names:
+            values[f"FRONT_TENTACLE_{number}_NAME"] = front.tentacle_names[node.name]
     for number, node in enumerate(standby, 1):
         values[f"STANDBY_{number}_HTTP"] = node.address
         values[f"STANDBY_{number}_HOST"] = node.host
@@ -211,14 +229,14 @@ def _placeholders(
     if front.tentacle_port is not None:
         values["FRONT_TENTACLE"] = host_port(front.host, front.tentacle_port)
         values["FRONT_TENTACLE_PORT"] = str(front.tentacle_port)
-    return values
+    return values | {name: str(port) for name, port in front.free_ports.items()}
 
 
 def _split(adapter: Adapter, text: str) -> dict[str, str]:
     names = list(adapter.paths)
     if adapter.documents == 1:
         return {adapter.main: text}
-    parts = re.split(r"(?m)^---[ \t]*\n", text)
+    parts = re.split(r"(?m)^---(?:[ \t]*|[ \t]+#.*)\n", text)
     parts = [part for part in parts if part.strip()]
     if len(parts) != adapter.documents:
         raise BalancerConfigError(

@@ -153,7 +153,7 @@ async def start(
         kind=adapter.kind,
         version=binary.version,
         mode=mode,
-        url=f"http://{host_port(front.host, front.http_port)}",
+        url=front.url,
         https_url=None if front.https_port is None else f"https://{host_port(front.host, front.https_port)}",
         config_files=tuple(directory / name for name in files),
         log=log,

@@ -25,7 +25,7 @@ SPOOFED: Final = (
 
 async def run(lab: "Lab") -> None:
     """One honest and one spoofing GET through each front door."""
-    for front in [lab.front, *([lab.secure] if lab.secure else [])]:
+    for front in dict.fromkeys([lab.front, *([lab.secure] if lab.secure else [])]):
         host = [("Host", lab.public_name)]
         await lab.get(ID, f"{front.scheme}", headers=host, front=front)
         await lab.get(ID, f"{front.scheme}-spoofed", headers=[*host, *SPOOFED], front=front)

@@ -173,7 +173,10 @@ def _odd(case: Case, name: str, sessions: list[Session]) -> Variant:
         return found
     lost = [s for s in sessions if s.identified_ns is None]
     if lost:
-        summary = f"a Tentacle does not get through with {_words(name)}: {lost[0].error}"
+        known = passage.addresses(case.history)
+        names = known.names if known is not None and name.startswith("by-name") else {}
+        asked = f", {names[lost[0].node]}" if lost[0].node in names else ""
+        summary = f"a Tentacle does not get through with {_words(name)}{asked}: {lost[0].error}"
         return case.breaks(name, "core", summary, cause="client-hello-refused", hurts=passage.HURTS, **evidence)
     return case.holds(name, "core", f"each address leads to its node with {_words(name)}", **evidence)
 

@@ -155,6 +155,9 @@ class LoadRun:
         self.events = self.plan.events(lab.nodes)
         self.outages = Outages(len(lab.nodes))
         assert not isinstance(self.lanes, Unverified)
+        if await lab.sent_to_https():
+            lab.use_https()
+            self.lanes.url = lab.front.url
         if not self.lanes.shared:
             await lab.ready()  # A balancer that just started knows no healthy node yet.
         found = await preflight(lab.front, lab.control, lab.recording.attempt)

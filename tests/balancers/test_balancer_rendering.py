@@ -19,7 +19,7 @@ from scenarios.balancers import (
 )
 from scenarios.balancers.adapter import PING_PATH, version_tuple
 from scenarios.balancers.registry import ADAPTERS
-from scenarios.balancers.rendering import substitute
+from scenarios.balancers.rendering import free_ports, placeholders, substitute
 from scenarios.catalogue import CHECKS
 
 NODES = [Node(name=f"node-{n}", host="127.0.0.1", port=8080 + n) for n in (1, 2, 3)]
@@ -139,6 +139,17 @@ def test_an_unknown_placeholder_is_named_with_its_line_and_those_there_are() -> 
         render("nginx", "stock", PLAIN, NODES, Path("/run"), version="1", template="${STANDBY_1_HTTP}")
 
 
+def test_a_comment_only_speaks_of_placeholders() -> None:
+    template = "# ${FRONT_TENTACLE_1}\n  # ${LATER}\nbind ${FRONT} # ${FRONT_HTTPS_PORT}\nstats ${FREE_PORT_2}"
+    assert placeholders(template) == {"FRONT", "FRONT_HTTPS_PORT", "FREE_PORT_2"}
+    assert free_ports(template) == ["FREE_PORT_2"]
+    assert substitute("# ${LATER} ${FRONT}", {"FRONT": "x"}) == "# ${LATER} x"
+
+
+def test_what_the_balancer_reads_from_the_environment_stays() -> None:
+    assert substitute("${USER_LIST} ${FRONT}", {"FRONT": "x"}, {"USER_LIST", "FRONT"}) == "${USER_LIST} x"
+
+
 @given(
     st.text().filter(lambda text: "${" not in text),
     st.sampled_from(["$host", "${host}", "${http_x}", "$", "${", "$FRONT"]),
@@ -148,7 +159,9 @@ def test_what_is_not_ours_stays(text: str, own: str) -> None:
 
 
 def test_traefik_takes_two_documents() -> None:
-    files = render("traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="a: 1\n---\nb: ${FRONT}\n")
+    files = render(
+        "traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="--- # static\na: 1\n---\nb: ${FRONT}\n"
+    )
     assert files == {"traefik.yml": "a: 1\n", "dynamic.yml": "b: 127.0.0.1:9000\n"}
     with pytest.raises(BalancerConfigError, match=r"2 YAML documents .* got 1"):
         render("traefik", "stock", PLAIN, NODES, Path("/run"), version="3", template="a: 1\n")

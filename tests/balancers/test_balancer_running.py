@@ -259,6 +259,7 @@ def test_a_recommended_balancer_says_who_came_and_overwrites_what_the_client_cla
 
 def test_a_users_own_configuration_runs(bench: Any) -> None:
     template = """
+        daemon off;
         events { }
         http {
           log_format own '$remote_addr ${request_uri}';

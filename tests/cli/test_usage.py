@@ -61,6 +61,8 @@ def refused(*words: str) -> click.ClickException:
         (["balancer", "config", "nginx", "--node", "a=10.0.0.1:80", "--node", "a=10.0.0.2:80"], 2, "two nodes are called 'a'"),
         (["check", "--lb", "127.0.0.1:80"], 2, "write http://HOST:PORT"),
         (["check", "--with", "nginx", "--config", "/dev/null"], 2, "does not listen on ${FRONT}"),
+        (["check", "--with", "nginx", "--public-name", "a b"], 2, "--public-name: got 'a b', allowed with --with: a DNS name"),
+        (["check", "--with", "nginx", "--host", "octopus.test:8443"], 2, "--host: got 'octopus.test:8443'"),
         (["check", "--lb", "http://127.0.0.1:9", "--profile", "polling"], 2, "give --tentacle NODE=HOST:PORT for each node"),
         (["check", "--lb", "http://127.0.0.1:9", "--tentacle", "node-1=127.0.0.1"], 2, "got '127.0.0.1', allowed: HOST:PORT"),
         (["check", "--lb", "http://127.0.0.1:9", "--tentacle", "127.0.0.1:9"], 2, "got '127.0.0.1:9', allowed: NODE=HOST:PORT"),

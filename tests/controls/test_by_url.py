@@ -92,6 +92,66 @@ def test_a_configuration_without_https_is_judged_by_http_alone(tmp_path: Path) -
     assert {variant["name"].split("-")[0] for variant in pr_01["variants"]} == {"http"}
 
 
+REDIRECTED = """
+    # ${FRONT_TENTACLE_1} comes later
+    defaults
+      mode http
+      timeout connect 5s
+      timeout client 50s
+      timeout server 50s
+    frontend http-in
+      bind *:${FRONT_PORT}
+      http-request redirect scheme https code 301
+    frontend https-in
+      bind *:${FRONT_HTTPS_PORT} ssl crt ${CERTIFICATE} alpn h2,http/1.1
+      option forwardfor
+      http-request deny deny_status 404 unless { hdr(host) -i octopus.corp.test }
+      default_backend octopus
+    frontend stats
+      bind *:${FREE_PORT_1}
+      stats enable
+    backend octopus
+      server n1 ${NODE_1_HTTP}
+      server n2 ${NODE_2_HTTP}
+      server n3 ${NODE_3_HTTP}
+
+"""
+HTTPS_ALONE = REDIRECTED.replace("bind *:${FRONT_PORT}", "bind *:${FREE_PORT_2}")
+
+
+TRAEFIK = """
+entryPoints:
+  web: { address: ":${FRONT_PORT}", http: { redirections: { entryPoint: { to: websecure, scheme: https } } } }
+  websecure: { address: ":${FRONT_HTTPS_PORT}", forwardedHeaders: { insecure: true } }
+providers: { file: { filename: dynamic.yml } }
+--- # it answers 404 until it has read this
+http:
+  routers: { octopus: { entryPoints: [websecure], rule: "Host(`octopus.corp.test`)", service: octopus, middlewares: [no], tls: {} } }
+  middlewares: { no: { headers: { customRequestHeaders: { X-Forwarded-Proto: "" } } } }
+  services:
+    octopus: { loadBalancer: { servers: [{ url: "http://${NODE_1_HTTP}" }, { url: "http://${NODE_2_HTTP}" }, { url: "http://${NODE_3_HTTP}" }] } }
+tls: { certificates: [{ certFile: "${CERTIFICATE}", keyFile: "${KEY}" }] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("haproxy", REDIRECTED), ("haproxy", HTTPS_ALONE), ("traefik", TRAEFIK)],
+    ids=["redirected", "https-alone", "known-later"],
+)
+def test_a_configuration_for_https_and_one_name_is_judged_as_its_users_come(
+    kind: str, text: str, tmp_path: Path
+) -> None:
+    """By HTTPS and by that name; written as Windows writes it."""
+    (tmp_path / "my.cfg").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    named = ["--host", "octopus.corp.test"]
+    found = check(["--with", kind, "--config", "my.cfg", *named, "--only", "UP-02,PR-01"], tmp_path)
+    assert causes(found) == {"PR-01": ("fail", "forwarded-proto-missing")}
+    (pr_01,) = (c for c in found.document["checks"] if c["id"] == "PR-01")
+    assert {variant["name"].split("-")[0] for variant in pr_01["variants"]} == {"https"}
+    assert found.document["balancer"]["url"].startswith("https://")
+
+
 def causes(found: Found) -> dict[str, tuple[str, str | None]]:
     return {id_: finding[:2] for id_, finding in found.findings.items()}
 
@@ -145,9 +205,25 @@ def test_tentacles_are_judged_where_their_addresses_are_given(cluster: dict[str,
         # Two addresses changed places, in the balancer file this time.
         first, second, *rest = own.values()
         swapped = {name: f"127.0.0.1:{port}" for name, port in zip(names, (second, first, *rest), strict=True)}
-        (tmp_path / "declared.yaml").write_text(json.dumps({"mocknode-balancer": 1, "tentacles": swapped}))
-        met = check([*arguments, "--balancer-file", "declared.yaml"], tmp_path)
+        declared = {"mocknode-balancer": 1, "url": url, "tentacles": swapped}
+        (tmp_path / "declared.yaml").write_text(json.dumps(declared))
+        met = check([*arguments[2:], "--balancer-file", "declared.yaml"], tmp_path)
+        assert met.document["balancer"]["mode"] is None
         assert causes(met) == {"TL-02": ("fail", "address-leads-elsewhere")}
+
+
+def test_one_node_alone_is_refused_where_nodes_are_taken_away(tmp_path: Path) -> None:
+    """A balancer that has nowhere to go was said to keep a drained node in rotation."""
+    with up(tmp_path, "--nodes", "1") as document, haproxy_as_shipped(document, tmp_path / "haproxy") as url:
+        arguments = ["--lb", url, "--control", document["control"]]
+        command = [sys.executable, "-m", "mocknode", "check", *arguments, "--only", "HC-02,UP-02"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert (
+            "the cluster has one node, and a check needs another while it is away (HC-02); start two or more"
+            in done.stderr
+        )
+        assert check([*arguments, "--only", "UP-02,PR-05"], tmp_path).findings == {}
 
 
 def test_nobody_listens(cluster: dict[str, Any], tmp_path: Path) -> None:

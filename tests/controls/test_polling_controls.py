@@ -180,3 +180,30 @@ def test_the_recommended_configuration_fails_nothing(tmp_path: Path) -> None:
     assert not found.findings
     assert found.code == 0
     assert {c["id"]: c["outcome"] for c in found.document["checks"]}.keys() == {"UP-02", "HC-02", *ALL.split(",")}
+
+
+def by_name(**swapped: int) -> str:
+    """One port on which names decide and no other; `swapped` says which node a name leads to instead."""
+    leads = {n: swapped.get(f"node_{n}", n) for n in NODES}
+    rules = "".join(f"  use_backend t{leads[n]} if {{ req.ssl_sni -i ${{FRONT_TENTACLE_{n}_NAME}} }}\n" for n in NODES)
+    return (
+        "defaults\n  timeout connect 5s\n  timeout client 20m\n  timeout server 20m\n"
+        "frontend web\n  mode http\n  bind ${FRONT}\n  default_backend web\n"
+        "frontend tentacles\n  mode tcp\n  bind ${FRONT_TENTACLE}\n  tcp-request inspect-delay 5s\n"
+        f"  tcp-request content accept if {{ req.ssl_hello_type 1 }}\n{rules}"
+        + "".join(f"backend t{n}\n  mode tcp\n  server n ${{NODE_{n}_TENTACLE}}\n" for n in NODES)
+        + "backend web\n  mode http\n"
+        + "".join(f"  server n{n} ${{NODE_{n}_HTTP}}\n" for n in NODES)
+    )
+
+
+def test_names_alone_lead_tentacles_to_their_nodes(tmp_path: Path) -> None:
+    """Without a port for each node; two names that are swapped are TL-02's finding and nobody else's."""
+    (tmp_path / "config").write_text(by_name(node_1=2, node_2=1))
+    arguments = ["--with", "haproxy", "--config", "config", "--host", "octopus.corp.test", "--only", "TL-01,TL-02"]
+    found = check(arguments, tmp_path)
+    assert {id_: finding[:2] for id_, finding in found.findings.items()} == {
+        "TL-02": ("fail", "address-leads-elsewhere")
+    }
+    summary = next(c["summary"] for c in found.document["checks"] if c["id"] == "TL-02")
+    assert "node-1 and node-2 are swapped" in summary

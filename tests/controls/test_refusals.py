@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -61,6 +62,29 @@ def test_a_configuration_that_forgets_the_tentacles_of_a_node(tmp_path: Path) ->
     done = run("--with", "haproxy", "--config", str(config))
     assert done.returncode == 2
     assert "has addresses for Tentacles, but does not name ${FRONT_TENTACLE_2}; every node is polled" in done.stderr
+
+
+def test_a_configuration_that_forgets_a_node(tmp_path: Path) -> None:
+    """PR-05 would call it the balancer's fault."""
+    config = tmp_path / "my.cfg"
+    config.write_text(
+        "listen web\n  bind ${FRONT}\n  server a ${NODE_1_HTTP}\n  server b ${NODE_2_HOST}:${NODE_2_PORT}\n"
+    )
+    done = run("--with", "haproxy", "--config", str(config))
+    assert done.returncode == 2
+    assert "forwards to nodes, but does not name ${NODE_3_HTTP}; the cluster has 3 nodes" in done.stderr
+
+
+def test_a_configuration_whose_second_lane_finds_a_port_taken_is_told_of_free_ports(tmp_path: Path) -> None:
+    config = tmp_path / "traefik.yml"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        own = f"{{web: {{address: '${{FRONT}}'}}, own: {{address: '127.0.0.1:{taken.getsockname()[1]}'}}}}"
+        config.write_text(f"entryPoints: {own}\n---\nhttp: {{}}\n")
+        done = run("--with", "traefik", "--config", str(config), "--only", "UP-02")
+    assert done.returncode == 3
+    assert "such as a page of statistics, does so on ${FREE_PORT_1}" in done.stderr
 
 
 def test_a_control_api_of_another_version_is_refused() -> None:

@@ -348,6 +348,7 @@ ROWS: list[Row] = [
     ("PR-05", lambda: pr_05([*NODES] * 200), "algorithm", "pass", None, None),
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
     ("PR-05", lambda: pr_05(["node-1", "node-2"] * 300), "fresh", "fail", "node-starved", None),
+    ("PR-05", lambda: replace(pr_05(["node-1"] * 600), nodes=("node-1",)), "fresh", "skip", None, None),
     ("PR-05", lambda: pr_05(["node-1"] * 400 + ["node-2", "node-3"] * 100), "fresh", "fail", "node-overloaded", None),
     *[("RG-01", rg_01, name, "pass", None, None) for name in ("standby-waits", "standby-serves")],
     ("RG-01", lambda: rg_01([*NODES * 20, AWAY[0]]), "standby-waits", "fail", "standby-gets-traffic", None),

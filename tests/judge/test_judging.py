@@ -50,6 +50,18 @@ def test_dropped_evidence_and_a_run_that_failed_are_unknown(id_: str) -> None:
     assert "boom" in broken.summary
 
 
+def test_what_the_nodes_limit_is_not_the_balancers_failure() -> None:
+    def outcome(status: int) -> tuple[Outcome, str]:
+        sent = [attempt(f"a{n}", check="PR-01", variant="http", status=status) for n in (1, 2)]
+        seen = [request(a.id, status=status) for a in sent]
+        (result,) = judge(["PR-01"], facts("PR-01"), {"lane": History(attempts=sent, requests=seen)}, SEEING, TODAY)
+        return result.outcome, result.summary
+
+    assert outcome(200)[0] is Outcome.FAIL  # no header says how the client came
+    assert outcome(429)[0] is Outcome.UNKNOWN
+    assert "refused 2 requests with 429" in outcome(429)[1]
+
+
 def test_a_judge_that_raises_is_unknown() -> None:
     history = History(steps=[step("HC-02", "418", 1)])  # a step without its detail
     (result,) = judge(["HC-02"], facts("HC-02"), {"lane": history}, SEEING, TODAY)

@@ -61,6 +61,12 @@ def test_only_a_failure_or_an_advice_can_be_accepted(outcome: Outcome) -> None:
         assert after is before
 
 
+def test_an_acceptance_that_is_over_leaves_the_failure_and_is_remembered() -> None:
+    after = accept(result(variant(Outcome.FAIL)), "known", "2027-03-01", expired=True)
+    assert after.outcome is Outcome.FAIL
+    assert after.summary.endswith("(accepted until 2027-03-01 only: known)")
+
+
 def test_an_acceptance_does_not_hide_what_could_not_be_decided() -> None:
     accepted = accept(result(variant(Outcome.FAIL), variant(Outcome.UNKNOWN)), "known", "2027-03-01")
     assert overall([accepted]) == "partial"

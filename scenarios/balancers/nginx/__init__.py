@@ -1,8 +1,18 @@
 """nginx, open source: no active health check exists, so health and drain are limitations in every mode."""
 
+import re
+from pathlib import Path
 from signal import Signals
 
 from scenarios.balancers.adapter import Adapter
+
+
+def _argv(directory: Path, _number: int) -> tuple[str, ...]:
+    # A user's own configuration may say it already, as those of containers do; nginx refuses to be told twice.
+    text = (directory / "nginx.conf").read_text(encoding="utf-8")
+    said = re.search(r"(?m)^\s*daemon\s+off\s*;", text) is not None
+    return ("-p", "./", "-c", "nginx.conf", "-e", "stderr", *(() if said else ("-g", "daemon off;")))
+
 
 ADAPTER = Adapter(
     kind="nginx",
@@ -20,7 +30,7 @@ ADAPTER = Adapter(
     version_argv=("-v",),
     version_pattern=r"nginx version: \S+/(\d+\.\d+\S*)",
     tested="1.31.3",
-    argv=lambda _directory, _number: ("-p", "./", "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"),
+    argv=_argv,
     check_argv=("-t", "-p", "./", "-c", "nginx.conf", "-e", "stderr"),
     reload_signal=Signals.SIGHUP,
     reloaded=r"(?s)reconfiguring.*start worker process",  # the start ends with the second half, after the ports accept
