@@ -205,7 +205,8 @@ def _spawn(adapter: Adapter, binary: Binary, directory: Path, log: Path, number:
 
 
 def _write(adapter: Adapter, files: Mapping[str, str], front: Front, directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Workers that run as a user of their own (nginx's `user`) go through it to where they keep request bodies.
+    directory.mkdir(mode=0o711, parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8")
     if adapter.joined_certificate and front.certificate is not None and front.key is not None:

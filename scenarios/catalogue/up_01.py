@@ -81,6 +81,8 @@ def _judge_size(case: Case, attempt: Attempt, largest: int) -> Variant:
         return case.unknown(name, level, f"the node itself answered {attempt.status}: {attempt.body[:80]}", **evidence)
     what = f"with {attempt.status}" if attempt.status else f"by {attempt.end}"
     summary = f"a package of {name} is refused {what} by the balancer, not by a node; {format_size(largest)} passed"
+    if attempt.status is not None and attempt.status >= 500:
+        summary += "; if that is no limit on size, its error log says what it is, such as no room for request bodies"
     ruled_out = (
         ("not the node: it never saw the whole body", f"not the upload as such: {format_size(largest)} was stored")
         if largest

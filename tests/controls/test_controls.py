@@ -272,6 +272,17 @@ def test_headers_that_a_balancer_takes_away_are_no_fault(tmp_path: Path) -> None
     assert found.document["ledger"]["delivered_once"] > 0
 
 
+def test_workers_that_are_another_user_store_what_they_buffer(tmp_path: Path) -> None:
+    """Who is not root has no other user to become: there nginx says so, and goes on."""
+    nodes = " ".join(f"server ${{NODE_{n}_HTTP}};" for n in (1, 2, 3))
+    (tmp_path / "config").write_text(
+        f"user nobody nogroup;\nevents {{ }}\nhttp {{\n  client_max_body_size 0;\n  upstream octopus {{ {nodes} }}\n"
+        "  server { listen ${FRONT}; location / { proxy_pass http://octopus; } }\n}\n"
+    )
+    found = check(["--with", "nginx", "--config", "config", "--only", "UP-01"], tmp_path)
+    assert (found.code, found.findings) == (0, {})
+
+
 @pytest.mark.timeout(200)
 def test_an_address_that_pins_and_a_front_without_http2(tmp_path: Path) -> None:
     edits = (("balance roundrobin", "balance source"), (" alpn h2,http/1.1", " alpn http/1.1"))
