@@ -51,7 +51,8 @@ async def connect(front: FrontDoor, alpn: str) -> Wire:
     except BaseException as error:
         wire.close("rst")
         if isinstance(error, OSError):
-            raise NotConnectedError(_end_of_handshake(error), f"TLS with {front.url}: {error}") from error
+            hint = "; --ca FILE names whom to trust" if isinstance(error, ssl.SSLCertVerificationError) else ""
+            raise NotConnectedError(_end_of_handshake(error), f"TLS with {front.url}: {error}{hint}") from error
         raise
     return wire
 

@@ -575,6 +575,7 @@ def test_an_unknown_authority(run: Run, server_tls: Any, script: Any, insecure: 
     else:
         assert (attempt.end, attempt.told) == ("protocol-error", "nothing")
         assert "CERTIFICATE_VERIFY_FAILED" in attempt.error
+        assert "--ca FILE names whom to trust" in attempt.error
 
 
 def test_plain_http_where_tls_was_asked_for(run: Run, serve: Any) -> None:
