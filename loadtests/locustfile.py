@@ -188,8 +188,10 @@ class Bench:
         exchange = Exchange(attempt=uuid.uuid4().hex, method=method, path=path, headers=self.credentials, **options)
         return self.run(exchange, name)
 
-    def upload(self, body: PackageBody, path: str, *, user_agent: str | None = None, due_ns: int = 0) -> Exchange:
-        """Send a package, or a delta, to a path below the space's packages."""
+    def upload(
+        self, body: PackageBody, path: str, *, user_agent: str | None = None, due_ns: int = 0, at_once: int = 1
+    ) -> Exchange:
+        """Send a package, or a delta, to a path below the space's packages; `at_once` uploads share the uplink of a build."""
         exchange = Exchange(
             attempt=body.attempt,
             method="POST",
@@ -197,7 +199,7 @@ class Bench:
             headers=[*self.credentials, ("Content-Type", body.content_type)],
             body=body.pieces(),
             length=body.total if body.form == "length" else None,
-            link=self.options.link or None,
+            link=self.options.link / at_once or None,
             timeout_s=self.options.push_timeout,
             user_agent=user_agent or (TYPESCRIPT_CLIENT if body.form == "length" else GO_CLIENT),
             due_ns=due_ns,
@@ -352,7 +354,7 @@ class ActionPusher(Pusher):
         # The client reads a whole file before it sends it, so that it knows the length.
         bodies = [PackageBody(attempt=uuid.uuid4().hex, size=size, form="length") for size, _ in planned]
         group = gevent.pool.Group()
-        group.map(lambda body: bench.upload(body, "raw"), bodies)
+        group.map(lambda body: bench.upload(body, "raw", at_once=len(bodies)), bodies)
 
 
 class DeltaPusher(Pusher):
