@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import socket
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -205,8 +206,9 @@ def _spawn(adapter: Adapter, binary: Binary, directory: Path, log: Path, number:
 
 
 def _write(adapter: Adapter, files: Mapping[str, str], front: Front, directory: Path) -> None:
-    # Workers that run as a user of their own (nginx's `user`) go through it to where they keep request bodies.
-    directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+    # What root starts may run its workers as another user (nginx's `user`), who go through it to where they keep request bodies.
+    root = sys.platform != "win32" and os.geteuid() == 0
+    directory.mkdir(mode=0o711 if root else 0o700, parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8")
     if adapter.joined_certificate and front.certificate is not None and front.key is not None:

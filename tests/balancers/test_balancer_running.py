@@ -218,7 +218,8 @@ def test_a_stock_nginx_refuses_a_large_body_and_can_store_a_smaller_one(bench: A
         async with bench.node("node-1").listening() as one:
             running = await bench.launch("nginx", "stock", front, [one])
             try:
-                assert running.directory.stat().st_mode & 0o777 == 0o700
+                # Nobody else lists it; the workers of root's balancer may be another user, who goes through it.
+                assert running.directory.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
                 stored = await bench.ask(
                     front.http_port, body=b"x" * 500_000
                 )  # beyond its memory buffer, below its limit
