@@ -5,13 +5,18 @@ nobody takes the port of a crashed node and connections to it are refused, as th
 only processes of the same user bind such a port again.
 
 Picked ports lie outside the ephemeral range: a port inside it may become the local end of somebody's outgoing connection
-while its node is down.
+while its node is down. A picked port is not picked again, by no process of this user, as long as the one that picked it runs:
+a balancer is told its ports before it listens there, and in between nothing else keeps them.
 """
 
 import contextlib
 import errno
+import functools
+import os
 import random
 import socket
+import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +29,10 @@ _LOWEST_PICK: Final = 10240
 """Well-known services of developer machines live below."""
 _PICK_ATTEMPTS: Final = 200
 """On a machine where so many picks in a row are taken, something else is wrong."""
+
+
+_picked: set[int] = set()
+"""By this process."""
 
 
 class PortError(Exception):
@@ -153,12 +162,45 @@ def _hold_picked(want: Wanted) -> Held:
     chooser = random.SystemRandom()
     for _ in range(_PICK_ATTEMPTS):
         port = chooser.choice(candidates)
+        if not _claim(port):
+            continue
         try:
             return Held(wanted=want, port=port, socket=_take(want.host, port))
         except OSError as exc:
             if exc.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise PortError(f"{want.flag}: {_reason(want, exc)}") from exc
     raise PortError(f"{want.flag}: no free port found on {want.host} for the {want.use} after {_PICK_ATTEMPTS} tries")
+
+
+def _claim(port: int) -> bool:
+    """Whether nobody has picked it; it is this process's from now on."""
+    if port in _picked:
+        return False
+    _picked.add(port)
+    claims = _claims()
+    if sys.platform == "win32" or claims is None:
+        return True
+    import fcntl
+
+    try:
+        # A byte for each port. Such locks go with their process, whatever ends it.
+        fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _claims() -> int | None:
+    """The file, always empty, in which the processes of this user lock the ports that they picked; None where there can't be one."""
+    if sys.platform == "win32":
+        return None
+    path = Path(tempfile.gettempdir(), f"mocknode-ports-{os.getuid()}")
+    try:
+        # Never closed: that would give up every lock.
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return None
 
 
 def _reason(want: Wanted, exc: OSError) -> str:

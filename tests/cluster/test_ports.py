@@ -1,10 +1,14 @@
 """Ports: picked outside the ephemeral range, held while nobody listens, refused when taken."""
 
+import contextlib
+import random
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from mocknode.cluster.ports import PortCollisionError, PortError, Wanted, ephemeral_range, hold
+from mocknode.cluster.ports import PortCollisionError, PortError, Wanted, _picked, ephemeral_range, hold
 
 HOST = "127.0.0.1"
 
@@ -20,6 +24,44 @@ def test_picked_ports_differ_and_lie_outside_the_ephemeral_range() -> None:
     assert all(not low <= port.port <= high for port in held)
     for port in held:
         port.release()
+
+
+PICKS = f"""
+import sys
+from mocknode.cluster.ports import Wanted, hold
+(held,) = hold([Wanted(flag="f", use="u", host="{HOST}", port=0)])
+held.release()
+print(held.port, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("whose", ["this process", "another process"])
+def test_a_picked_port_is_not_picked_again_though_nothing_listens_there(
+    whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A balancer that was told the port does not listen yet."""
+    with contextlib.ExitStack() as stack:
+        if whose == "this process":
+            (mine,) = hold([want(0)])
+            mine.release()
+            picked = mine.port
+        else:
+            other = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", PICKS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            assert other.stdout is not None
+            picked = int(other.stdout.readline())
+        (free,) = hold([want(0)])
+        free.release()
+        _picked.discard(free.port)
+        choices = iter([picked, free.port])
+        monkeypatch.setattr(random.SystemRandom, "choice", lambda *_: next(choices))
+        (again,) = hold([want(0)])
+        again.release()
+        assert again.port == free.port
 
 
 def test_a_held_port_is_refused_to_clients_and_to_others_and_can_be_listened_on_by_ours() -> None:
