@@ -5,18 +5,17 @@ nobody takes the port of a crashed node and connections to it are refused, as th
 only processes of the same user bind such a port again.
 
 Picked ports lie outside the ephemeral range: a port inside it may become the local end of somebody's outgoing connection
-while its node is down. A picked port is not picked again, by no process of this user, as long as the one that picked it runs:
-a balancer is told its ports before it listens there, and in between nothing else keeps them.
+while its node is down. A picked port is not picked again, on Linux by no other process either, as long as the one that picked it
+runs: a balancer is told its ports before it listens there, and in between nothing else keeps them.
 """
 
 import contextlib
 import errno
-import functools
 import os
 import random
 import socket
 import sys
-import tempfile
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,13 @@ _PICK_ATTEMPTS: Final = 200
 """On a machine where so many picks in a row are taken, something else is wrong."""
 
 
+_CLAIMS_MAX: Final = 128
+"""Descriptors for what others shall not pick; whoever was told of an older port listens there, or has ended."""
+
 _picked: set[int] = set()
 """By this process."""
+_claims: deque[int] = deque()
+"""Descriptors of the latest of them."""
 
 
 class PortError(Exception):
@@ -177,30 +181,18 @@ def _claim(port: int) -> bool:
     if port in _picked:
         return False
     _picked.add(port)
-    claims = _claims()
-    if sys.platform == "win32" or claims is None:
+    if sys.platform != "linux":
         return True
-    import fcntl
-
-    try:
-        # A byte for each port. Such locks go with their process, whatever ends it.
-        fcntl.lockf(claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
-        return False
+    # An abstract name: of the network namespace, as ports are, in no directory, and gone with its process.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+        try:
+            claim.bind(f"\0mocknode-port-{port}")
+        except OSError:
+            return False
+        _claims.append(claim.detach())
+    if len(_claims) > _CLAIMS_MAX:
+        os.close(_claims.popleft())
     return True
-
-
-@functools.cache
-def _claims() -> int | None:
-    """The file, always empty, in which the processes of this user lock the ports that they picked; None where there can't be one."""
-    if sys.platform == "win32":
-        return None
-    path = Path(tempfile.gettempdir(), f"mocknode-ports-{os.getuid()}")
-    try:
-        # Never closed: that would give up every lock.
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        return None
 
 
 def _reason(want: Wanted, exc: OSError) -> str:
