@@ -1,7 +1,6 @@
 import asyncio
 import contextlib
 import functools
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from mocknode.cluster import ports
 from scenarios.balancers import Binary, Front, Node, Running, find, probes, render, start
 from scenarios.balancers.adapter import PING_PATH
 from scenarios.history import Probe
@@ -129,11 +129,11 @@ async def from_a_node(port: int, *, tls: ssl.SSLContext | None = None) -> Reply:
 
 
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Outside the ephemeral range: none becomes the local end of a connection before its balancer listens there."""
+    held = ports.hold([ports.Wanted(flag="test", use=f"front {n}", host="127.0.0.1", port=0) for n in range(count)])
+    for port in held:
+        port.release()
+    return [port.port for port in held]
 
 
 @dataclass(frozen=True, slots=True)
