@@ -159,13 +159,9 @@ def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
             binary = balancers.find(kind)
         except balancers.BalancerNotFoundError as exc:
             raise NotInstalledError(str(exc)) from exc
-        held = ports.hold([ports.Wanted(flag=kind, use=use, host=HOST, port=0) for use in ("HTTP", "HTTPS")])
-        for port in held:
-            port.release()
+        http, https = ports.free(kind, HOST, ["HTTP", "HTTPS"])
         leaf = certificates.issue(up.identity, directory, [HOST])
-        front = balancers.Front(
-            host=HOST, http_port=held[0].port, https_port=held[1].port, certificate=leaf.certificate, key=leaf.key
-        )
+        front = balancers.Front(host=HOST, http_port=http, https_port=https, certificate=leaf.certificate, key=leaf.key)
         behind = [
             balancers.Node(name=node["name"], host=HOST, port=port)
             for node, port in zip(up.document["nodes"], up.ports, strict=True)
@@ -176,7 +172,7 @@ def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
         )
         try:
             runner.run(_serving(front.http_port))
-            yield Front(kind, binary.version, running.pid, front.http_port, held[1].port)
+            yield Front(kind, binary.version, running.pid, http, https)
         finally:
             runner.run(running.stop())
 

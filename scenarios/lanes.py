@@ -238,7 +238,7 @@ class OwnLanes:
         name_of = [self.host] if self.template is not None and self.host else []
         names = {node["name"]: balancers.polling_name(node["name"], *name_of) for node in documents}
         uses = ["HTTP front", "HTTPS front", "by name", *free, *names]
-        held = _free_ports(uses)
+        held = dict(zip(uses, ports.free("--with", HOST, uses), strict=True))
         leaf = await asyncio.to_thread(
             certificates.issue, self.run_dir / "identity", directory, [self.demands.public_name]
         )
@@ -293,14 +293,6 @@ class OwnLanes:
             self.binary, files, front, directory, nodes=nodes, mode=self.mode,
             health_probes_expected=self.template is None and balancers.probes(self.kind, self.mode),
         )  # fmt: skip
-
-
-def _free_ports(uses: list[str]) -> dict[str, int]:
-    """A free port for each use."""
-    held = ports.hold([ports.Wanted(flag="--with", use=use, host=HOST, port=0) for use in uses])
-    for port in held:
-        port.release()
-    return {use: port.port for use, port in zip(uses, held, strict=True)}
 
 
 def _behind(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) -> list[balancers.Node]:

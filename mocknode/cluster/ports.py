@@ -28,8 +28,6 @@ _LOWEST_PICK: Final = 10240
 """Well-known services of developer machines live below."""
 _PICK_ATTEMPTS: Final = 200
 """On a machine where so many picks in a row are taken, something else is wrong."""
-
-
 _CLAIMS_MAX: Final = 128
 """Descriptors for what others shall not pick; whoever was told of an older port listens there, or has ended."""
 
@@ -102,6 +100,18 @@ def hold(wanted: Sequence[Wanted]) -> list[Held]:
             undo.callback(held[want].release)
         undo.pop_all()
     return [held[want] for want in wanted]
+
+
+def free(flag: str, host: str, uses: Sequence[str]) -> list[int]:
+    """Ports for programs that open them themselves, such as a balancer: picked and let go, in the order of `uses`.
+
+    Raises:
+        PortError: none can be bound on this address.
+    """
+    held = hold([Wanted(flag=flag, use=use, host=host, port=0) for use in uses])
+    for one in held:
+        one.release()
+    return [one.port for one in held]
 
 
 def _bind(host: str, port: int, *options: int) -> socket.socket:

@@ -74,10 +74,8 @@ def standing(kind: str, cluster: MockCluster, directory: Path) -> Iterator[Balan
         balancers.BalancerStartError: it did not start.
     """
     binary = balancers.find(kind)
-    held = ports.hold([ports.Wanted(flag="--mocknode-balancer", use="HTTP front", host=_HOST, port=0)])
-    for port in held:
-        port.release()
-    front = balancers.Front(host=_HOST, http_port=held[0].port)
+    (port,) = ports.free("--mocknode-balancer", _HOST, ["HTTP front"])
+    front = balancers.Front(host=_HOST, http_port=port)
     nodes = [balancers.Node(name=node.name, host=_HOST, port=urlsplit(node.url).port or 0) for node in cluster.nodes]
     files = balancers.render(kind, "recommended", front, nodes, directory, version=binary.version)
     running = cluster.call(

@@ -303,9 +303,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
+def is_root() -> bool:
+    """Whether what we start may run its workers as another user."""
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
 def _root_user() -> str | None:
     """User and group to name when we are root: a program that drops to `nobody` cannot write in a 0700 directory."""
-    if sys.platform == "win32" or os.geteuid() != 0:
+    if sys.platform == "win32" or not is_root():
         return None
     import grp
     import pwd

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import socket
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from pathlib import Path
 from mocknode.processes import Process, spawn
 from scenarios.balancers.adapter import Adapter, BalancerReloadError, BalancerStartError, Binary, Front, Node, host_port
 from scenarios.balancers.registry import adapter_of
-from scenarios.balancers.rendering import JOINED_CERTIFICATE
+from scenarios.balancers.rendering import JOINED_CERTIFICATE, is_root
 
 START_LIMIT_S = 20.0
 """Longest wait for the front ports: Envoy holds its listeners back until the first probe of every node is answered or has
@@ -207,8 +206,7 @@ def _spawn(adapter: Adapter, binary: Binary, directory: Path, log: Path, number:
 
 def _write(adapter: Adapter, files: Mapping[str, str], front: Front, directory: Path) -> None:
     # What root starts may run its workers as another user (nginx's `user`), who go through it to where they keep request bodies.
-    root = sys.platform != "win32" and os.geteuid() == 0
-    directory.mkdir(mode=0o711 if root else 0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o711 if is_root() else 0o700, parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8")
     if adapter.joined_certificate and front.certificate is not None and front.key is not None:

@@ -163,9 +163,8 @@ class Generator:
         lead += ["--users", str(total), "--spawn-rate", str(total), "--run-time", workload.run_time]
         if workload.workers == 1:
             return cls([spawn([*argv, *lead], name="locust", log=log, env=env, cwd=log.parent)], log)
-        held = ports.hold([ports.Wanted(flag="--workers", use="port of locust's master", host=HOST, port=0)])[0]
-        held.release()
-        expect, port = ["--expect-workers", str(workload.workers)], str(held.port)
+        (picked,) = ports.free("--workers", HOST, ["port of locust's master"])
+        expect, port = ["--expect-workers", str(workload.workers)], str(picked)
         lead += [*expect, "--master", "--master-bind-host", HOST, "--master-bind-port", port]
         follow = [*expect, "--worker", "--master-host", HOST, "--master-port", port]
         processes = [spawn([*argv, *lead], name="locust master", log=log, env=env, cwd=log.parent)]

@@ -130,10 +130,7 @@ async def from_a_node(port: int, *, tls: ssl.SSLContext | None = None) -> Reply:
 
 def free_ports(count: int) -> list[int]:
     """Outside the ephemeral range: none becomes the local end of a connection before its balancer listens there."""
-    held = ports.hold([ports.Wanted(flag="test", use=f"front {n}", host="127.0.0.1", port=0) for n in range(count)])
-    for port in held:
-        port.release()
-    return [port.port for port in held]
+    return ports.free("test", "127.0.0.1", [f"front {n}" for n in range(count)])
 
 
 @dataclass(frozen=True, slots=True)

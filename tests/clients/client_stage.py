@@ -150,13 +150,9 @@ async def staged(directory: Path, kinds: Sequence[str], **settings_of: Any) -> A
 
 
 async def _start(directory: Path, kind: str, nodes: list[balancers.Node]) -> balancers.Running:
-    held = ports.hold([ports.Wanted(flag=kind, use=use, host=HOST, port=0) for use in ("HTTP front", "HTTPS front")])
-    for port in held:
-        port.release()
+    http, https = ports.free(kind, HOST, ["HTTP front", "HTTPS front"])
     leaf = await asyncio.to_thread(certificates.issue, directory / "identity", directory / f"{kind}-tls", ["localhost"])
-    front = balancers.Front(
-        host=HOST, http_port=held[0].port, https_port=held[1].port, certificate=leaf.certificate, key=leaf.key
-    )
+    front = balancers.Front(host=HOST, http_port=http, https_port=https, certificate=leaf.certificate, key=leaf.key)
     binary = await asyncio.to_thread(balancers.find, kind)
     files = balancers.render(kind, "recommended", front, nodes, directory / kind, version=binary.version)
     return await balancers.start(

@@ -35,10 +35,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 def free_ports(count: int) -> list[int]:
-    held = ports.hold([ports.Wanted(flag="--lb", use=f"front {n}", host="127.0.0.1", port=0) for n in range(count)])
-    for one in held:
-        one.release()
-    return [one.port for one in held]
+    return ports.free("--lb", "127.0.0.1", [f"front {n}" for n in range(count)])
 
 
 @contextlib.contextmanager

@@ -54,25 +54,26 @@ def test_a_configuration_that_does_not_start_keeps_the_log_it_points_at(tmp_path
     assert "unknown proxy mode" in Path(log).read_text()
 
 
-def test_a_configuration_that_forgets_the_tentacles_of_a_node(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "listen web\n  bind ${FRONT}\nlisten t1\n  bind ${FRONT_TENTACLE_1}\nlisten t3\n  bind :${FRONT_TENTACLE_3_PORT}\n",
+            "has addresses for Tentacles, but does not name ${FRONT_TENTACLE_2}; every node is polled",
+        ),
+        (  # PR-05 would call it the balancer's fault.
+            "listen web\n  bind ${FRONT}\n  server a ${NODE_1_HTTP}\n  server b ${NODE_2_HOST}:${NODE_2_PORT}\n",
+            "forwards to nodes, but does not name ${NODE_3_HTTP}; the cluster has 3 nodes",
+        ),
+    ],
+    ids=["its Tentacles", "its web"],
+)
+def test_a_configuration_that_forgets_a_node(text: str, says: str, tmp_path: Path) -> None:
     config = tmp_path / "my.cfg"
-    config.write_text(
-        "listen web\n  bind ${FRONT}\nlisten t1\n  bind ${FRONT_TENTACLE_1}\nlisten t3\n  bind :${FRONT_TENTACLE_3_PORT}\n"
-    )
+    config.write_text(text)
     done = run("--with", "haproxy", "--config", str(config))
     assert done.returncode == 2
-    assert "has addresses for Tentacles, but does not name ${FRONT_TENTACLE_2}; every node is polled" in done.stderr
-
-
-def test_a_configuration_that_forgets_a_node(tmp_path: Path) -> None:
-    """PR-05 would call it the balancer's fault."""
-    config = tmp_path / "my.cfg"
-    config.write_text(
-        "listen web\n  bind ${FRONT}\n  server a ${NODE_1_HTTP}\n  server b ${NODE_2_HOST}:${NODE_2_PORT}\n"
-    )
-    done = run("--with", "haproxy", "--config", str(config))
-    assert done.returncode == 2
-    assert "forwards to nodes, but does not name ${NODE_3_HTTP}; the cluster has 3 nodes" in done.stderr
+    assert says in done.stderr
 
 
 def test_a_configuration_whose_second_lane_finds_a_port_taken_is_told_of_free_ports(tmp_path: Path) -> None:

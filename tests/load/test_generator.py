@@ -46,13 +46,12 @@ def answer_of(ask: Callable[[], Any]) -> Any:
 
 
 def test_plain_locust_loads_the_host_that_is_typed_into_its_page(cluster: dict[str, Any], tmp_path: Path) -> None:
-    held = ports.hold([ports.Wanted(flag="test", use="web UI", host="127.0.0.1", port=0)])[0]
-    held.release()
-    page = f"http://127.0.0.1:{held.port}"
+    (port,) = ports.free("test", "127.0.0.1", ["web UI"])
+    page = f"http://127.0.0.1:{port}"
     words = ["-f", str(locustfile()), "CiPusher", "--sizes", "64KiB", "--octopus-key", cluster["api_key"]]
     with (tmp_path / "log").open("w") as log:
         locust = subprocess.Popen(
-            [sys.executable, "-m", "locust", *words, "--web-host", "127.0.0.1", "--web-port", str(held.port)],
+            [sys.executable, "-m", "locust", *words, "--web-host", "127.0.0.1", "--web-port", str(port)],
             cwd=tmp_path, stdout=log, stderr=log,
         )  # fmt: skip
     try:

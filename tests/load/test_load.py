@@ -174,9 +174,8 @@ def test_a_run_that_has_failed_ends_when_asked_to(load: Callable[..., Loaded], t
 def test_the_action_and_deltas_beside_the_web_ui(
     started: Callable[..., "subprocess.Popen[str]"], finished: Callable[..., Loaded], tmp_path: Path
 ) -> None:
-    held = ports.hold([ports.Wanted(flag="test", use="web UI", host="127.0.0.1", port=0)])[0]
-    held.release()
-    address = f"127.0.0.1:{held.port}"
+    (port,) = ports.free("test", "127.0.0.1", ["web UI"])
+    address = f"127.0.0.1:{port}"
     table = tmp_path / "attempts.csv"
     process = started(
         "--with", "haproxy", "--users", "1", "--actions", "1", "--deltas", "1", "--sizes", "300KiB..400KiB", "--link", "2MiB",
