@@ -11,12 +11,12 @@ import contextlib
 import ssl
 from collections.abc import Sequence
 
+from alternating import Subject, begin, median, ratios, script, table, take_turns
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file, send
 from stage import Front, balancer, cluster
-from turns import Subject, begin, median, ratios, script, table, take_turns
 
-from mocknode.units import format_size, parse_size
-from scenarios.balancers import KINDS
+from mocknode.judge.balancers import KINDS
+from mocknode.text.units import format_size, parse_size
 
 
 def measure(words: Sequence[str]) -> str:

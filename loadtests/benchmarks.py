@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alternating import FAILED
 from servers import go_command
-from turns import FAILED
 
-from mocknode.units import format_duration
-from scenarios import balancers
+from mocknode.judge import balancers
+from mocknode.text.units import format_duration
 
 HERE = Path(__file__).parent
 FILE = HERE / "BENCHMARKS.md"

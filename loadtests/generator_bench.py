@@ -29,13 +29,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from alternating import script
 from clients import Pattern, at_once, pattern_file, send
 from stage import HOST, Front, Up, balancer, cluster, cpu_seconds
-from turns import script
 
-from mocknode.units import parse_size
-from scenarios.load.generator import Generator, Workload
-from scenarios.traffic import FrontDoor
+from mocknode.judge.traffic import FrontDoor
+from mocknode.load.generator import Generator, Workload
+from mocknode.text.units import parse_size
 
 WANTED = 0.9
 MEMORY_MAX = 300 << 20

@@ -12,12 +12,12 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 
+from alternating import Figures, Subject, begin, median, ratios, script, table, take_turns
 from clients import Pattern, at_once, pattern_file, send
 from push_bench import push
 from stage import Up, cluster, peak_rss
-from turns import Figures, Subject, begin, median, ratios, script, table, take_turns
 
-from mocknode.units import format_size, parse_size
+from mocknode.text.units import format_size, parse_size
 
 
 def measure(words: Sequence[str]) -> str:

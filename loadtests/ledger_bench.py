@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alternating import script
 from stage import HOST, Up, balancer, cluster
-from turns import script
 
-from scenarios.load.generator import Generator, Workload
-from scenarios.load.lines import Tail
-from scenarios.traffic import FrontDoor
+from mocknode.judge.traffic import FrontDoor
+from mocknode.load.generator import Generator, Workload
+from mocknode.load.lines import Tail
 
 WANTED = 0.05
 HELD, FAILED_AUDIT = 0, 5

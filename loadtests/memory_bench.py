@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
+from alternating import Figures, Subject, script, table, take_turns
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import DIGEST, Receiver
 from stage import peak_rss
-from turns import Figures, Subject, script, table, take_turns
 
-from mocknode.units import format_size, parse_size
+from mocknode.text.units import format_size, parse_size
 
 WANTED_MIB = 16
 

@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servers
+from alternating import Figures, NotInstalledError, Subject, begin, median, ratios, script, table, take_turns
 from clients import STORED, WARM_UP_BYTES, Form, Pattern, ask_all, pattern_file, small_upload
 from ping_bench import DOCUMENT, PING, ask
 from servers import Receiver, free_port, listening
 from stage import HOST, peak_rss, process
-from turns import Figures, NotInstalledError, Subject, begin, median, ratios, script, table, take_turns
 
-from mocknode.units import format_size, parse_size
+from mocknode.text.units import format_size, parse_size
 
 INSTALL_TIMEOUT_S = 180.0
 UPLOAD = "/upload"

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import servers
+from alternating import Figures, Subject, ratio, script, subject, table, take_turns
 from clients import ask_for
 from servers import Receiver
 from stage import cpu_seconds, process
-from turns import Figures, Subject, ratio, script, subject, table, take_turns
 
 PING = "/api/octopusservernodes/ping"
 REQUEST = f"GET {PING} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()

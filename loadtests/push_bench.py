@@ -14,11 +14,11 @@ import os
 import time
 from collections.abc import Sequence
 
+from alternating import Figures, script, subject, table, take_turns
 from clients import ask_all, small_upload
 from stage import Up, cluster, cpu_seconds
-from turns import Figures, script, subject, table, take_turns
 
-from mocknode.units import parse_size
+from mocknode.text.units import parse_size
 
 
 def measure(words: Sequence[str]) -> str:

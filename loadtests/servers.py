@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alternating import Figures, NotInstalledError
 from clients import Form, Pattern, send
 from stage import HOST, cpu_seconds, process
-from turns import Figures, NotInstalledError
 
 KEY = "API-BENCHMARK"
 START_TIMEOUT_S = 120.0
@@ -102,13 +102,13 @@ def node(work: Path, *, https: bool = False, keep: bool = False) -> Iterator[Rec
     }  # fmt: skip
     tls = None
     if https:
-        from mocknode.cluster import certificates
+        from mocknode.mock.cluster import certificates
 
         leaf = certificates.issue(work / "identity", work, [HOST])
         config |= {"https_port": 0, "certificate": str(leaf.certificate), "key": str(leaf.key)}
         tls = ssl.create_default_context(cadata=leaf.ca_pem)
     ours, theirs = socket.socketpair()
-    arguments = [sys.executable, "-m", "mocknode.node", "--control-fd", str(theirs.fileno())]
+    arguments = [sys.executable, "-m", "mocknode.mock.node", "--control-fd", str(theirs.fileno())]
     with ours, process(arguments, pass_fds=[theirs.fileno()]) as started:
         theirs.close()
         ours.sendall(json.dumps({"config": config}).encode() + b"\n")
@@ -237,22 +237,22 @@ def serve_node_raw(directory: Path) -> None:
     """The node's own server, under an app that counts or digests the body as it is."""
     import uvloop
 
-    from mocknode.node import tuning
+    from mocknode.mock.node import tuning
 
     tuning.keep_read_buffers()
     uvloop.run(_serve_node_raw(directory))
 
 
 async def _serve_node_raw(directory: Path) -> None:
-    from mocknode.directory import Directory
-    from mocknode.node.config import NodeConfig
-    from mocknode.node.exchange import Exchange
-    from mocknode.node.journal import Journal
-    from mocknode.node.node import Node
-    from mocknode.node.packages.receiver import digest_body
-    from mocknode.node.server import Server
-    from mocknode.store import Store
-    from mocknode.tasks import Tasks
+    from mocknode.mock.data.directory import Directory
+    from mocknode.mock.data.store import Store
+    from mocknode.mock.data.tasks import Tasks
+    from mocknode.mock.node.config import NodeConfig
+    from mocknode.mock.node.http.exchange import Exchange
+    from mocknode.mock.node.http.server import Server
+    from mocknode.mock.node.journal import Journal
+    from mocknode.mock.node.node import Node
+    from mocknode.mock.node.packages.receiver import digest_body
 
     url = f"sqlite:///{directory}/store.db"
     config = NodeConfig(name="raw", run_dir=directory, store=url, api_key=KEY, http_port=0)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from turns import NotInstalledError
+from alternating import NotInstalledError
 
 HOST = "127.0.0.1"
 EXIT_TIMEOUT_S = 20.0
@@ -103,7 +103,7 @@ class Up:
     @property
     def node_pids(self) -> list[int]:
         """Processes of the nodes."""
-        return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.node" in command(pid)]
+        return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.mock.node" in command(pid)]
 
     def stored(self, package_id: str) -> dict[str, str]:
         """SHA-1 of every version of a package, as the last node tells it.
@@ -150,8 +150,8 @@ class Front:
 @contextlib.contextmanager
 def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
     """A balancer in mode recommended before all nodes of a cluster, HTTP and HTTPS; certificates are the cluster's authority's."""
-    from mocknode.cluster import certificates, ports
-    from scenarios import balancers
+    from mocknode.judge import balancers
+    from mocknode.mock.cluster import certificates, ports
 
     with tempfile.TemporaryDirectory(prefix=f"mocknode-bench-{kind}-") as name:
         directory = Path(name)

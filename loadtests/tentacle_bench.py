@@ -25,16 +25,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alternating import script
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import SSL
 from servers import free_port
 from stage import HOST, cluster, cpu_seconds, process, rss
-from turns import script
 
-from mocknode.units import format_duration
-from scenarios import balancers
+from mocknode.judge import balancers
+from mocknode.text.units import format_duration
 
 MOCKNODE = (sys.executable, "-m", "mocknode")
 START_S = 60.0

@@ -23,11 +23,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
+from alternating import Subject, begin, ratio, script, table, take_turns
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import COUNT, DIGEST, Receiver
-from turns import Subject, begin, ratio, script, table, take_turns
 
-from mocknode.units import format_size, parse_size
+from mocknode.text.units import format_size, parse_size
 
 
 def measure(words: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.turns import NOT_INSTALLED, NotInstalledError, Subject, median, ratio, reason, table, take_turns
+from loadtests.alternating import NOT_INSTALLED, NotInstalledError, Subject, median, ratio, reason, table, take_turns
 
 MEASURED = "upload,balancers,small,growth,memory,generator,ledger,tentacles"
 KEPT = "Other mock servers on the same work"

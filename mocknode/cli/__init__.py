@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from mocknode.cli.errors import INTERRUPTED
-from mocknode.words import did_you_mean
+from mocknode.text.suggestions import did_you_mean
 
 COMMANDS: Final = {
     "up": ("mocknode.cli.up:up", "Start a cluster of mock nodes; Ctrl-C ends it."),

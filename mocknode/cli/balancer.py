@@ -12,9 +12,9 @@ import click
 from mocknode.cli.connection import DEFAULT_CONTROL, ask
 from mocknode.cli.errors import UsageError
 from mocknode.cli.tables import render
-from scenarios import balancers
-from scenarios.balancers.adapter import Node, Polled
-from scenarios.balancers.rendering import TENTACLE_PORT
+from mocknode.judge import balancers
+from mocknode.judge.balancers.adapter import Node, Polled
+from mocknode.judge.balancers.rendering import TENTACLE_PORT
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _EXAMPLES = tuple(

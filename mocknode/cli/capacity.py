@@ -3,7 +3,7 @@
 import resource
 from typing import Final
 
-from mocknode.cluster.ports import ephemeral_range
+from mocknode.mock.cluster.ports import ephemeral_range
 
 _OWN_DESCRIPTORS: Final = 64
 """What a process has open besides its connections."""

@@ -30,10 +30,10 @@ from mocknode.cli.target import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.balancer_file import BalancerFile
-    from scenarios.check import Check
-    from scenarios.lanes import Demands
-    from scenarios.verdict import CheckResult
+    from mocknode.judge.catalogue.check import Check
+    from mocknode.judge.lab.balancer_file import BalancerFile
+    from mocknode.judge.lab.lanes import Demands
+    from mocknode.judge.verdict.outcome import CheckResult
 
 PROFILES = ("web", "upload", "polling")
 POLLING, REGION = "polling", "region"
@@ -86,14 +86,14 @@ def check(**options: Any) -> None:
 @click.command()
 def checks() -> None:
     """List the checks."""
-    from scenarios.catalogue import CHECKS
+    from mocknode.judge.catalogue.registry import CHECKS
 
     for item in CHECKS.values():
         click.echo(f"{item.id}  {item.name:<28} {item.profile:<7} {item.claim}")
 
 
 def _check(options: Mapping[str, Any]) -> int:
-    from scenarios.lanes import LaneError
+    from mocknode.judge.lab.lanes import LaneError
 
     given = bool(options["lb"]) + bool(options["with_"])
     if given == 2 or (given == 0 and not options["balancer_file"]):
@@ -126,9 +126,9 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
 async def _run(options: Mapping[str, Any], progress: Progress) -> tuple[int, Mapping[str, Any]]:
     """The exit code, and the report as far as the run came."""
-    from scenarios.lanes import LaneError
-    from scenarios.report import RECORDED, write
-    from scenarios.runner import Plan, Run
+    from mocknode.judge.lab.lanes import LaneError
+    from mocknode.judge.report import RECORDED, write
+    from mocknode.judge.run.runner import Plan, Run
 
     # CI systems end a job with SIGTERM; it unwinds as Ctrl-C does.
     task = asyncio.current_task()
@@ -206,9 +206,9 @@ def _forecast(options: Mapping[str, Any], selected: "Sequence[Check]") -> str:
 def _balancer_file(path: Path | None) -> "BalancerFile | None":
     if path is None:
         return None
-    from scenarios import balancers
-    from scenarios.balancer_file import BalancerFileError, load
-    from scenarios.catalogue import CHECKS
+    from mocknode.judge import balancers
+    from mocknode.judge.catalogue.registry import CHECKS
+    from mocknode.judge.lab.balancer_file import BalancerFileError, load
 
     try:
         return load(path, frozenset(CHECKS), balancers.kinds_with_fixes())
@@ -226,7 +226,7 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
     """Checks by --only and --profile, in the order of the catalogue."""
     import difflib
 
-    from scenarios.catalogue import CHECKS
+    from mocknode.judge.catalogue.registry import CHECKS
 
     offers = [REGION] if options["standby"] else list(offered)
     profiles = offers if options["profiles"] is None else options["profiles"].split(",")
@@ -258,7 +258,7 @@ def _selected(options: Mapping[str, Any], offered: Sequence[str]) -> "tuple[Chec
 
 def _refuse_region(options: Mapping[str, Any], profiles: set[str]) -> None:
     """A failover needs somewhere to go, and a balancer that has somewhere to go answers what other checks judge."""
-    from scenarios import balancers
+    from mocknode.judge import balancers
 
     if profiles != {REGION}:
         usage(
@@ -287,7 +287,7 @@ def _refuse_region(options: Mapping[str, Any], profiles: set[str]) -> None:
 
 def _refuse_polling(options: Mapping[str, Any]) -> None:
     """Tentacles are to be judged where they have no address: only of a product that cannot have any is that a finding."""
-    from scenarios import balancers
+    from mocknode.judge import balancers
 
     if not options["with_"]:
         usage("Tentacles have no address to be judged by; give --tentacle NODE=HOST:PORT for each node")
@@ -303,7 +303,7 @@ def _refuse_polling(options: Mapping[str, Any]) -> None:
 
 
 def _facts(options: Mapping[str, Any], declared: "BalancerFile | None", kind: str | None, demands: "Demands") -> Any:
-    from scenarios.judging import Facts
+    from mocknode.judge.run.judging import Facts
 
     accepted = declared.accept if declared else ()
     return Facts(
@@ -332,7 +332,7 @@ def _show(options: Mapping[str, Any], document: Mapping[str, Any]) -> None:
 
 def show(document: Mapping[str, Any], files: Sequence[str]) -> None:
     """The first screen on standard output, as wide and as colourful as that can show."""
-    from scenarios.report import terminal
+    from mocknode.judge.report import terminal
 
     colour, unicode = looks()
     click.echo(terminal.render(document, colour=colour, unicode=unicode, files=files), nl=False, color=colour)

@@ -16,8 +16,8 @@ from mocknode.cli.connection import ask as ask_control
 from mocknode.cli.errors import EnvironmentFailureError, UsageError
 
 if TYPE_CHECKING:
-    from mocknode.comparing.shapes import Comparison
-    from mocknode.comparing.table import Asked
+    from mocknode.mock.comparing.shapes import Comparison
+    from mocknode.mock.comparing.table import Asked
 
 _SAME: Final = 0
 _DIFFERENT: Final = 1
@@ -49,7 +49,7 @@ def compare(
 
     Statuses, media types and the shape of documents are compared. The first node of the mock answers.
     """
-    from mocknode.comparing.table import READING, WRITING
+    from mocknode.mock.comparing.table import READING, WRITING
 
     if urlsplit(server).scheme not in ("http", "https") or not urlsplit(server).hostname:
         raise UsageError(f"--server: got {server!r}, allowed: http://HOST[:PORT] or https://HOST[:PORT]")
@@ -64,8 +64,8 @@ def compare(
 async def _compared(
     document: dict[str, Any] | None, server: str, api_key: str, server_ca: str | None, table: "tuple[Asked, ...]"
 ) -> "list[tuple[Asked, Comparison]]":
-    from mocknode.comparing.asking import NotReachedError, Package, ask
-    from mocknode.comparing.shapes import compare as compare_answers
+    from mocknode.mock.comparing.asking import NotReachedError, Package, ask
+    from mocknode.mock.comparing.shapes import compare as compare_answers
 
     package = Package()
     try:
@@ -87,10 +87,10 @@ async def _own_cluster(document: dict[str, Any] | None) -> "AsyncIterator[dict[s
     if document is not None:
         yield document
         return
-    from mocknode.cluster.controller import StartError
-    from mocknode.cluster.ports import PortError
-    from mocknode.cluster.running import Cluster
-    from mocknode.cluster.settings import ClusterSettings, numbered_nodes
+    from mocknode.mock.cluster.controller import StartError
+    from mocknode.mock.cluster.ports import PortError
+    from mocknode.mock.cluster.running import Cluster
+    from mocknode.mock.cluster.settings import ClusterSettings, numbered_nodes
 
     with tempfile.TemporaryDirectory(prefix="mocknode-compare-") as directory:
         settings = ClusterSettings(

@@ -45,8 +45,8 @@ def ask(control: str, token_file: Path | None, ca: Path | None, conversation: Ca
         EnvironmentFailureError: nothing of ours answers (exit code 3).
     """
     # httpx takes a quarter of a second to import; usage errors come before it.
-    from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
-    from mocknode.cluster.settings import SettingsError, read_token
+    from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
+    from mocknode.mock.cluster.settings import SettingsError, read_token
 
     async def talk() -> _T:
         token = read_token(token_file) if token_file else None

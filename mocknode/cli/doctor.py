@@ -17,7 +17,7 @@ import mocknode
 from mocknode.cli.capacity import lacking
 from mocknode.cli.errors import Whole
 from mocknode.cli.tables import render
-from mocknode.cluster.ports import ephemeral_range
+from mocknode.mock.cluster.ports import ephemeral_range
 
 _DESCRIPTORS_WANTED: Final = 4096
 """A node behind a balancer under load has a thousand connections, and both ends may be on this machine."""
@@ -125,7 +125,7 @@ def _packet_drop() -> dict[str, Any]:
 
 
 def _balancers() -> list[dict[str, Any]]:
-    balancers = importlib.import_module("scenarios.balancers")
+    balancers = importlib.import_module("mocknode.judge.balancers")
     facts = []
     for kind in balancers.KINDS:
         try:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from mocknode.units import parse_duration
+from mocknode.text.units import parse_duration
 
 FAILED: Final = 1
 """What was asked for was tried, and came to nothing."""

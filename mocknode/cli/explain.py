@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from mocknode.cli.output import looks
-from mocknode.words import did_you_mean
-from scenarios import balancers
-from scenarios.catalogue import CHECKS
-from scenarios.report import ReportError, load
-from scenarios.report.causes import CAUSES
-from scenarios.report.explain import explain as explain_check
-from scenarios.report.wording import PRODUCTS
-from scenarios.verdict import Fix
+from mocknode.judge import balancers
+from mocknode.judge.catalogue.registry import CHECKS
+from mocknode.judge.report import ReportError, load
+from mocknode.judge.report.causes import CAUSES
+from mocknode.judge.report.explain import explain as explain_check
+from mocknode.judge.report.wording import PRODUCTS
+from mocknode.judge.verdict.outcome import Fix
+from mocknode.text.suggestions import did_you_mean
 
 
 @click.command()

@@ -9,8 +9,8 @@ import click
 from mocknode.cli.connection import ask, cluster_options
 from mocknode.cli.errors import UsageError, Whole
 from mocknode.cli.tables import fault_table
-from mocknode.node.refusals import RefusedError
-from mocknode.words import did_you_mean
+from mocknode.mock.node.refusals import RefusedError
+from mocknode.text.suggestions import did_you_mean
 
 _COMMON: Final = ("on", "first", "every", "after", "ttl", "attempt")
 """Options that every kind of fault has."""
@@ -21,7 +21,7 @@ class FaultCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the kinds."""
-        from mocknode.node.faults import FAULTS, describe
+        from mocknode.mock.node.faults import FAULTS, describe
 
         with formatter.section("Kinds and their options"):
             for kind in FAULTS:
@@ -58,7 +58,7 @@ def fault(
     as_json: bool,
 ) -> None:
     """Set a fault on NODE. On a node that is down it acts from its next start's first connection on."""
-    from mocknode.node.faults import parse_fault
+    from mocknode.mock.node.faults import parse_fault
 
     wanted: dict[str, Any] = {
         "kind": kind,

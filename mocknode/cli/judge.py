@@ -17,10 +17,11 @@ from mocknode.cli.check import EXIT_USAGE, show
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
 def judge(run_dir: Path, json_: Path | None, html: Path | None, junit: Path | None, markdown: Path | None) -> None:
     """Judge a saved run again, from its record alone; the exit code is that of its verdicts."""
-    from scenarios import judging, saved
-    from scenarios.report import write
-    from scenarios.runner import report_document, timeline_of
-    from scenarios.verdict import EXIT_CODES, overall
+    from mocknode.judge.report import write
+    from mocknode.judge.run import judging
+    from mocknode.judge.run import run_directory as saved
+    from mocknode.judge.run.runner import report_document, timeline_of
+    from mocknode.judge.verdict.outcome import EXIT_CODES, overall
 
     try:
         run = saved.load(run_dir)

@@ -30,10 +30,10 @@ from mocknode.cli.target import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.lanes import Lanes
-    from scenarios.load.conditions import Condition
-    from scenarios.load.run import LoadPlan, LoadRun
-    from scenarios.load.schedule import Event
+    from mocknode.judge.lab.lanes import Lanes
+    from mocknode.load.conditions import Condition
+    from mocknode.load.run import LoadPlan, LoadRun
+    from mocknode.load.schedule import Event
 
 USERS_MAX: Final = 10_000
 """More sockets than one process of most systems may open."""
@@ -154,7 +154,7 @@ def load(**options: Any) -> None:
 
 def _searched(options: Mapping[str, Any]) -> dict[str, Any]:
     """The flags as a search means them: how many uploads go on at once is what it finds, not what it is told."""
-    from scenarios.load.limit import SIZE_AT_ONCE
+    from mocknode.load.limit import SIZE_AT_ONCE
 
     if options["limit_of"] == "rate":
         return dict(options)
@@ -168,8 +168,8 @@ def _searched(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _load(options: Mapping[str, Any]) -> int:
-    from scenarios.lanes import LaneError
-    from scenarios.load.generator import GeneratorError
+    from mocknode.judge.lab.lanes import LaneError
+    from mocknode.load.generator import GeneratorError
 
     if bool(options["lb"]) == bool(options["with_"]):
         usage("give --lb URL for a balancer that runs already, or --with NAME to have one started")
@@ -221,11 +221,11 @@ def _completed(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     """Run, report as far as the run came, and give the exit code."""
-    from scenarios.lanes import GivenLanes, LaneError, OwnLanes
-    from scenarios.load.document import build
-    from scenarios.load.generator import locustfile
-    from scenarios.load.run import LoadPlan, LoadRun
-    from scenarios.load.unverified import Unverified
+    from mocknode.judge.lab.lanes import GivenLanes, LaneError, OwnLanes
+    from mocknode.load.document import build
+    from mocknode.load.generator import locustfile
+    from mocknode.load.run import LoadPlan, LoadRun
+    from mocknode.load.unverified import Unverified
 
     locustfile()
     workload, conditions = _workload(options), _conditions(options)
@@ -320,10 +320,10 @@ def _command(secret: str | None) -> str:
 
 async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Condition]", lanes: "Lanes") -> int:
     """Search, report as far as the search came, and give the exit code."""
-    from scenarios.lanes import LaneError
-    from scenarios.load.generator import GeneratorError
-    from scenarios.load.limit import SCALES, LimitSearch, lines
-    from scenarios.report.files import replace
+    from mocknode.judge.lab.lanes import LaneError
+    from mocknode.judge.report.files import replace
+    from mocknode.load.generator import GeneratorError
+    from mocknode.load.limit import SCALES, LimitSearch, lines
 
     search = LimitSearch(plan, demand, options["find_limit"], lanes, SCALES[options["limit_of"]])
     try:
@@ -352,7 +352,7 @@ async def _search(options: Mapping[str, Any], plan: "LoadPlan", demand: "list[Co
 
 
 def _demand(options: Mapping[str, Any]) -> "list[Condition] | None":
-    from scenarios.load.limit import parse_demand
+    from mocknode.load.limit import parse_demand
 
     if options["find_limit"] is None:
         return None
@@ -369,7 +369,7 @@ def _demand(options: Mapping[str, Any]) -> "list[Condition] | None":
 
 def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadRun") -> None:
     """Files, then the terminal, which names those that were written; one that cannot be does not take the verdict with it."""
-    from scenarios.load.files import write, write_attempts
+    from mocknode.load.files import write, write_attempts
 
     failed = []
     files = _files(options)
@@ -392,7 +392,7 @@ def _files(options: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def _conditions(options: Mapping[str, Any]) -> "list[Condition]":
-    from scenarios.load.conditions import LEDGER, contradictions, parse_condition
+    from mocknode.load.conditions import LEDGER, contradictions, parse_condition
 
     found = []
     for text in options["fail_if"]:
@@ -408,7 +408,7 @@ def _conditions(options: Mapping[str, Any]) -> "list[Condition]":
 
 
 def _events(options: Mapping[str, Any], nodes: Sequence[str]) -> "list[Event]":
-    from scenarios.load.schedule import first_outage, parse_schedule
+    from mocknode.load.schedule import first_outage, parse_schedule
 
     if options["schedule"] is None:
         return []
@@ -425,7 +425,7 @@ def _events(options: Mapping[str, Any], nodes: Sequence[str]) -> "list[Event]":
 
 def _shape(options: Mapping[str, Any]) -> str:
     """The shape with its times; those of a storm alone come from the schedule."""
-    from loadtests.shapes import parse_shape
+    from mocknode.load.users.shapes import parse_shape
 
     text: str = options["shape"]
     if text == "storm" and not options["unverified"]:
@@ -445,8 +445,8 @@ def _shape(options: Mapping[str, Any]) -> str:
 
 def _web(text: str | None) -> tuple[str, int] | None:
     """Where the web UI shall listen: it starts load for whoever reaches it, so nobody else's machine does."""
-    from mocknode.cluster import ports
-    from mocknode.cluster.settings import is_loopback
+    from mocknode.mock.cluster import ports
+    from mocknode.mock.cluster.settings import is_loopback
 
     if text is None:
         return None
@@ -465,8 +465,8 @@ def _web(text: str | None) -> tuple[str, int] | None:
 
 
 def _workload(options: Mapping[str, Any]) -> Any:
-    from loadtests.sizes import parse_sizes
-    from scenarios.load.generator import Workload
+    from mocknode.load.generator import Workload
+    from mocknode.load.users.sizes import parse_sizes
 
     try:
         parse_sizes(options["sizes"])
@@ -522,7 +522,7 @@ def _rate(text: str | None) -> float:
 
 
 def _show(document: Mapping[str, Any], files: Sequence[str]) -> None:
-    from scenarios.load import terminal
+    from mocknode.load import terminal
 
     colour, unicode = looks()
     click.echo(terminal.render(document, colour=colour, unicode=unicode, files=files), nl=False, color=colour)

@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from mocknode.cli.errors import DURATION, Parsed, UsageError, Whole
-from mocknode.node.config import HEARTBEAT_S, TASK_CANCEL_AFTER_S, TASK_CAP, TASK_POLL_S
-from mocknode.node.web import HSTS_MAX_AGE_S, OFFLINE_AFTER_S, REDIRECTS, WebSettings, parse_rate
-from mocknode.units import parse_size
+from mocknode.mock.node.config import HEARTBEAT_S, TASK_CANCEL_AFTER_S, TASK_CAP, TASK_POLL_S
+from mocknode.mock.node.web import HSTS_MAX_AGE_S, OFFLINE_AFTER_S, REDIRECTS, WebSettings, parse_rate
+from mocknode.text.units import parse_size
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from scenarios.verdict import CheckResult
+    from mocknode.judge.verdict.outcome import CheckResult
 
 ASCII = {"✗": "X", "·": ".", "✓": "+", "–": "-"}
 REFRESH_PER_S = 4
@@ -63,7 +63,7 @@ class Progress:
     def __rich__(self) -> "Text":
         from rich.text import Text
 
-        from scenarios.report.wording import SIGNS
+        from mocknode.judge.report.wording import SIGNS
 
         text = Text(f"{time.monotonic() - self._began:6.1f} s  {len(self._outcomes)}/{len(self._ids)} ")
         for id_ in self._ids:

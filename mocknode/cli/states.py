@@ -14,7 +14,7 @@ from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError
 from mocknode.cli.tables import node_table
 
 if TYPE_CHECKING:
-    from mocknode.cluster.client import ControlClient
+    from mocknode.mock.cluster.client import ControlClient
 
 _LOOK_S: Final = 0.1
 _AFTER = click.option(

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import click
 
 import mocknode
-from mocknode.units import parse_size
+from mocknode.text.units import parse_size
 
 if TYPE_CHECKING:
-    from scenarios.balancer_file import BalancerFile
-    from scenarios.lanes import Demands, Lanes
-    from scenarios.traffic import FrontDoor
-    from scenarios.traffic.polling import Place
+    from mocknode.judge.lab.balancer_file import BalancerFile
+    from mocknode.judge.lab.lanes import Demands, Lanes
+    from mocknode.judge.traffic import FrontDoor
+    from mocknode.judge.traffic.polling import Place
 
 DEFAULT_CONTROL: Final = "http://127.0.0.1:8090"
 # Nobody's name (RFC 6761), where there is none to go by.
@@ -109,8 +109,8 @@ def run_dir_of(given: Path | None, verb: str = "check") -> Path:
 
 def passing(options: Mapping[str, Any]) -> bool:
     """The balancer of --with gets an address for each node's Tentacles."""
-    from scenarios import balancers
-    from scenarios.lanes import NODES
+    from mocknode.judge import balancers
+    from mocknode.judge.lab.lanes import NODES
 
     if options["config"]:
         used = balancers.placeholders(read(options["config"]))
@@ -130,7 +130,7 @@ def passing(options: Mapping[str, Any]) -> bool:
 
 def tentacles_of(options: Mapping[str, Any], declared: "BalancerFile | None") -> "dict[str, Place]":
     """Where each node is polled, by --tentacle, else by the balancer file."""
-    from scenarios.balancer_file import place
+    from mocknode.judge.lab.balancer_file import place
 
     if not options["tentacles"]:
         return dict(declared.places()) if declared else {}
@@ -150,7 +150,7 @@ def tentacles_of(options: Mapping[str, Any], declared: "BalancerFile | None") ->
 
 def demands_of(options: Mapping[str, Any], declared: "BalancerFile | None", say: Any) -> "Demands":
     """What every lane is told, from the flags and the balancer file."""
-    from scenarios.lanes import Demands
+    from mocknode.judge.lab.lanes import Demands
 
     if options["max_upload"] == 0:
         usage("--max-upload: got 0, allowed: a size such as 10MB; the smallest request of a check has 1 KiB")
@@ -180,7 +180,7 @@ def lanes_of(
     options: Mapping[str, Any], declared: "BalancerFile | None", run_dir: Path, demands: "Demands", *, polled: bool
 ) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
     """Where the lanes come from, the balancer's kind if known, versions, and its program."""
-    from scenarios.lanes import GivenLanes
+    from mocknode.judge.lab.lanes import GivenLanes
 
     versions = {"mocknode": mocknode.__version__, "python": sys.version.split()[0]}
     if options["with_"]:
@@ -208,8 +208,8 @@ def lanes_of(
 def _own_lanes(
     options: Mapping[str, Any], run_dir: Path, demands: "Demands", versions: dict[str, str]
 ) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
-    from scenarios import balancers
-    from scenarios.lanes import LaneError, OwnLanes
+    from mocknode.judge import balancers
+    from mocknode.judge.lab.lanes import LaneError, OwnLanes
 
     for name in (
         "lb", "control", "ca", "insecure", "resolve", "control_token_file", "control_ca", "tentacles", "standby",
@@ -248,7 +248,7 @@ def _own_lanes(
 
 def _refuse_unreachable(config: Path, used: frozenset[str]) -> None:
     """A configuration that nobody finds, or that leaves out a node: what came of it would be blamed on the balancer."""
-    from scenarios.lanes import NODES
+    from mocknode.judge.lab.lanes import NODES
 
     if not used & {"FRONT", "FRONT_PORT", "FRONT_HTTPS_PORT"}:
         usage(
@@ -272,7 +272,7 @@ def read(path: Path) -> str:
 
 
 def _front(url: str, options: Mapping[str, Any]) -> "FrontDoor":
-    from scenarios.traffic import FrontDoor
+    from mocknode.judge.traffic import FrontDoor
 
     try:
         parts = urlsplit(url)

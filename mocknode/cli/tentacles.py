@@ -19,8 +19,8 @@ from mocknode.cli.errors import DURATION, FAILED, EnvironmentFailureError, Usage
 from mocknode.cli.tables import render
 
 if TYPE_CHECKING:
-    from mocknode.cluster.client import ControlClient
-    from mocknode.tentacle.fleet import AddressRow, Fleet, FleetReport, Member
+    from mocknode.mock.cluster.client import ControlClient
+    from mocknode.mock.tentacle.fleet import AddressRow, Fleet, FleetReport, Member
 
 COUNT_MAX: Final = 20_000
 """Real clusters have a few thousand; above it one process and its ports are what is measured."""
@@ -172,8 +172,8 @@ class _Running:
 
     async def run(self) -> "FleetReport":
         """Register, connect, poll; the last report."""
-        from mocknode.tentacle.fleet import Fleet, ListeningFleet, members
-        from mocknode.tentacle.identity import IdentityError, identities
+        from mocknode.mock.tentacle.fleet import Fleet, ListeningFleet, members
+        from mocknode.mock.tentacle.identity import IdentityError, identities
 
         flags = self._flags
         count, listening = flags["count"], flags["listening"]
@@ -201,7 +201,7 @@ class _Running:
             await listening_fleet.stop()
 
     async def _register(self, fleet: "list[Member]") -> str | None:
-        from mocknode.tentacle.fleet import registrations
+        from mocknode.mock.tentacle.fleet import registrations
 
         pinned: str | None = self._flags["thumbprint"]
         if self._flags["no_register"]:
@@ -210,7 +210,7 @@ class _Running:
         return pinned or thumbprint
 
     async def _enter(self, wanted: Any) -> str:
-        from mocknode.tentacle.registering import RegistrationError, register
+        from mocknode.mock.tentacle.registering import RegistrationError, register
 
         try:
             return await register(
@@ -356,7 +356,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _thumbprint(text: str) -> str:
-    from mocknode.tentacle.identity import IdentityError, parse_thumbprint
+    from mocknode.mock.tentacle.identity import IdentityError, parse_thumbprint
 
     try:
         return parse_thumbprint(text)
@@ -447,7 +447,7 @@ def call(
         )
 
     async def conversation(client: "ControlClient") -> dict[str, Any]:
-        from mocknode.cluster.client import CALL_FAILED, ControlError
+        from mocknode.mock.cluster.client import CALL_FAILED, ControlError
 
         try:
             return {"ok": True, **await client.call_tentacle(node, name, what, body=body or "", collect_s=collect)}

@@ -15,11 +15,11 @@ import click
 from mocknode.cli.env_file import env_file
 from mocknode.cli.errors import DURATION, INTERRUPTED, EnvironmentFailureError, UsageError, Whole
 from mocknode.cli.node_options import node_options, time_settings, versions_of, web_settings
-from mocknode.cluster.certificates import CertificateError
-from mocknode.cluster.controller import StartError
-from mocknode.cluster.ports import PortCollisionError, PortError
-from mocknode.cluster.running import Cluster, RunDirectoryError
-from mocknode.cluster.settings import (
+from mocknode.mock.cluster.certificates import CertificateError
+from mocknode.mock.cluster.controller import StartError
+from mocknode.mock.cluster.ports import PortCollisionError, PortError
+from mocknode.mock.cluster.running import Cluster, RunDirectoryError
+from mocknode.mock.cluster.settings import (
     NODES_LIMIT,
     ClusterSettings,
     NodeSettings,
@@ -29,10 +29,10 @@ from mocknode.cluster.settings import (
     parse_node,
     read_token,
 )
-from mocknode.node.web import WebSettingError
+from mocknode.mock.node.web import WebSettingError
 
 if TYPE_CHECKING:
-    from mocknode.cluster.fixtures import Fixtures
+    from mocknode.mock.cluster.fixtures import Fixtures
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FILE_TO_WRITE = click.Path(dir_okay=False, path_type=Path)
@@ -164,7 +164,7 @@ def _fixtures(path: Path | None, api_key: str | None) -> "Fixtures | None":
     if path is None:
         return None
     # Its models take a tenth of a second to import, which a cluster without fixtures starts sooner.
-    from mocknode.cluster.fixtures import read_fixtures
+    from mocknode.mock.cluster.fixtures import read_fixtures
 
     return read_fixtures(path, api_key)
 

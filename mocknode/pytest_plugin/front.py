@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from mocknode.cluster import ports
+from mocknode.judge import balancers
+from mocknode.judge.balancers import BalancerNotFoundError as NotInstalledError
+from mocknode.judge.balancers import UnknownBalancerError as UnknownKindError
+from mocknode.mock.cluster import ports
 from mocknode.pytest_plugin.running import MockCluster
-from scenarios import balancers
-from scenarios.balancers import BalancerNotFoundError as NotInstalledError
-from scenarios.balancers import UnknownBalancerError as UnknownKindError
 
 __all__ = ["Balancer", "NotInServiceError", "NotInstalledError", "UnknownKindError", "standing"]
 

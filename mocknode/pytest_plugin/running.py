@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from mocknode.cluster.client import ControlClient, ControlError, ControlUnreachableError
+from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
 from mocknode.pytest_plugin.timeline import timeline
 
 _T = TypeVar("_T")

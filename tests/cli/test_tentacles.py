@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from mocknode.cli import capacity
 from mocknode.cli.tentacles import fleet_table, progress_text, tentacle, tentacles
-from mocknode.tentacle.fleet import AddressRow, FleetReport
+from mocknode.mock.tentacle.fleet import AddressRow, FleetReport
 
 
 def flags(cluster: dict[str, Any]) -> list[str]:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from scenarios.calibration import Calibration, Prober
-from scenarios.check import Case
-from scenarios.history import Attempt, History, Probe, Request, Step
+from mocknode.judge.record.history import Attempt, History, Probe, Request, Step
+from mocknode.judge.verdict.calibration import Calibration, Prober
+from mocknode.judge.verdict.case import Case
 
 SECOND = 1_000_000_000
 NODES = ("node-1", "node-2", "node-3")

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from scenarios.check import Case
-from scenarios.history import History, Session, TentacleConnection
+from mocknode.judge.record.history import History, Session, TentacleConnection
+from mocknode.judge.verdict.case import Case
 from tests.judge.histories import NODES, SECOND, case, step
 
 S = SECOND

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.ledger import CLASSES, classify
-from scenarios.load.book import Book, BookError
-from scenarios.load.lines import Tail
-from scenarios.load.outages import Outage
+from mocknode.judge.record.ledger import CLASSES, classify
+from mocknode.load.lines import Tail
+from mocknode.load.load_ledger import Book, BookError
+from mocknode.load.outages import Outage
 from tests.judge.histories import attempt, request
 
 SYNCED_NS = 1_000

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.content import BLOCK
-from loadtests.deltas import Edition, delta
-from mocknode.node.packages.octodiff import signature
-from mocknode.node.packages.octodiff.delta import Copy, DeltaReader
+from mocknode.load.users.content import BLOCK
+from mocknode.load.users.deltas import Edition, delta
+from mocknode.mock.node.packages.octodiff import signature
+from mocknode.mock.node.packages.octodiff.delta import Copy, DeltaReader
 
 sizes = st.one_of(st.integers(1, 5000), st.sampled_from([2048, BLOCK - 1, BLOCK, BLOCK + 70, 2 * BLOCK + 2047]))
 

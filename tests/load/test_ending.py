@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from scenarios.load.book import Book
-from scenarios.load.conditions import parse_condition
-from scenarios.load.early import Failing
-from scenarios.load.outages import NEVER_NS, Outages
+from mocknode.load.conditions import parse_condition
+from mocknode.load.early import Failing
+from mocknode.load.load_ledger import Book
+from mocknode.load.outages import NEVER_NS, Outages
 from tests.load.test_book import SYNCED_NS, client_lines, node_lines
 
 ID = "1" * 32

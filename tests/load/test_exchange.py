@@ -16,12 +16,12 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests import streams
-from loadtests.audit import Audit
-from loadtests.content import BLOCK, STAMP, PackageBody
-from loadtests.exchange import Door, Exchange
-from loadtests.records import Records
-from loadtests.sizes import parse_sizes
+from mocknode.load.users import streams
+from mocknode.load.users.audit import Audit
+from mocknode.load.users.content import BLOCK, STAMP, PackageBody
+from mocknode.load.users.exchange import Door, Exchange
+from mocknode.load.users.records import Records
+from mocknode.load.users.sizes import parse_sizes
 
 ANSWER = b"HTTP/1.1 201 Created\r\nOctopus-Node: node-1\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.arrivals import Arrivals
-from loadtests.sizes import parse_sizes
-from scenarios.load.conditions import DURATIONS, METRICS, contradictions, parse_condition
-from scenarios.load.figures import bucket, histogram, percentile
-from scenarios.load.health import Health
-from scenarios.load.limit import AT_ONCE, PRECISION, RATE, Bisection, Scale
-from scenarios.load.schedule import first_outage, parse_schedule
+from mocknode.load.conditions import DURATIONS, METRICS, contradictions, parse_condition
+from mocknode.load.figures import bucket, histogram, percentile
+from mocknode.load.health import Health
+from mocknode.load.limit import AT_ONCE, PRECISION, RATE, Bisection, Scale
+from mocknode.load.schedule import first_outage, parse_schedule
+from mocknode.load.users.arrivals import Arrivals
+from mocknode.load.users.sizes import parse_sizes
 
 seconds = st.floats(1e-4, 1e4)
 NODES = ("node-1", "node-2", "node-3")

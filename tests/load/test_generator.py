@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from mocknode.cluster import ports
-from scenarios.load.generator import Workload, locustfile
-from scenarios.traffic import FrontDoor
+from mocknode.judge.traffic import FrontDoor
+from mocknode.load.generator import Workload, locustfile
+from mocknode.mock.cluster import ports
 
 WORK = Workload(users=1, duration_s=1.0, sizes="64KiB", forms="length", link=0.0, seed=1)
 

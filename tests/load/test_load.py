@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from mocknode.cluster import ports
-from scenarios.ledger import CLASSES
-from tests.controls.control_runs import configuration
+from mocknode.judge.record.ledger import CLASSES
+from mocknode.mock.cluster import ports
+from tests.judge.controls.control_runs import configuration
 from tests.load.conftest import Loaded
 
 HERE = Path(__file__).parent

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.arrivals import Arrivals
-from loadtests.plan import Plan
-from loadtests.shapes import BASE, NAMES, parse_shape
-from loadtests.sizes import parse_sizes
+from mocknode.load.users.arrivals import Arrivals
+from mocknode.load.users.plan import Plan
+from mocknode.load.users.shapes import BASE, NAMES, parse_shape
+from mocknode.load.users.sizes import parse_sizes
 
 shapes = st.sampled_from(["steady", "ramp:20s", "spike:20s..40s", "storm:20s..40s"]).map(parse_shape)
 SECOND = 10**9

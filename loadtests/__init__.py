@@ -1,5 +1,0 @@
-"""Load on a balancer in front of a mock cluster: plain locust, in a process of its own.
-
-Nothing here imports `mocknode` or `scenarios`: gevent patches this process, and what judges must not be patched. What passes
-between both is in files: options on the command line, attempts and audit samples as JSON lines (`records`).
-"""

@@ -1,0 +1,1 @@
+"""The judge of a load balancer: checks that drive traffic through it, and verdicts from what was recorded."""

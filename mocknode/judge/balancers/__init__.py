@@ -1,0 +1,58 @@
+"""The five balancers that we can start: find the program, render its configuration, start, reload, stop; and their fixes.
+
+A balancer is a folder here (templates, `fixes.yaml`, an `ADAPTER`) and a line in `registry`.
+"""
+
+from mocknode.judge.balancers.adapter import (
+    BalancerConfigError,
+    BalancerError,
+    BalancerNotFoundError,
+    BalancerReloadError,
+    BalancerStartError,
+    Binary,
+    Front,
+    Node,
+    Polled,
+    UnknownBalancerError,
+)
+from mocknode.judge.balancers.binaries import find
+from mocknode.judge.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
+from mocknode.judge.balancers.registry import KINDS, fails_over, modes, passes, probes, routes_by_name
+from mocknode.judge.balancers.rendering import free_ports, placeholders, polling_name, print_config, production, render
+from mocknode.judge.balancers.running import Running, start
+
+MODES = modes
+
+__all__ = [
+    "CAUSES",
+    "KINDS",
+    "MODES",
+    "BalancerConfigError",
+    "BalancerError",
+    "BalancerNotFoundError",
+    "BalancerReloadError",
+    "BalancerStartError",
+    "Binary",
+    "Front",
+    "Node",
+    "Polled",
+    "Running",
+    "UnknownBalancerError",
+    "fails_over",
+    "find",
+    "fix",
+    "free_ports",
+    "generic_fix",
+    "impossible",
+    "kinds_with_fixes",
+    "limitation",
+    "passes",
+    "placeholders",
+    "polling_name",
+    "print_config",
+    "probes",
+    "production",
+    "render",
+    "routes_by_name",
+    "start",
+]

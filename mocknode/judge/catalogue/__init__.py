@@ -1,0 +1,1 @@
+"""The checks, one file each, named after their ids; the module `registry` lists them."""

@@ -1,0 +1,189 @@
+"""DR-01 upload-survives-418: the node that receives a paced upload is drained at 30 % of its body; the upload finishes."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.record.history import Attempt, Request, Step
+from mocknode.judge.traffic import Pace
+from mocknode.judge.verdict.case import Case, late, seconds
+from mocknode.judge.verdict.outcome import Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "DR-01"
+# The quick size passes under a limit of 1 MB (nginx as shipped), so that it meets UP-01's finding less often.
+UPLOAD_BYTES: Final = {"full": 60_000_000, "quick": 900_000}
+UPLOAD_S_MIN: Final = 10.0
+# The upload outlasts the reaction this many times, so that it is still under way long after the node is out.
+REACTIONS: Final = 4
+# What the ping turns to; the API of the node serves on in every variant.
+TURNS: Final[dict[str, tuple[str, dict[str, Any]] | None]] = {
+    "418": None,
+    "503": ("status", {"code": 503}),
+    "reset": ("reset", {"at": "head"}),
+}
+# The node saw the request only when the client was all but done: the balancer buffers (UP-02 says what that costs).
+BUFFERED_NS: Final = 500_000_000
+BUFFERED_WHY: Final = (
+    "the balancer stores uploads first (see UP-02), so none is under way at a node for longer than moments"
+)
+
+
+async def run(lab: "Lab") -> None:
+    """One upload a variant, its node drained or made to fail its ping when 30 % have arrived."""
+    calibration = await lab.calibrated
+    duration_s = max(UPLOAD_S_MIN, REACTIONS * calibration.out_budget_s)
+    size = UPLOAD_BYTES[lab.tier]
+    for name in ("418",) if lab.quick else tuple(TURNS):
+        async with lab.traffic(ID):
+            upload = asyncio.create_task(
+                lab.upload(ID, name, size, pace=Pace.lasting(size, duration_s), timeout_s=3 * duration_s),
+                name=f"{ID}:{name}",
+            )
+            await _turn_at_30_percent(lab, name, upload, duration_s)
+            attempt = await upload
+            await lab.until(lambda h, a=attempt.id: all(r.ended_ns for r in h.at_nodes(a)), 5.0)  # type: ignore[misc]
+            lab.step(ID, "ended", variant=name)
+        await lab.restore(ID)
+
+
+async def _turn_at_30_percent(lab: "Lab", name: str, upload: "asyncio.Task[object]", duration_s: float) -> None:
+    """Find the node that got the upload, and drain it once 30 % of the body are there."""
+
+    def arrived(history: object) -> bool:
+        return upload.done() or any(r.method == "POST" for r in lab.history.requests[first:])
+
+    first = len(lab.history.requests)
+    await lab.until(arrived, duration_s)
+    got = next((r for r in lab.history.requests[first:] if r.method == "POST"), None)
+    if got is None:
+        return
+    since_ns = lab.step(ID, "watch", variant=name, node=got.node).t_ns
+    after = "30% of an upload"
+    if (turn := TURNS[name]) is None:
+        await lab.state(got.node, "draining", after=after)
+        await lab.until(
+            lambda h: upload.done() or any(s.node == got.node and s.t_ns >= since_ns for s in h.states), duration_s
+        )
+        turned = [s.t_ns for s in lab.history.states if s.node == got.node and s.t_ns >= since_ns]
+    else:
+        await lab.fault([got.node], turn[0], options=turn[1], on="ping", after=after)
+        await lab.until(
+            lambda h: (
+                upload.done() or any(f.node == got.node and f.phase == "hit" and f.t_ns >= since_ns for f in h.faults)
+            ),
+            duration_s,
+        )
+        turned = [f.t_ns for f in lab.history.faults if f.node == got.node and f.phase == "hit" and f.t_ns >= since_ns]
+    if turned:
+        lab.step(ID, "turned", variant=name, node=got.node, at_ns=turned[0])
+
+
+def judge(case: Case) -> list[Variant]:
+    """The upload is acknowledged by its node, arrived once and equal; the drained node gets nothing new."""
+    variants = []
+    for step in case.history.steps_of(ID, "turned"):
+        variants += _judge_variant(case, step)
+    turned = {str(s.detail["variant"]) for s in case.history.steps_of(ID, "turned")}
+    return variants + [_not_turned(case, a) for a in case.history.of(ID) if a.variant not in turned]
+
+
+def _not_turned(case: Case, attempt: Attempt) -> Variant:
+    """The node was never drained, as nothing reached it in time."""
+    if attempt.status == 413 and attempt.node is None:
+        hurts = "CI: the upload is refused, drain or not"
+        return case.breaks(
+            attempt.variant, "core", "the balancer refuses the upload by its size", cause="body-size-limit", hurts=hurts,
+            caused_by="UP-01", attempt=attempt.id,
+        )  # fmt: skip
+    whole = case.history.deliveries(attempt.id)
+    if case.blind and TURNS.get(attempt.variant) is not None:
+        # A drain shows in the node's own state; a ping that fails shows only to somebody who pings.
+        return case.skips(attempt.variant, "core", "nobody asks the ping, so what it answers cannot cut anything")
+    if attempt.status == 201 and len(whole) == 1 and _buffered(attempt, whole[0]):
+        return case.skips(attempt.variant, "core", BUFFERED_WHY, attempt=attempt.id)
+    return case.unknown(attempt.variant, "core", "the upload was over before its node was drained", attempt=attempt.id)
+
+
+def _buffered(attempt: Attempt, delivery: Request) -> bool:
+    return attempt.body_sent_ns is not None and delivery.t_ns >= attempt.body_sent_ns - BUFFERED_NS
+
+
+def _judge_variant(case: Case, step: Step) -> list[Variant]:
+    name, node, turned_ns = str(step.detail["variant"]), str(step.detail["node"]), int(step.detail["at_ns"])
+    attempt = next((a for a in case.history.of(ID, name)), None)
+    if attempt is None:
+        return [case.unknown(name, "core", "the upload was not recorded")]
+    whole = case.history.deliveries(attempt.id)
+    evidence: dict[str, Any] = {
+        "attempt": attempt.id, "node": node, "status": attempt.status, "end": attempt.end, "deliveries": len(whole),
+        "drained_at_s": seconds(turned_ns - attempt.started_ns), "ended_at_s": seconds(attempt.ended_ns - attempt.started_ns),
+    }  # fmt: skip
+    if len(whole) > 1:
+        hurts = "CI: the same package is pushed twice, the second push fails with 409 or overwrites"
+        return [
+            case.breaks(
+                name, "core", "the upload was delivered twice", cause="upload-redelivered", hurts=hurts, **evidence
+            )
+        ]
+    intact = attempt.status == 201 and len(whole) == 1 and whole[0].sha1 == attempt.sha1
+    if not intact:
+        hurts = "CI: a package upload that was under way when the node was drained is lost"
+        summary = (
+            f"an upload under way on a node whose ping turns to {name} is cut ({attempt.end}, status {attempt.status})"
+        )
+        return [case.breaks(name, "core", summary, cause="drain-cuts-upload", hurts=hurts, **evidence)]
+    if _buffered(attempt, whole[0]):
+        return [case.skips(name, "core", BUFFERED_WHY, **evidence), _new_requests(case, step)]
+    if not case.blind and attempt.ended_ns < turned_ns + case.calibration.out_budget_s * 1e9:
+        return [case.unknown(name, "core", "the upload ended before the balancer could react", **evidence)]
+    summary = f"the upload survives a ping that turns to {name}"
+    return [case.holds(name, "core", summary, **evidence), _new_requests(case, step)]
+
+
+def _new_requests(case: Case, step: Step) -> Variant:
+    name, node, turned_ns = str(step.detail["variant"]), str(step.detail["node"]), int(step.detail["at_ns"])
+    end_ns = next(s.t_ns for s in case.history.steps_of(ID, "ended") if s.detail["variant"] == name)
+    arrivals = case.history.arrivals(node, turned_ns, end_ns)
+    # A ping that fails by a reset needs up to as many tries as one that hangs; the calibrated drain saw the fall of a 418.
+    budget_s = case.calibration.out_budget_s if name == "418" else 2 * case.calibration.out_budget_s
+    wrong = late(arrivals, turned_ns, budget_s)
+    last_ns = max((r.t_ns for r in arrivals), default=turned_ns)
+    elsewhere = sum(
+        r.attempt is not None and r.node != node and last_ns < r.t_ns < end_ns for r in case.history.requests
+    )
+    evidence: dict[str, Any] = {
+        "node": node, "requests_late": len(wrong), "elsewhere": elsewhere, "budget_s": round(budget_s, 2),
+    }  # fmt: skip
+    if case.blind or wrong:
+        return case.breaks(
+            f"{name}-no-new-requests", "core", f"a node whose ping turned to {name} keeps getting new requests",
+            cause="drained-node-gets-requests", caused_by=case.root_of_blindness,
+            hurts="everybody whose request lands on a node that is about to be taken down", **evidence,
+        )  # fmt: skip
+    if elsewhere < case.row:
+        summary = "too few requests went past it to tell"
+        return case.unknown(f"{name}-no-new-requests", "core", summary, **evidence)
+    return case.holds(
+        f"{name}-no-new-requests", "core", "nothing new reaches it once the balancer had time to react", **evidence
+    )
+
+
+CHECK = Check(
+    id=ID,
+    name="upload-survives-418",
+    profile="web",
+    claim="An upload under way on a node that is drained finishes there, once and unharmed, while nothing new is sent to it.",
+    offenders=(
+        "AWS NLB with an HTTP check resets it; NetScaler flushes it (Down State Flush)",
+        "HAProxy with `on-marked-down shutdown-sessions`; F5 with action on service down = Reject",
+        "everything whose reaction to a 418 is a reload that cuts connections",
+    ),
+    quick="0.9 MB paced over four reaction times, ping turns to 418",
+    full="60 MB, ping turns to 418, to 503, and to a reset",
+    lane="drains",
+    judge=judge,
+    run=run,
+)

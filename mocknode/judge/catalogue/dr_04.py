@@ -1,0 +1,72 @@
+"""DR-04 majority-drained: with all nodes but one drained, everything goes to that one."""
+
+from collections import Counter
+from typing import Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.outcome import Variant
+
+ID: Final = "DR-04"
+
+
+def judge(case: Case) -> list[Variant]:
+    """Every new request is served by the survivor."""
+    done = next(iter(case.history.steps_of(drain_walk.ID, "one-left-done")), None)
+    first = next(iter(case.history.steps_of(drain_walk.ID, "first-drained")), None)
+    if done is None or first is None:
+        return []
+    survivor, since_ns = str(done.detail["node"]), int(done.detail["since_ns"])
+    sent = [a for a in case.history.of("traffic", drain_walk.ID) if since_ns <= a.started_ns < done.t_ns]
+    reached = Counter(r.node for r in case.history.requests if r.attempt is not None and since_ns <= r.t_ns < done.t_ns)
+    failed = [a for a in sent if a.status != 200]
+    evidence: dict[str, Any] = {
+        "survivor": survivor,
+        "sent": len(sent),
+        "reached": dict(reached),
+        "errors": len(failed),
+    }
+    wrong = sum(count for node, count in reached.items() if node != survivor)
+    if len(sent) < case.row:
+        return [case.unknown("one-left", "core", "too few requests to tell", **evidence)]
+    if wrong:
+        alone_works = first.detail["out_ns"] is not None
+        cause = "panic-mode" if alone_works and not case.blind else "drained-node-stays"
+        summary = f"with {len(case.nodes) - 1} of {len(case.nodes)} nodes drained, {wrong} of {sum(reached.values())} requests went to drained ones"
+        if cause == "panic-mode":
+            summary += ": below a share of healthy nodes this balancer ignores health"
+        return [
+            case.breaks(
+                "one-left", "core", summary, cause=cause, caused_by=None if cause == "panic-mode" else _root(case),
+                hurts="users while most nodes are patched: their requests land on nodes that are being taken down",
+                ruled_out=("not the drain as such: a single drained node got nothing",) if cause == "panic-mode" else (),
+                **evidence,
+            )
+        ]  # fmt: skip
+    if failed:
+        summary = f"with one node left {len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
+        hurts = "users while most nodes are patched"
+        return [case.breaks("one-left", "core", summary, cause="survivor-errors", hurts=hurts, **evidence)]
+    return [case.holds("one-left", "core", f"all {len(sent)} requests went to the one node that is left", **evidence)]
+
+
+def _root(case: Case) -> str:
+    return case.root_of_blindness or "HC-02"
+
+
+CHECK = Check(
+    id=ID,
+    name="majority-drained",
+    profile="web",
+    claim="With every node but one drained, all new requests go to that one, without errors.",
+    offenders=(
+        "Envoy and everything built on it: below 50 % healthy it ignores health (panic mode)",
+        "ALB and NLB with a minimum healthy percentage; Cloudflare with a pool threshold",
+    ),
+    quick="nodes are drained one by one down to one",
+    full="the same",
+    lane="drains",
+    judge=judge,
+    run=drain_walk.run,
+)

@@ -1,0 +1,115 @@
+"""DR-05 all-drained-policy: what people and CI get when every node is drained, and how soon it ends."""
+
+from typing import Any, Final
+
+from mocknode.judge.catalogue import dr_04
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.record.history import Step
+from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.outcome import Variant
+
+ID: Final = "DR-05"
+CONSEQUENCES: Final = {
+    "open": "fails open: users still reach the portal (and can end the drain there), and new requests keep landing on drained nodes",
+    "closed": "fails closed: no request reaches a drained node, and everybody is locked out until a node returns",
+}
+
+
+def judge(case: Case) -> list[Variant]:
+    """An answer within 5 s, recovery within the calibrated reaction; open or closed is a policy."""
+    variants = []
+    for step in case.history.steps_of(drain_walk.ID, "all-out-done"):
+        variants += [_answers(case, step), _recovery(case, step)]
+        if step.detail["variant"] == "418":
+            variants.append(_policy(case))
+    return variants
+
+
+def _answers(case: Case, step: Step) -> Variant:
+    name = str(step.detail["variant"])
+    attempts = case.history.of(ID, name)
+    slow = [a for a in attempts if a.status is None or a.duration_s > drain_walk.ANSWER_S_MAX]
+    evidence: dict[str, Any] = {
+        "asked": len(attempts), "slow": len(slow), "slowest_s": round(max((a.duration_s for a in attempts), default=0.0), 2),
+        "statuses": sorted({str(a.status or a.end) for a in attempts}),
+    }  # fmt: skip
+    # A refused or reset connection is an answer at once: F5 resets when a pool is empty.
+    silent = [a for a in slow if a.end == "timeout" or a.duration_s > drain_walk.ANSWER_S_MAX]
+    if not attempts:
+        return case.unknown(f"{name}-answer", "core", "nothing was asked")
+    if silent:
+        summary = f"with all nodes out ({name}) {len(silent)} of {len(attempts)} requests had no answer within 5 s"
+        hurts = "CI jobs hang instead of failing at once"
+        return case.breaks(f"{name}-answer", "core", summary, cause="all-drained-no-answer", hurts=hurts, **evidence)
+    return case.holds(
+        f"{name}-answer", "core", f"with all nodes out ({name}) everybody gets an answer at once", **evidence
+    )
+
+
+def _recovery(case: Case, step: Step) -> Variant:
+    name, node, back_ns = f"{step.detail['variant']}-recovery", str(step.detail["node"]), int(step.detail["back_ns"])
+    flows_ns = _flows_from(case, step)
+    after_s = None if flows_ns is None else (flows_ns - back_ns) / 1e9
+    evidence: dict[str, Any] = {"node": node, "after_s": None if after_s is None else round(after_s, 3)}
+    budget_s = 2 * case.calibration.in_budget_s + 2.0
+    if after_s is not None and after_s <= budget_s:
+        return case.holds(name, "core", "traffic flows as soon as one node is back", **evidence)
+    returned = f"after all nodes were out ({step.detail['variant']}) and one returned"
+    if after_s is not None and case.blind:
+        # Nobody probes, so there is no reaction to hold it to; passive marks end when their time is over.
+        return case.observes(name, f"{returned}, requests failed for another {after_s:.1f} s", **evidence)
+    summary = f"{returned}, traffic did not flow within {budget_s:.1f} s"
+    # One node of many is back: whoever ignores health below a share of them goes on sending to those that are not.
+    panics = any(v.cause == "panic-mode" for v in dr_04.judge(case))
+    root = case.root_of_blindness or (dr_04.ID if panics else None)
+    hurts = "everybody: the outage outlasts its cause"
+    return case.breaks(name, "core", summary, cause="all-drained-no-recovery", caused_by=root, hurts=hurts, **evidence)
+
+
+def _flows_from(case: Case, step: Step) -> int | None:
+    """When the node that returned serves and no request fails any more; None when that did not come."""
+    back_ns, node = int(step.detail["back_ns"]), step.detail["node"]
+    since = [a for a in drain_walk.traffic_since(case.history, back_ns) if a.started_ns <= step.t_ns]
+    failed_ns = max((a.ended_ns for a in since if a.status != 200), default=back_ns)
+    served = (a.ended_ns for a in since if a.node == node and a.status == 200)
+    return min((ended_ns for ended_ns in served if ended_ns > failed_ns), default=None)
+
+
+def _policy(case: Case) -> Variant:
+    attempts = case.history.of(ID, "418")
+    if not attempts:
+        return case.unknown("policy", "policy", "nothing was asked")
+    found = "open" if any(a.node is not None for a in attempts) else "closed"
+    statuses = sorted({str(a.status or a.end) for a in attempts})
+    evidence: dict[str, Any] = {"policy": found, "declared": case.all_drained, "statuses": statuses}
+    if case.all_drained is None:
+        return case.observes(
+            "policy", f"with all nodes drained this balancer {CONSEQUENCES[found]} ({', '.join(statuses)})", **evidence
+        )
+    if case.all_drained == found:
+        return case.holds(
+            "policy", "policy", f"with all nodes drained the balancer fails {found}, as declared", **evidence
+        )
+    summary = f"with all nodes drained the balancer fails {found}; declared is {case.all_drained}"
+    return case.breaks(
+        "policy", "core", summary, cause="all-drained-policy-differs", caused_by=case.root_of_blindness,
+        hurts="whoever relies on the declared policy: " + CONSEQUENCES[found], **evidence,
+    )  # fmt: skip
+
+
+CHECK = Check(
+    id=ID,
+    name="all-drained-policy",
+    profile="web",
+    claim="With every node drained everybody gets an answer at once, and traffic flows as soon as one returns.",
+    offenders=(
+        "open: ALB, NLB, Front Door, Traffic Manager, Envoy by default",
+        "closed: nginx Plus, HAProxy, Traefik, Caddy, Apache, Application Gateway, F5",
+    ),
+    quick="all 418",
+    full="all 418, all 503, all refused",
+    lane="drains",
+    judge=judge,
+    run=drain_walk.run,
+)

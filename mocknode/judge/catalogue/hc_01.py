@@ -1,0 +1,108 @@
+"""HC-01 probe-contract: read from the calibration alone; nothing is provoked."""
+
+from typing import Any
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.verdict.calibration import METHODS_WITH_STATUS, PING_PATH, Prober
+from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.outcome import Variant
+
+# HEAD was answered 404 by these builds and older ones of their lines (OctopusDeploy/Issues#8081).
+HEAD_NOTE = "HEAD: answered 404 by Octopus builds before 2022.4.8517, 2023.1.9716 and 2023.2.3045; GET works on all"
+# Above this a drain is felt: a node keeps getting requests for up to this long after it asked not to.
+SLOW_INTERVAL_S = 10.0
+# Fewer unsolicited requests of one kind than this are noise, such as a person's browser.
+PERIODIC_REQUESTS_MIN = 3
+
+HURTS = "users and CI jobs: a node that is drained, starting or broken keeps getting their requests"
+
+
+def judge(case: Case) -> list[Variant]:
+    """Each node has a prober of role balancer, on exactly the ping path, with a method that gets the status."""
+    found = case.calibration.probers
+    balancers = [p for p in found if p.role == "balancer"]
+    right = [p for p in balancers if p.method in METHODS_WITH_STATUS]
+    missing = case.calibration.unasked(case.nodes)
+    evidence: dict[str, Any] = {
+        "probers": len(balancers),
+        "monitors": sum(p.role == "monitor" for p in found),
+        "nodes_missing": missing,
+    }
+    if right and not missing:
+        notes = [note for p in right for note in _notes(p)]
+        interval_s = case.calibration.interval_s or 0.0
+        summary = f"every node is probed with {right[0].method} on the ping path every {interval_s:.1f} s"
+        return [case.holds("probe", "core", summary, notes=notes, **evidence)]
+    if not case.calibration.drained:
+        return [case.unknown("probe", "core", "the nodes were not watched long enough to tell", **evidence)]
+    if balancers and not right:
+        summary = f"the probe uses {balancers[0].method}, which does not get the status of the ping; use GET"
+        return [case.breaks("probe", "core", summary, cause="probe-method-blind", hurts=HURTS, **evidence)]
+    if right:
+        summary = f"{', '.join(missing)} is never probed, so a drain of it is not noticed; the others are"
+        return [case.breaks("probe", "core", summary, cause="no-active-probe", hurts=HURTS, **evidence)]
+    return [_nothing_right(case, evidence, found)]
+
+
+def _nothing_right(case: Case, evidence: dict[str, Any], found: tuple[Prober, ...]) -> Variant:
+    unsure = [p for p in found if p.role == "unknown" and p.interval_s is not None]
+    periodic = [
+        (what, count) for what, count in case.calibration.other if count >= PERIODIC_REQUESTS_MIN * len(case.nodes)
+    ]
+    if case.calibration.reacts:
+        # Somebody looks at the ping, so nothing that follows could be true.
+        summary = (
+            "a drained node is taken out, yet none of the pings and requests seen is recognised as the balancer's probe"
+        )
+        return case.unknown("probe", "core", summary, **evidence)
+    if unsure:
+        summary = f"something pings ({unsure[0].source}, {unsure[0].user_agent}), but not every node at even intervals"
+        return case.unknown("probe", "core", summary, **evidence)
+    if periodic:
+        what, count = periodic[0]
+        summary = f"the balancer checks {what} instead of GET {PING_PATH}; that path says nothing about a drain"
+        cause = "probe-method-blind" if what.startswith("OPTIONS") else "probe-wrong-path"
+        return case.breaks("probe", "core", summary, cause=cause, hurts=HURTS, requests=count, **evidence)
+    if case.calibration.bare_connections >= PERIODIC_REQUESTS_MIN * len(case.nodes):
+        count = case.calibration.bare_connections
+        summary = "the balancer only opens connections to the nodes; a TCP check cannot see a 418"
+        return case.breaks("probe", "core", summary, cause="probe-tcp-only", hurts=HURTS, connections=count, **evidence)
+    summary = (
+        "this balancer does not probe the nodes at all, so it cannot know which one is drained, starting or broken"
+    )
+    ruled_out = (
+        "not a slow interval: nothing pinged during the time that the slowest known balancer needs",
+        "a TCP check that is reset before a node accepts it (HAProxy's plain `check`) cannot be seen, and cannot see a 418",
+        "not a monitor's ping taken for the balancer's" if found else "no ping of anybody was seen",
+    )
+    return case.breaks("probe", "core", summary, cause="no-active-probe", hurts=HURTS, ruled_out=ruled_out, **evidence)
+
+
+def _notes(prober: Prober) -> list[str]:
+    notes = []
+    if prober.method == "HEAD":
+        notes.append(HEAD_NOTE)
+    if prober.http_version == "1.0" or prober.host is None:
+        notes.append("HTTP/1.0 or no Host: breaks behind name-based proxies")
+    if "//" in prober.path:
+        notes.append("double slash in the path")
+    if (prober.interval_s or 0) > SLOW_INTERVAL_S:
+        notes.append(f"one probe every {prober.interval_s:.0f} s: a drain takes at least as long to be noticed")
+    return notes
+
+
+CHECK = Check(
+    id="HC-01",
+    name="probe-contract",
+    profile="web",
+    claim="Every node is probed on /api/octopusservernodes/ping, often enough, with a method that can see a 418.",
+    offenders=(
+        "nginx without a commercial or third-party module does not probe at all",
+        "HAProxy with `option httpchk` and nothing else sends OPTIONS /",
+        "AWS NLB, CLB and Azure Load Balancer open a TCP connection by default; Azure Application Gateway asks for /",
+    ),
+    quick="probes are watched until their rhythm is known",
+    full="the same",
+    lane="drains",
+    judge=judge,
+)

@@ -1,0 +1,173 @@
+"""HC-02 only-200-is-in: a drained node switches its ping to each status; does the balancer let it in again?
+
+Node B is brought out by its 418 first, and stays drained underneath, so that no moment of the switch shows a 200. Only one
+node is ever bad, so that a panic threshold cannot be mistaken for a lax status rule.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.record.history import Step
+from mocknode.judge.verdict.case import Case, late
+from mocknode.judge.verdict.outcome import Level, Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "HC-02"
+CORE: Final = ("503", "500", "502", "404", "401", "302")
+EXTENDED: Final = ("201", "204", "206", "304", "400", "403", "429")
+# What a balancer makes of a 200 with a broken body: one that decides on the status line is right.
+BODIES: Final[dict[str, dict[str, Any]]] = {
+    "200-garbage-body": {"text": "garbage"},
+    "200-truncated": {"text": '{"Id":', "content-length": 400},
+    "200-wrong-length": {"text": '{"Id": "a node"}', "content-length": 3},
+}
+QUICK: Final = ("302", "404", "503", "204")
+# A login page that answers 200 itself, for balancers that follow redirects: the API root is the mock's page for that.
+LOGIN_PAGE: Final = "/api"
+# Requests that reach a node by a connection opened before the switch are no verdict; one is enough after this.
+LET_IN_AT: Final = 2
+
+CAUSES: Final = {"2": "accepts-other-2xx", "3": "accepts-redirect", "4": "accepts-4xx", "5": "accepts-5xx"}
+
+
+async def run(lab: "Lab") -> None:
+    """Bring B out with 418, then switch its ping to each status in turn and back."""
+    calibration = await lab.calibrated
+    node = lab.serving[len(lab.serving) // 2]
+    names = QUICK if lab.quick else (*CORE, *EXTENDED, *BODIES)
+    if not calibration.reacts:
+        lab.step(ID, "blind", node=node)
+        return
+    # Twice what was seen: HAProxy probes a node that is down by another interval than one that is up.
+    patience_s = 2 * calibration.out_budget_s + 2.0
+    async with lab.traffic(ID):
+        since_ns = await lab.state(node, "draining")
+        out_ns = await lab.wait_out(node, since_ns, patience_s)
+        lab.step(ID, "418", node=node, out_ns=out_ns)
+        if out_ns is None:
+            return
+        for name in names:
+            await _try_status(lab, node, name, max(calibration.in_budget_s + 1.0, lab.row_takes_s()), patience_s)
+        resumed_ns = await lab.state(node, "online")
+        in_ns = await lab.wait_in(node, resumed_ns, 2 * calibration.in_budget_s + 2.0)
+        lab.step(ID, "control-200", node=node, in_ns=in_ns, resumed_ns=resumed_ns)
+
+
+async def _try_status(lab: "Lab", node: str, name: str, watch_s: float, patience_s: float) -> None:
+    kind, options = _fault(name)
+    since_ns = lab.step(ID, "set", node=node, status=name).t_ns
+    faults = await lab.fault([node], kind, options=options, on="ping")
+    let_in = await lab.until(lambda history: len(history.arrivals(node, since_ns)) >= LET_IN_AT, watch_s)
+    lab.step(ID, "tried", node=node, status=name, since_ns=since_ns, watched_s=watch_s)
+    back_ns = lab.step(ID, "back-to-418", node=node, status=name).t_ns
+    await lab.heal(faults)
+    if let_in:
+        await lab.wait_out(node, back_ns, patience_s)
+
+
+def _fault(name: str) -> tuple[str, dict[str, Any]]:
+    if name in BODIES:
+        return "body", BODIES[name]
+    options: dict[str, Any] = {"code": int(name)}
+    if name == "302":
+        options["location"] = LOGIN_PAGE
+    return "status", options
+
+
+def judge(case: Case) -> list[Variant]:
+    """No request reaches B while its ping answers anything but a clean 200."""
+    if case.history.steps_of(ID, "blind"):
+        root = case.root_of_blindness
+        return [
+            case.breaks(
+                "418", "core", "a drained node (418) stays in rotation", cause="drained-node-stays",
+                caused_by=None if root == ID else root,
+                hurts="everybody whose request lands on a node that is being taken down", waited_s=_waited(case),
+            )
+        ]  # fmt: skip
+    first = next(iter(case.history.steps_of(ID, "418")), None)
+    if first is None:
+        return []
+    node = str(first.detail["node"])
+    if first.detail["out_ns"] is None:
+        hurts = "everybody whose request lands on a node that is being taken down"
+        return [
+            case.breaks(
+                "418", "core", "a drained node (418) stays in", cause="drained-node-stays", hurts=hurts, node=node
+            )
+        ]
+    after_s = round((int(first.detail["out_ns"]) - first.t_ns) / 1e9, 2)
+    variants = [case.holds("418", "core", "a drained node gets no new requests", node=node, last_request_s=after_s)]
+    control = next(iter(case.history.steps_of(ID, "control-200")), None)
+    sound = control is not None and control.detail["in_ns"] is not None
+    return variants + [_judge_status(case, step, sound=sound) for step in case.history.steps_of(ID, "tried")]
+
+
+def _waited(case: Case) -> float:
+    return next((float(s.detail["waited_s"]) for s in case.history.steps_of("calibration", "out")), 0.0)
+
+
+def _judge_status(case: Case, step: Step, *, sound: bool) -> Variant:
+    name, node, since_ns = str(step.detail["status"]), str(step.detail["node"]), int(step.detail["since_ns"])
+    level: Level = "core" if name in CORE else "extended"
+    arrivals = case.history.arrivals(node, since_ns, step.t_ns)
+    others = sum(
+        r.node != node and since_ns <= r.t_ns < step.t_ns and r.attempt is not None for r in case.history.requests
+    )
+    probes = [p for p in case.history.probes if p.node == node and since_ns <= p.t_ns < step.t_ns]
+    evidence: dict[str, Any] = {"node": node, "requests": len(arrivals), "elsewhere": others, "probes": len(probes)}
+    if late(arrivals, since_ns, 0):
+        first_s = round((arrivals[0].t_ns - since_ns) / 1e9, 2)
+        summary = f"a node whose ping answers {name} is let in after {first_s} s"
+        if name in BODIES:
+            return case.holds(name, "policy", "the balancer decides on the status line, as it should", **evidence)
+        ruled_out = (
+            "not the drain: the same node is out on 418",
+            "not panic: the other nodes were healthy all the time",
+        )
+        return case.breaks(
+            name,
+            level,
+            summary,
+            cause=CAUSES[name[0]],
+            hurts=_hurts(name),
+            ruled_out=ruled_out,
+            first_request_s=first_s,
+            **evidence,
+        )
+    if not sound:
+        return case.unknown(name, level, "the node did not come back on a clean 200 either", **evidence)
+    if not probes or others < case.row:
+        return case.unknown(name, level, "too few probes or requests to tell", **evidence)
+    if name in BODIES:
+        return case.observes(name, f"a ping with {name} keeps the node out", **evidence)
+    return case.holds(name, level, f"a node whose ping answers {name} stays out", **evidence)
+
+
+def _hurts(name: str) -> str:
+    if name.startswith("3"):
+        return (
+            "every drain behind a forced redirect: a ping that is redirected to HTTPS or to a login page looks healthy "
+            "in every state"
+        )
+    return f"users: a node whose ping says {name} is not ready for them, and gets their requests"
+
+
+CHECK = Check(
+    id=ID,
+    name="only-200-is-in",
+    profile="web",
+    claim="Only a ping answered with 200 lets a node in; 418, 5xx, 4xx and redirects keep it out.",
+    offenders=(
+        "HAProxy, nginx Plus, Traefik, Apache, NLB and Azure Application Gateway accept 2xx and 3xx unless told otherwise",
+        "Traefik also follows the redirect; Caddy accepts any 2xx",
+        "F5 with an empty receive string accepts anything",
+    ),
+    quick="418, 302, 404, 503 and 204",
+    full="418 and thirteen other statuses, and three broken bodies",
+    lane="status",
+    judge=judge,
+    run=run,
+)

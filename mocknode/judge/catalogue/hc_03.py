@@ -1,0 +1,151 @@
+"""HC-03 hung-probe-isolated: a node accepts the probe and never answers; is it out in time, and are the others probed on?"""
+
+import statistics
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.record.history import Probe, Step
+from mocknode.judge.verdict.calibration import gaps_s
+from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.outcome import Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "HC-03"
+# How the probe hangs: name to (fault kind, options); `freeze` stops the whole process instead.
+HANGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "hang": ("hang", {}),
+    "reset": ("reset", {"at": "head"}),
+    "drip": ("drip", {"rate": "1B"}),
+}
+QUICK: Final = ("hang", "freeze")
+FULL: Final = ("hang", "freeze", "reset", "drip")
+# The probe time-out is not visible before it struck. Until then 10 s are allowed for it: the largest default among the
+# balancers of the catalogue whose default is known to be shorter than a minute is 5 s (Traefik, Caddy, ALB).
+PROBE_TIMEOUT_S_MAX: Final = 10.0
+FALL_MAX: Final = 3
+SLACK_S: Final = 0.5
+# Others may go without a probe for this many intervals while one probe hangs; more means that probing is serial.
+SERIAL_INTERVALS: Final = 2.0
+SERIAL_ROUNDS: Final = 3
+
+
+async def run(lab: "Lab") -> None:
+    """Hang one node's probe in each way, until the balancer takes the node out."""
+    calibration = await lab.calibrated
+    # One that asks and takes a 418 for good may still mind that nothing is answered.
+    if not calibration.reacts and calibration.unasked(lab.nodes):
+        lab.step(ID, "blind")
+        return
+    node = lab.serving[len(lab.serving) // 2]
+    bound_s = bound(calibration.interval_s or 1.0)
+    for name in QUICK if lab.quick else FULL:
+        async with lab.traffic(ID):
+            since_ns = lab.step(ID, "set", node=node, how=name).t_ns
+            if name == "freeze":
+                await lab.state(node, "offline", "freeze")
+            else:
+                kind, options = HANGS[name]
+                await lab.fault([node], kind, options=options, on="ping")
+            out_ns = await lab.wait_out(node, since_ns, bound_s)
+            if name == "hang" and out_ns is not None:
+                await _three_rounds(lab, node, since_ns)
+            lab.step(ID, "tried", node=node, how=name, since_ns=since_ns, out_ns=out_ns, bound_s=bound_s)
+        await lab.restore(ID)
+
+
+async def _three_rounds(lab: "Lab", node: str, since_ns: int) -> None:
+    """Wait until the prober has given up on the node three times, if it does so in time."""
+    await lab.until(
+        lambda history: sum(p.node == node and p.t_ns >= since_ns for p in history.probes) >= SERIAL_ROUNDS,
+        SERIAL_ROUNDS * PROBE_TIMEOUT_S_MAX,
+    )
+
+
+def bound(interval_s: float) -> float:
+    """Longest time until a hung node is out: fall x (interval + time-out) + interval + slack, at its largest."""
+    return FALL_MAX * (interval_s + PROBE_TIMEOUT_S_MAX) + interval_s + SLACK_S
+
+
+def judge(case: Case) -> list[Variant]:
+    """A node whose probe hangs is out within the calibrated bound, and delays nobody else's probe."""
+    if case.history.steps_of(ID, "blind"):
+        hurts = "everybody whose request lands on the hung node: it is never taken out"
+        summary = "a node whose ping hangs stays in rotation, as nobody looks at the ping"
+        return [
+            case.breaks(
+                "hang", "core", summary, cause="hung-probe-stays", hurts=hurts, caused_by=case.root_of_blindness
+            )
+        ]
+    variants = [_judge_out(case, step) for step in case.history.steps_of(ID, "tried")]
+    hang = next((s for s in case.history.steps_of(ID, "tried") if s.detail["how"] == "hang"), None)
+    return [*variants, _judge_serial(case, hang)] if hang else variants
+
+
+def _judge_out(case: Case, step: Step) -> Variant:
+    how, node, since_ns = str(step.detail["how"]), str(step.detail["node"]), int(step.detail["since_ns"])
+    evidence: dict[str, Any] = {"node": node, "timeout_s": _timeout_s(case, node, since_ns, step.t_ns)}
+    if step.detail["out_ns"] is None:
+        summary = f"a node whose ping does not answer ({how}) still gets requests after {step.detail['bound_s']:.0f} s"
+        hurts = "everybody whose request lands on the hung node waits for a time-out"
+        return case.breaks(how, "core", summary, cause="hung-probe-stays", hurts=hurts, **evidence)
+    out_s = round((int(step.detail["out_ns"]) - since_ns) / 1e9, 2)
+    return case.holds(
+        how, "core", f"a node whose ping does not answer ({how}) is out after {out_s} s", out_s=out_s, **evidence
+    )
+
+
+def _timeout_s(case: Case, node: str, since_ns: int, until_ns: int) -> float | None:
+    """How long the prober waited before it gave up, where a live node saw that."""
+    waits = [
+        (p.ended_ns - p.t_ns) / 1e9
+        for p in case.history.probes
+        if p.node == node and since_ns <= p.t_ns < until_ns and p.status is None and p.ended_ns is not None
+    ]
+    return round(statistics.median(waits), 2) if waits else None
+
+
+def _judge_serial(case: Case, step: Step) -> Variant:
+    node, since_ns = str(step.detail["node"]), int(step.detail["since_ns"])
+    interval_s = case.calibration.interval_s or 1.0
+    agents = {(p.source, p.user_agent) for p in case.calibration.probers if p.role == "balancer"}
+
+    def ours(probe: Probe) -> bool:
+        return since_ns <= probe.t_ns < step.t_ns and (probe.peer.rsplit(":", 1)[0], probe.user_agent) in agents
+
+    hung = [p for p in case.history.probes if p.node == node and ours(p)]
+    longest = {
+        other: max(gaps_s([since_ns, *(p.t_ns for p in case.history.probes if p.node == other and ours(p)), step.t_ns]))
+        for other in case.nodes
+        if other != node
+    }
+    evidence: dict[str, Any] = {
+        "rounds": len(hung),
+        "longest_gap_s": round(max(longest.values()), 2),
+        "interval_s": interval_s,
+    }
+    if len(hung) < SERIAL_ROUNDS:
+        return case.unknown("parallel-probing", "extended", "fewer than three rounds of probes were seen", **evidence)
+    if max(longest.values()) > SERIAL_INTERVALS * interval_s + SLACK_S:
+        summary = f"while one node's probe hangs the others go without one for {max(longest.values()):.1f} s: probing is serial"
+        hurts = "users of the other nodes: their drain or failure is noticed only after the hung node's time-out"
+        return case.breaks("parallel-probing", "extended", summary, cause="serial-probing", hurts=hurts, **evidence)
+    return case.holds("parallel-probing", "extended", "a hung probe delays no other", **evidence)
+
+
+CHECK = Check(
+    id=ID,
+    name="hung-probe-isolated",
+    profile="web",
+    claim="A node whose ping hangs is taken out in bounded time, and delays nobody else's probe.",
+    offenders=(
+        "Traefik probes one node after another: a hung one delays all by its time-out",
+        "Apache with `ProxyHCTPsize 0`; anything with a time-out longer than its interval",
+    ),
+    quick="ping accepted and never answered; the process frozen",
+    full="also reset, and dripped at one byte per second",
+    lane="status",
+    judge=judge,
+    run=run,
+)

@@ -1,0 +1,190 @@
+"""HC-06 no-traffic-before-verdict: an idle balancer, and one that just started, send nothing to a drained node.
+
+(b), core: no traffic for a while, then a node is drained, and after the reaction that this balancer shows under traffic
+the first requests come. (a), extended, only where the balancer is ours to start: the node is drained before it starts.
+The lane of this check carries no other traffic: Envoy probes a cluster every 60 s until its first request, and never so
+slowly again.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.traffic import RequestSpec, request
+from mocknode.judge.verdict.calibration import rhythm
+from mocknode.judge.verdict.case import Case, late
+from mocknode.judge.verdict.outcome import Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+    from mocknode.judge.record.history import Attempt
+
+ID: Final = "HC-06"
+IDLE_S: Final = {"full": 90.0, "quick": 20.0}
+# Where the reaction is not calibrated yet (one balancer for everything: calibrating would wake it): three probe intervals
+# as seen while idle, and at least this.
+UNCALIBRATED_WAIT_S: Final = 15.0
+# On top of the calibrated reaction, so that the wait is never shorter than the budget that is judged by.
+WAIT_MARGIN_S: Final = 0.5
+# Requests beyond those that it takes, so that a stray answer of another kind does not leave the question open.
+SPARE: Final = 8
+# (a): requests per second from the moment of start, for one second; 30 are the least that count.
+START_PER_S: Final = 50
+START_REQUESTS_MIN: Final = 30
+START_GRACE_S: Final = 0.1
+START_WATCH_S: Final = 1.5
+
+
+async def run(lab: "Lab") -> None:
+    """Idle, drain, wait, one burst; then the balancer's start with a drained node."""
+    node = lab.nodes[len(lab.nodes) // 2]
+    idle_s = max(0.0, IDLE_S[lab.tier] - (time.monotonic_ns() - lab.started_ns) / 1e9)
+    await asyncio.sleep(idle_s)
+    await lab.sync()
+    drained_ns = await lab.state(node, "draining")
+    lab.step(ID, "drained", node=node, idle_s=round((drained_ns - lab.started_ns) / 1e9, 1))
+    await asyncio.sleep(_wait_s(lab))
+    burst_ns = lab.step(ID, "burst", node=node).t_ns
+    await _send(lab, [0.0] * (lab.row + SPARE), "idle")
+    await lab.sync()
+    lab.step(ID, "burst-done", node=node, since_ns=burst_ns, waited_s=round((burst_ns - drained_ns) / 1e9, 2))
+    if lab.restart is not None:
+        await _start_with_drained(lab, node)
+
+
+def _wait_s(lab: "Lab") -> float:
+    if lab.calibrated.done():
+        return lab.calibrated.result().out_budget_s + WAIT_MARGIN_S
+    found = rhythm([p.t_ns for p in lab.history.probes if p.node == lab.nodes[0]])
+    return max(UNCALIBRATED_WAIT_S, 3 * found[0] + 1.0 if found else 0.0)
+
+
+async def _send(lab: "Lab", delays_s: list[float], variant: str) -> None:
+    """GETs on fresh connections, each after its own delay, none waiting for another."""
+
+    async def one(delay_s: float) -> "Attempt":
+        await asyncio.sleep(delay_s)
+        return await request(
+            lab.front, RequestSpec(check=ID, variant=variant, method="GET", target="/api", timeout_s=5.0)
+        )
+
+    work: list[Coroutine[Any, Any, Attempt]] = [one(delay_s) for delay_s in delays_s]
+    for attempt in await asyncio.gather(*work):
+        lab.recording.attempt(attempt)
+
+
+async def _start_with_drained(lab: "Lab", node: str) -> None:
+    assert lab.restart is not None
+
+    async def between() -> None:
+        lab.step(ID, "stopped", node=node)
+
+    await lab.restart(between)
+    lab.restarted = True
+    started_ns = lab.step(ID, "started", node=node).t_ns
+    await _send(lab, [index / START_PER_S for index in range(int(START_PER_S * START_WATCH_S))], "start")
+    await lab.sync()
+    lab.step(ID, "start-done", node=node, since_ns=started_ns)
+
+
+def judge(case: Case) -> list[Variant]:
+    """Nothing reaches the drained node, neither first thing after idling nor first thing after the start."""
+    burst = next(iter(case.history.steps_of(ID, "burst-done")), None)
+    variants = []
+    if burst is not None:
+        drained = case.history.steps_of(ID, "drained")[0]
+        variants.append(_judge_idle(case, str(burst.detail["node"]), int(burst.detail["since_ns"]), burst.t_ns,
+                                    float(burst.detail["waited_s"]), float(drained.detail["idle_s"])))  # fmt: skip
+    start = next(iter(case.history.steps_of(ID, "start-done")), None)
+    if start is not None:
+        variants.append(_judge_start(case, str(start.detail["node"]), int(start.detail["since_ns"]), start.t_ns))
+    return variants
+
+
+def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: float, idle_s: float) -> Variant:
+    wrong = case.history.arrivals(node, since_ns, until_ns)
+    sent = case.history.of(ID, "idle")
+    served = sum(a.status == 200 for a in sent)
+    evidence: dict[str, Any] = {
+        "node": node,
+        "idle_s": idle_s,
+        "waited_s": waited_s,
+        "sent": len(sent),
+        "served": served,
+        "requests": len(wrong),
+    }
+    hurts = "the first users after a quiet time: their request lands on a node that is being taken down"
+    if case.blind:
+        summary = "an idle balancer that does not react to a drain sends the first requests to the drained node"
+        return case.breaks(
+            "idle",
+            "core",
+            summary,
+            cause="drained-node-stays",
+            hurts=hurts,
+            caused_by=case.root_of_blindness,
+            **evidence,
+        )
+    if not case.calibration.drained:
+        return case.unknown("idle", "core", "how fast this balancer reacts under traffic is not known", **evidence)
+    # What the balancer refused itself could not have reached the drained node.
+    if not wrong and served < case.row:
+        return case.unknown(
+            "idle", "core", f"only {served} of the {case.row} requests that it takes were served", **evidence
+        )
+    if waited_s < case.calibration.out_budget_s:
+        return case.unknown("idle", "core", "the wait was shorter than this balancer's reaction", **evidence)
+    if wrong:
+        summary = (
+            f"after {idle_s:.0f} s without traffic a node drained {waited_s:.1f} s ago got {len(wrong)} of the first "
+            f"{len(sent)} requests; under traffic it is out after {case.calibration.out_after_s or 0:.1f} s"
+        )
+        ruled_out = ("not the drain as such: under traffic the same drain works",)
+        return case.breaks(
+            "idle", "core", summary, cause="slow-probes-while-idle", hurts=hurts, ruled_out=ruled_out, **evidence
+        )
+    return case.holds("idle", "core", f"after {idle_s:.0f} s without traffic a drained node gets none", **evidence)
+
+
+def _judge_start(case: Case, node: str, since_ns: int, until_ns: int) -> Variant:
+    answers = [a for a in case.history.of(ID, "start") if a.status is not None and a.started_ns >= since_ns]
+    ready_ns = min((a.response_ns or a.ended_ns for a in answers), default=None)
+    if ready_ns is None:
+        return case.unknown("start", "extended", "the balancer did not answer in the time watched")
+    in_time = [a for a in answers if a.started_ns <= ready_ns + 1_000_000_000]
+    wrong = late(case.history.arrivals(node, since_ns, until_ns), ready_ns, START_GRACE_S)
+    last_s = round((max(r.t_ns for r in wrong) - ready_ns) / 1e9, 2) if wrong else 0.0
+    evidence: dict[str, Any] = {
+        "node": node,
+        "answers": len(in_time),
+        "requests": len(wrong),
+        "last_after_s": last_s,
+    }
+    if len(in_time) < START_REQUESTS_MIN:
+        return case.unknown("start", "extended", "fewer than 30 requests were answered in the first second", **evidence)
+    if wrong:
+        return case.breaks(
+            "start", "extended", f"after its start the balancer sends requests to a drained node for {last_s} s",
+            cause="traffic-before-first-verdict", caused_by=case.root_of_blindness,
+            hurts="users during a restart of the balancer: it assumes every node is healthy until it looked", **evidence,
+        )  # fmt: skip
+    return case.holds("start", "extended", "a balancer that just started sends nothing to a drained node", **evidence)
+
+
+CHECK = Check(
+    id=ID,
+    name="no-traffic-before-verdict",
+    profile="web",
+    claim="Neither an idle balancer nor one that just started sends a request to a node that is drained.",
+    offenders=(
+        "Envoy probes an unused cluster every 60 s (`no_traffic_interval`)",
+        "Traefik, HAProxy before 3.1 without a server-state file, and nginx Plus without `mandatory` assume every node is up",
+    ),
+    quick="20 s without traffic",
+    full="90 s without traffic; and a start with one node drained, where the balancer is ours to start",
+    lane="idle",
+    judge=judge,
+    run=run,
+)

@@ -1,0 +1,135 @@
+"""PR-05 fairness: nobody is starved or overloaded; what the spreading looks like is observed."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.record.history import Attempt
+from mocknode.judge.traffic import Http1Connection, Http2Connection, RequestSpec
+from mocknode.judge.traffic.connecting import NotConnectedError
+from mocknode.judge.verdict.case import Case, tail_probability
+from mocknode.judge.verdict.outcome import Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "PR-05"
+REQUESTS: Final = 600
+KEPT_CONNECTIONS: Final = 6
+KEPT_REQUESTS: Final = 60
+# Largest load of one node in multiples of its share, and how unlikely a fair random balancer may be to show more.
+OVERLOAD: Final = 1.5
+FALSE_ALARM_MAX: Final = 1e-6
+# Requests that follow each other to the same node: a fair random balancer over n nodes shows 1/n of them, round robin
+# none. With 599 pairs the two are 17 standard deviations apart.
+ROUND_ROBIN_REPEATS_MAX: Final = 0.1
+STICKY_REPEATS_MIN: Final = 0.9
+
+
+async def run(lab: "Lab") -> None:
+    """600 fresh connections one after another; kept connections; one HTTP/2 connection."""
+    for _ in range(REQUESTS):
+        await lab.get(ID, "fresh")
+    kept = [Http1Connection(lab.front) for _ in range(KEPT_CONNECTIONS)]
+    await asyncio.gather(*(_use(lab, connection, "kept", KEPT_REQUESTS // KEPT_CONNECTIONS) for connection in kept))
+    if lab.secure is not None:
+        try:
+            await _use(lab, Http2Connection(lab.secure), "http2", KEPT_REQUESTS)
+        except NotConnectedError as exc:
+            lab.step(ID, "no-http2", why=str(exc))
+    await lab.sync()
+
+
+async def _use(lab: "Lab", connection: Http1Connection | Http2Connection, variant: str, count: int) -> None:
+    await connection.open()
+    for _ in range(count):
+        spec = RequestSpec(check=ID, variant=variant, method="GET", target="/api", timeout_s=5.0)
+        lab.recording.attempt(await connection.exchange(spec))
+    connection.close()
+
+
+def judge(case: Case) -> list[Variant]:
+    """Every node serves, and none takes more than 1.5 times its share of requests on fresh connections."""
+    attempts = [a for a in case.history.of(ID, "fresh") if a.node is not None]
+    if len(attempts) < REQUESTS * 0.9:
+        return [case.unknown("fresh", "core", f"only {len(attempts)} of {REQUESTS} requests were served by a node")]
+    if len(case.nodes) == 1:
+        return [case.skips("fresh", "core", "one node alone gets everything, however it is shared out")]
+    variants = [_shares(case, attempts), _algorithm(case, attempts)]
+    for name in ("kept", "http2"):
+        served = Counter(a.node or "" for a in case.history.of(ID, name) if a.node is not None)
+        if served:
+            variants.append(_reuse(case, name, served))
+    if without := case.history.steps_of(ID, "no-http2"):
+        variants.append(case.skips("http2", "policy", f"no HTTP/2 at this front door: {without[0].detail['why']}"))
+    return variants
+
+
+def _shares(case: Case, attempts: Sequence[Attempt]) -> Variant:
+    counts = Counter(dict.fromkeys(case.nodes, 0) | Counter(a.node for a in attempts if a.node))
+    fair = len(attempts) / len(case.nodes)
+    busiest, most = counts.most_common(1)[0]
+    false_alarm = tail_probability(len(attempts), 1 / len(case.nodes), most) * len(case.nodes)
+    evidence: dict[str, Any] = {
+        "requests": len(attempts),
+        "nodes": dict(counts),
+        "false_alarm": f"{false_alarm:.1e}",
+        "tries": 1,
+    }
+    starved = sorted(node for node, count in counts.items() if count == 0)
+    hurts = "users of the busy node; and the cluster has less capacity than was paid for"
+    single = (
+        "; from one client affinity by source address cannot be told from imbalance"
+        if len(counts) - len(starved) == 1
+        else ""
+    )
+    if starved:
+        summary = f"{', '.join(starved)} got none of {len(attempts)} requests{single}"
+        return case.breaks("fresh", "core", summary, cause="node-starved", hurts=hurts, **evidence)
+    if most > OVERLOAD * fair and false_alarm < FALSE_ALARM_MAX:
+        summary = f"{busiest} got {most} of {len(attempts)} requests, {most / fair:.1f} times its share"
+        return case.breaks("fresh", "core", summary, cause="node-overloaded", hurts=hurts, **evidence)
+    return case.holds("fresh", "core", f"the busiest node took {most / fair:.2f} times its share", **evidence)
+
+
+def _algorithm(case: Case, attempts: Sequence[Attempt]) -> Variant:
+    ordered = sorted(attempts, key=lambda a: a.started_ns)
+    pairs = list(itertools.pairwise(ordered))
+    repeats = sum(first.node == second.node for first, second in pairs) / len(pairs)
+    evidence: dict[str, Any] = {"repeats": round(repeats, 3), "pairs": len(pairs)}
+    if repeats <= ROUND_ROBIN_REPEATS_MAX:
+        return case.holds("algorithm", "policy", "it looks like round robin", **evidence)
+    if repeats >= STICKY_REPEATS_MIN:
+        return case.observes("algorithm", "it looks like one node first, or affinity by source address", **evidence)
+    summary = "it looks random: bursts hit one node by chance"
+    return case.observes("algorithm", summary, cause="random-balancing", **evidence)
+
+
+def _reuse(case: Case, name: str, served: "Counter[str]") -> Variant:
+    words = {"kept": "six kept connections", "http2": "one HTTP/2 connection"}[name]
+    evidence: dict[str, Any] = {"nodes": dict(served)}
+    if len(served) == 1 and len(case.nodes) > 1:
+        return case.observes(
+            name, f"all requests on {words} go to one node: the balancer works per connection", **evidence
+        )
+    return case.holds(name, "policy", f"requests on {words} are spread over {len(served)} nodes", **evidence)
+
+
+CHECK = Check(
+    id=ID,
+    name="fairness",
+    profile="web",
+    claim="Every node serves, and none takes more than 1.5 times its share of the requests.",
+    offenders=(
+        "affinity by source address; a pool that prefers its first member; unequal weights",
+        "Caddy's default policy is random (observed)",
+    ),
+    quick="600 requests on fresh connections, 60 on six kept ones, 60 on one HTTP/2 connection",
+    full="the same",
+    lane="light",
+    judge=judge,
+    run=run,
+)

@@ -1,0 +1,40 @@
+"""The catalogue: one file a check, named after its id; this registry is all that has to know of a new one."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from mocknode.judge.catalogue import (
+    dr_01,
+    dr_02,
+    dr_04,
+    dr_05,
+    hc_01,
+    hc_02,
+    hc_03,
+    hc_06,
+    pr_01,
+    pr_05,
+    rg_01,
+    rt_01,
+    tl_01,
+    tl_02,
+    tl_03,
+    tl_04,
+    tl_05,
+    tl_06,
+    up_01,
+    up_02,
+    up_03,
+    up_04,
+    up_08,
+)
+from mocknode.judge.catalogue.check import Check
+
+CHECKS: Final[Mapping[str, Check]] = {
+    module.CHECK.id: module.CHECK
+    for module in (
+        hc_01, hc_02, hc_03, hc_06, dr_01, dr_02, dr_04, dr_05, up_01, up_02, up_03, up_04, up_08, rt_01,
+        tl_01, tl_02, tl_03, tl_04, tl_05, tl_06, pr_01, pr_05, rg_01,
+    )
+}  # fmt: skip
+"""Every check by id, in the order in which reports show them."""

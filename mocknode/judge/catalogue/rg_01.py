@@ -1,0 +1,368 @@
+"""RG-01 region-failover: the standby serves only when no primary node does, and traffic goes back as declared."""
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared.drain_sequence import RECOVERY_WATCH_S, SURVIVOR_WATCH_S
+from mocknode.judge.record.history import History, Request, Session, Step, sessions_of
+from mocknode.judge.traffic import Pace
+from mocknode.judge.verdict.case import Case, late, seconds
+from mocknode.judge.verdict.outcome import Outcome, Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "RG-01"
+# Small enough for a limit of 1 MB (nginx as shipped): here an upload only has to be under way.
+UPLOAD_BYTES: Final = 600_000
+# It outlasts the reaction to the change that it must survive.
+UPLOAD_S_MIN: Final = 6.0
+UPLOADS: Final = {"at-primary": "the last primary node was drained", "at-standby": "the primary region came back"}
+# A dedicated address has a check of its own, mostly slower than the ping: HAProxy and F5 need up to 3 failures, 5 s apart.
+REPOINT_S_MAX: Final = 20.0
+REPOINT_TRY_S: Final = 0.25
+# At each address while its node is healthy, and again while it only drains: a stand-in that takes every second one is missed by twelve
+# with a probability of 0.0002, and by no round robin.
+TENTACLES: Final = 6
+USERS: Final = "users and CI: what they write at the standby is not in the primary region's database"
+
+
+async def run(lab: "Lab") -> None:
+    """Drain the primary nodes one by one, refuse them all, then bring them back; each step is on the record."""
+    assert lab.standby is not None
+    calibration = await lab.calibrated
+    out_s = 2 * calibration.out_budget_s + 2.0
+    passage.note(lab)
+    lab.step(
+        ID, "pools", primary=list(lab.nodes), standby=list(lab.standby.nodes), thumbprints=dict(lab.standby.thumbprints)
+    )
+    await _polled(lab, "dedicated")
+    async with lab.traffic(ID):
+        await _watch(lab, len(lab.nodes))
+        for left, node in zip(range(len(lab.nodes) - 1, 0, -1), lab.nodes, strict=False):
+            await lab.wait_out(node, await lab.state(node, "draining"), out_s)
+            await _watch(lab, left)
+        async with asyncio.TaskGroup() as tasks:
+            await _under_way(lab, "at-primary", lab.api_key, tasks, out_s)
+            since_ns = await lab.state(lab.nodes[-1], "draining")
+            lab.step(ID, "all-drained", since_ns=since_ns)
+            await asyncio.sleep(out_s)
+            watch_ns = lab.step(ID, "watch-standby").t_ns
+            await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+            await lab.sync()
+            lab.step(ID, "failed-over", since_ns=since_ns, watch_ns=watch_ns)
+            await _polled(lab, "drained")
+        # No upload is under way now: whoever refuses cuts what is.
+        for node in lab.nodes:
+            await lab.state(node, "offline", "refuse")
+        for place in lab.tentacles.values():
+            await _repointed(lab, place.node)
+        await _return(lab, 2 * calibration.in_budget_s + RECOVERY_WATCH_S)
+
+
+async def _polled(lab: "Lab", variant: str) -> None:
+    """A few Tentacles at each address, one after another, each gone as soon as it stands."""
+    for place in lab.tentacles.values():
+        for _ in range(TENTACLES):
+            async with lab.polling(place, ID, variant):
+                pass
+
+
+async def _watch(lab: "Lab", healthy: int) -> None:
+    """Look who serves while so many primary nodes are healthy."""
+    since_ns = lab.step(ID, "watch", healthy=healthy).t_ns
+    await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+    await lab.sync()
+    lab.step(ID, "watched", healthy=healthy, since_ns=since_ns)
+
+
+async def _under_way(lab: "Lab", variant: str, api_key: str, tasks: asyncio.TaskGroup, reaction_s: float) -> None:
+    """Begin an upload that outlasts a reaction, and wait until a node has it."""
+    lasts_s = max(UPLOAD_S_MIN, reaction_s)
+    pace = Pace.lasting(UPLOAD_BYTES, lasts_s)
+    upload = tasks.create_task(lab.upload(ID, variant, UPLOAD_BYTES, pace=pace, timeout_s=3 * lasts_s, api_key=api_key))
+    first = len(lab.history.requests)
+    await lab.until(lambda h: upload.done() or any(r.method == "POST" for r in h.requests[first:]), lasts_s)
+
+
+async def _repointed(lab: "Lab", node: str) -> None:
+    """Poll at the address of a node that refuses until somebody answers there."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + REPOINT_S_MAX
+    while True:
+        async with lab.polling(lab.tentacles[node], ID, "repointed") as session:
+            through = session.ready
+        if through or loop.time() > deadline:
+            return
+        await asyncio.sleep(REPOINT_TRY_S)
+
+
+async def _return(lab: "Lab", back_s: float) -> None:
+    """Bring the primary region back while an upload is under way at the standby."""
+    assert lab.standby is not None
+    async with asyncio.TaskGroup() as tasks:
+        await _under_way(lab, "at-standby", lab.standby.api_key, tasks, back_s)
+        for node in lab.nodes:
+            await lab.state(node, "online")
+        back_ns = lab.step(ID, "primary-back").t_ns
+
+        def went_back(history: History) -> bool:
+            return any(r.attempt is not None and r.node in lab.nodes for r in history.requests if r.t_ns >= back_ns)
+
+        await lab.until(went_back, back_s)
+        await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+    await lab.until(lambda h: all(r.ended_ns for r in h.requests if r.method == "POST"), SURVIVOR_WATCH_S)
+    lab.step(ID, "returned", back_ns=back_ns, waited_s=round(back_s, 1))
+
+
+def judge(case: Case) -> list[Variant]:
+    """Standby traffic exactly while no primary node is healthy; uploads whole; failback as declared; Tentacles repointed."""
+    pools = next(iter(case.history.steps_of(ID, "pools")), None)
+    if pools is None:
+        return []
+    standby = tuple(pools.detail["standby"])
+    variants = [_stays(case, standby)]
+    if done := next(iter(case.history.steps_of(ID, "failed-over")), None):
+        variants.append(_takes_over(case, standby, done))
+    took_over = any(v.name == "standby-serves" and v.outcome is Outcome.PASS for v in variants)
+    variants += [_upload(case, name, standby, took_over=took_over) for name in UPLOADS if case.history.of(ID, name)]
+    if back := next(iter(case.history.steps_of(ID, "returned")), None):
+        variants.append(_failback(case, standby, back, took_over=took_over))
+    if found := passage.addresses(case.history):
+        variants += [_tentacles_wait(case, pools, found.own), _tentacles(case, pools, found.own)]
+    return variants
+
+
+def _ours(case: Case, since_ns: int, until_ns: int) -> list[Request]:
+    """Requests of ours at any node; uploads under way are judged on their own."""
+    return [r for r in case.history.requests if r.attempt is not None and since_ns <= r.t_ns < until_ns]
+
+
+def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
+    """Nobody is sent to the standby while a primary node is healthy."""
+    first = next(iter(case.history.steps_of(ID, "watch")), None)
+    last = next(iter(case.history.steps_of(ID, "all-drained")), None)
+    watched = case.history.steps_of(ID, "watched")
+    if first is None or last is None:
+        return case.unknown("standby-waits", "core", "the walk of drains did not come to its end")
+    wrong: dict[str, int] = {}
+    for done in watched:
+        seen = _ours(case, int(done.detail["since_ns"]), done.t_ns)
+        if len(seen) < case.row:
+            return case.unknown("standby-waits", "core", "too few requests to tell", requests=len(seen))
+        wrong[str(done.detail["healthy"])] = sum(r.node in standby for r in seen)
+    everything = _ours(case, first.t_ns, int(last.detail["since_ns"]))
+    strayed = [r for r in everything if r.node in standby]
+    evidence: dict[str, Any] = {"requests": len(everything), "at_standby": len(strayed), "by_healthy_nodes": wrong}
+    if strayed:
+        where = ", ".join(f"{count} with {healthy}" for healthy, count in wrong.items())
+        summary = (
+            f"{len(strayed)} of {len(everything)} requests went to the standby while primary nodes were healthy "
+            f"({where} of {len(case.nodes)} healthy)"
+        )
+        return case.breaks("standby-waits", "core", summary, cause="standby-gets-traffic", hurts=USERS, **evidence)
+    return case.holds(
+        "standby-waits", "core", f"none of {len(everything)} requests went to the standby while a primary node was healthy",
+        **evidence,
+    )  # fmt: skip
+
+
+def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
+    """With no primary node healthy everything is served by the standby, within the reaction to a single drain."""
+    since_ns, watch_ns = int(done.detail["since_ns"]), int(done.detail["watch_ns"])
+    sent = [a for a in case.history.of("traffic", ID) if watch_ns <= a.started_ns < done.t_ns]
+    seen = _ours(case, watch_ns, done.t_ns)
+    failed = [a for a in sent if a.status != 200]
+    budget_s = case.calibration.out_budget_s
+    primary = [r for r in _ours(case, since_ns, done.t_ns) if r.node in case.nodes]
+    slow = late(primary, since_ns, budget_s)
+    first = next((r.t_ns for r in _ours(case, since_ns, done.t_ns) if r.node in standby), None)
+    evidence: dict[str, Any] = {
+        "sent": len(sent), "reached": dict(Counter(r.node for r in seen)), "errors": len(failed), "budget_s": round(budget_s, 1),
+        "first_at_standby_s": None if first is None else seconds(first - since_ns), "late_at_primary": len(slow),
+    }  # fmt: skip
+    if len(sent) < case.row:
+        return case.unknown("standby-serves", "core", "too few requests to tell", **evidence)
+    if not slow and not failed:
+        return case.holds(
+            "standby-serves", "core", f"with no primary node healthy all {len(sent)} requests were served by the standby", **evidence
+        )  # fmt: skip
+    what = (
+        f"{len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
+        if failed
+        else f"{len(slow)} requests still went to drained primary nodes later than {budget_s:.1f} s"
+    )
+    return case.breaks(
+        "standby-serves", "core", f"with no primary node healthy {what}", cause="standby-not-used",
+        caused_by=case.root_of_blindness,
+        hurts="everybody while the primary region is down: the standby that was paid for is not used", **evidence,
+    )  # fmt: skip
+
+
+def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool) -> Variant:
+    """What is under way when the region changes ends where it began."""
+    (attempt,) = case.history.of(ID, name)
+    at = case.history.at_nodes(attempt.id)
+    whole = case.history.deliveries(attempt.id)
+    evidence: dict[str, Any] = {
+        "attempt": attempt.id,
+        "status": attempt.status,
+        "end": attempt.end,
+        "nodes": [r.node for r in at],
+    }
+    if len(whole) > 1:
+        return case.replayed(name, **evidence)
+    if attempt.status == 413 and attempt.node is None:
+        return case.refused_by_size(name, "core", **evidence)
+    if attempt.status == 201 and len(whole) == 1:
+        return case.holds(
+            name, "core", f"an upload under way when {UPLOADS[name]} was finished by its node", **evidence
+        )
+    if not at and name == "at-standby" and not took_over:
+        return case.skips(name, "core", "the standby did not take over, so it had no upload to finish", **evidence)
+    if not at:
+        return case.unknown(name, "core", "the upload reached no node", **evidence)
+    if name == "at-primary" and all(r.node in standby for r in at):
+        # It was none of the primary region's: what that means is `standby-waits`' finding, and tells nothing of a drain.
+        return case.skips(name, "core", "the upload went to the standby from the start", **evidence)
+    return case.breaks(
+        name, "core", f"an upload under way when {UPLOADS[name]} ended with {attempt.status or attempt.end}",
+        cause="failover-cuts-upload", hurts="CI: pushes fail whenever the region changes", **evidence,
+    )  # fmt: skip
+
+
+def _failback(case: Case, standby: tuple[str, ...], back: Step, *, took_over: bool) -> Variant:
+    """Whether traffic goes back by itself; a policy, so only a declared one can be broken."""
+    if not took_over:
+        return case.skips("failback", "policy", "the standby did not take over, so nothing could go back")
+    back_ns = int(back.detail["back_ns"])
+    at_primary = [r for r in _ours(case, back_ns, back.t_ns) if r.node in case.nodes]
+    found = "auto" if at_primary else "manual"
+    after_s = seconds(at_primary[0].t_ns - back_ns) if at_primary else None
+    evidence: dict[str, Any] = {
+        "failback": found, "declared": case.failback, "after_s": after_s, "waited_s": back.detail["waited_s"],
+        "at_standby": sum(r.node in standby for r in _ours(case, back_ns, back.t_ns)),
+    }  # fmt: skip
+    does = (
+        f"traffic goes back by itself, {after_s:.1f} s after the primary nodes answer again"
+        if after_s is not None
+        else f"traffic stays at the standby, {back.detail['waited_s']:.0f} s after the primary nodes answer again"
+    )
+    if case.failback is None:
+        return case.observes(
+            "failback", f"{does}; declare `failback` in the balancer file to have it judged", **evidence
+        )
+    if case.failback == found:
+        return case.holds("failback", "policy", f"{does}, as declared", **evidence)
+    hurts = (
+        "users and CI: they land on a primary database that misses what was written at the standby"
+        if found == "auto"
+        else "whoever counts on the primary region taking over again: everybody stays at the standby"
+    )
+    return case.breaks(
+        "failback", "core", f"{does}; declared is {case.failback}", cause="failback-not-as-declared", hurts=hurts, **evidence
+    )  # fmt: skip
+
+
+def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
+    """While a node is healthy, and while it only drains, its address leads to it and never to its stand-in."""
+    name = "tentacles-wait"
+    if not own:
+        return case.skips(name, "core", "the balancer has no addresses for Tentacles, or none were given")
+    at = {variant: sessions_of(case.history, ID, variant) for variant in ("dedicated", "drained")}
+    for sessions in at.values():
+        if {s.node for s in sessions} != set(own):
+            return case.unknown(
+                name, "core", "not every address was tried while its node was healthy, and while it drained"
+            )
+    if lost := [s for s in at["dedicated"] if s.identified_ns is None]:
+        return passage.not_through(case, name, "core", lost)
+    evidence: dict[str, Any] = {
+        variant: {node: dict(passage.reached(case.history, [s for s in sessions if s.node == node])) for node in own}
+        for variant, sessions in at.items()
+    }
+    for variant, what in (("dedicated", "was healthy"), ("drained", "only drained")):
+        for node, reached in evidence[variant].items():
+            led = {other: count for other, count in reached.items() if other in pools.detail["standby"]}
+            if led:
+                tried = sum(s.node == node for s in at[variant])
+                where = " and ".join(sorted(led))
+                return case.breaks(
+                    name, "core", f"while {node} {what} {sum(led.values())} of {tried} Tentacles at its address were led to {where}",
+                    cause="tentacles-at-standby", **evidence,
+                    hurts="deployments of the primary region: the node waits for Tentacles that poll the standby's",
+                )  # fmt: skip
+        if (elsewhere := passage.strayed(case, name, "core", at[variant])) is not None:
+            return elsewhere
+    if refused := [s for s in at["drained"] if s.identified_ns is None]:
+        return case.breaks(
+            name, "core", f"while {refused[0].node} only drained its address refused Tentacles: {refused[0].error}",
+            cause="drained-node-refuses-polling", caused_by=passage.DRAIN, **evidence,
+            hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
+        )  # fmt: skip
+    return case.holds(
+        name, "core", "each address led to its node while that was healthy, and while it drained, and never to the standby", **evidence
+    )  # fmt: skip
+
+
+def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
+    """With the primary region refused, the address of each node leads to the standby's node of the same number."""
+    name = "tentacles"
+    if not own:
+        return case.skips(name, "core", "the balancer has no addresses for Tentacles, or none were given")
+    if before := [s for s in sessions_of(case.history, ID, "dedicated") if s.identified_ns is None]:
+        return passage.not_through(case, name, "core", before)
+    stand_in = dict(zip(pools.detail["primary"], pools.detail["standby"], strict=True))
+    last = {s.node: s for s in sessions_of(case.history, ID, "repointed")}
+    reached = {node: next(iter(passage.reached(case.history, [s])), None) for node, s in last.items()}
+    evidence: dict[str, Any] = {"reached": reached}
+    if set(last) != set(own):
+        return case.unknown(name, "core", "not every address was tried with the primary region refused", **evidence)
+    for node, session in last.items():
+        if reached[node] is None and passage.broken(case.history, [session]) is not None:
+            where = f" to {stand_in[node]} with the primary region refused"
+            return passage.not_through(case, name, "core", [session], where=where, reached=reached)
+        if reached[node] != stand_in[node]:
+            where = f"leads to {reached[node]}" if reached[node] else "leads nowhere"
+            return case.breaks(
+                name, "core", f"with the primary region refused the address of {node} {where}, not to {stand_in[node]}",
+                cause="tentacles-not-repointed", tentacle_says=session.error, **evidence,
+                hurts="deployments: after a failover the standby's node waits for Tentacles that cannot reach it",
+            )  # fmt: skip
+        if not _both_known(case.history, session, pools.detail["thumbprints"].get(stand_in[node])):
+            return case.breaks(
+                name, "core", f"at {stand_in[node]} a thumbprint is not the one that is registered there",
+                cause="server-certificate-replaced", caused_by=passage.ROOT, hurts=passage.HURTS, server=session.server, **evidence,
+            )  # fmt: skip
+    return case.holds(
+        name, "core", "with the primary region refused each address leads to the standby's node of its number, and both thumbprints match",
+        **evidence,
+    )  # fmt: skip
+
+
+def _both_known(history: History, session: Session, server: str | None) -> bool:
+    """The Tentacle saw the certificate of the standby's node, and that node the Tentacle's, which it trusts."""
+    seen = passage.at_nodes(history, session)
+    return session.server == server and all(c.trusted and c.thumbprint == session.client for c in seen)
+
+
+CHECK = Check(
+    id=ID,
+    name="region-failover",
+    profile="region",
+    claim="The standby region serves everything when no primary node is healthy, nothing before, and hands back as declared.",
+    offenders=(
+        "Envoy priorities: with 2 of 3 primary nodes healthy 7 % of the requests go to the standby, with 1 of 3 53 %",
+        "standby servers in the same pool, without `backup`; at a node's own address that leads its Tentacles away",
+        "the ping check at a node's own address: a drained node's Tentacles are led to the standby",
+        "DNS failover (Traffic Manager, Route 53): clients stay for the time to live of a name, and longer",
+    ),
+    quick="primary nodes are drained one by one, refused, and come back; two uploads are under way meanwhile",
+    full="the same",
+    lane="region",
+    judge=judge,
+    run=run,
+)

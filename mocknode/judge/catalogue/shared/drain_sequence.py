@@ -1,0 +1,146 @@
+"""One walk of drains that DR-02, DR-04 and DR-05 read: all nodes but one, then the last, then one returns."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from mocknode.judge.record.history import Attempt, History
+from mocknode.judge.traffic import FrontDoor, Http1Connection, Http2Connection, RequestSpec
+from mocknode.judge.traffic.connecting import NotConnectedError
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "drain-walk"
+# The survivor is watched for at least this long, more where many nodes need a longer row of requests.
+SURVIVOR_WATCH_S: Final = 2.0
+# Requests on each kept connection after the drain.
+AFTER_REQUESTS: Final = 6
+# What a CI job and a browser are told while all are drained.
+ALL_DRAINED_REQUESTS: Final = 6
+ANSWER_S_MAX: Final = 5.0
+ALL_DRAINED_UPLOAD_BYTES: Final = 64 * 1024
+# How much longer than two reactions a return is watched: nginx forgets a node that refused after 10 s.
+RECOVERY_WATCH_S: Final = 12.0
+
+KeptConnection = Http1Connection | Http2Connection
+
+
+async def run(lab: "Lab") -> None:
+    """Walk; each step is on the record with its instant."""
+    calibration = await lab.calibrated
+    bound_s = 2 * calibration.out_budget_s + 2.0
+    first = lab.serving[0]
+    # Where one client sees one node (affinity by source), the others are there all the same, and take over when it drains.
+    rest = [node for node in (lab.serving if len(lab.serving) > 1 else lab.nodes) if node != first]
+    if not rest:
+        lab.step(ID, "single-node")
+        return
+    async with lab.traffic(ID):
+        kept = await _open_kept(lab, first)
+        since_ns = await lab.state(first, "draining")
+        out_ns = await lab.wait_out(first, since_ns, bound_s)
+        lab.step(ID, "first-drained", node=first, since_ns=since_ns, out_ns=out_ns)
+        await _use_kept(lab, kept)
+        for node in rest[:-1]:
+            since_ns = await lab.state(node, "draining")
+            await lab.wait_out(node, since_ns, bound_s)
+        await asyncio.sleep(calibration.interval_s or 0.0)
+        watch_ns = lab.step(ID, "one-left", node=rest[-1]).t_ns
+        await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+        await lab.sync()
+        lab.step(ID, "one-left-done", node=rest[-1], since_ns=watch_ns)
+    await _all_drained(lab, rest[-1], bound_s)
+    await lab.restore(ID)
+
+
+async def _open_kept(lab: "Lab", node: str) -> "list[tuple[str, KeptConnection]]":
+    """An HTTP/1.1 and, where there is TLS, an HTTP/2 connection, both served by `node` last."""
+    kept: list[tuple[str, KeptConnection]] = [("http1", await _aligned(lab, "http1", lab.front, node))]
+    if lab.secure is not None:
+        try:
+            kept.append(("http2", await _aligned(lab, "http2", lab.secure, node)))
+        except NotConnectedError as exc:
+            lab.step(ID, "no-http2", why=str(exc))
+    return kept
+
+
+async def _aligned(lab: "Lab", name: str, front: FrontDoor, node: str) -> KeptConnection:
+    """A connection last served by `node`. One that stays with another node, as on layer 4, is exchanged for a new one."""
+    previous = None
+    connection = await _open(name, front)
+    # By chance a node is missed in a whole row once in a million; a balancer that pins takes two requests a try.
+    for _ in range(2 * lab.row):
+        attempt = await connection.exchange(_get(f"{name}-before"))
+        lab.recording.attempt(attempt)
+        if attempt.node == node or attempt.end != "complete":
+            break
+        if attempt.node == previous:
+            connection.close()
+            connection = await _open(name, front)
+        previous = attempt.node
+    return connection
+
+
+async def _open(name: str, front: FrontDoor) -> KeptConnection:
+    connection = Http1Connection(front) if name == "http1" else Http2Connection(front)
+    await connection.open()
+    return connection
+
+
+async def _use_kept(lab: "Lab", kept: "list[tuple[str, KeptConnection]]") -> None:
+    for name, connection in kept:
+        for _ in range(AFTER_REQUESTS):
+            attempt = await connection.exchange(_get(f"{name}-after"))
+            lab.recording.attempt(attempt)
+            if attempt.end != "complete":
+                break
+        connection.close()
+    await lab.sync()
+
+
+def _get(variant: str) -> RequestSpec:
+    return RequestSpec(check="DR-02", variant=variant, method="GET", target="/api", timeout_s=ANSWER_S_MAX)
+
+
+async def _all_drained(lab: "Lab", last: str, bound_s: float) -> None:
+    """Drain the last one too; then one returns. In the full tier also with 503 and with every node refused."""
+    await _all_out(lab, "418", last, bound_s)
+    if lab.quick:
+        return
+    await lab.restore(ID)
+    await _all_out(lab, "503", last, bound_s)
+    await lab.restore(ID)
+    await _all_out(lab, "refused", last, bound_s)
+
+
+async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
+    since_ns = lab.step(ID, "all-out", variant=name).t_ns
+    faults = []
+    for node in lab.nodes:
+        if name == "503":
+            faults += await lab.fault([node], "status", options={"code": 503}, on="ping")
+        else:
+            await lab.state(node, "draining" if name == "418" else "offline", None if name == "418" else "refuse")
+    # What the balancer makes of it is the observation, so this waits for its reaction time and judges nothing.
+    await asyncio.sleep(bound_s)
+    asked = [lab.get("DR-05", name, timeout_s=2 * ANSWER_S_MAX) for _ in range(ALL_DRAINED_REQUESTS)]
+    await asyncio.gather(*asked, lab.upload("DR-05", name, ALL_DRAINED_UPLOAD_BYTES, timeout_s=2 * ANSWER_S_MAX))
+    if faults:
+        await lab.heal([(node, fault) for node, fault in faults if node == last])
+    else:
+        await lab.state(last, "online")
+    back_ns = lab.step(ID, "one-returns", variant=name, node=last).t_ns
+    async with lab.traffic(ID):
+        # A whole row: workers that keep their own books do not agree at once.
+        await lab.until(lambda history: _flows(history, back_ns, last, lab.row), bound_s + RECOVERY_WATCH_S)
+    lab.step(ID, "all-out-done", variant=name, node=last, since_ns=since_ns, back_ns=back_ns)
+
+
+def _flows(history: History, back_ns: int, node: str, row: int) -> bool:
+    recent = traffic_since(history, back_ns)[-row:]
+    return len(recent) == row and all(a.status == 200 for a in recent) and any(a.node == node for a in recent)
+
+
+def traffic_since(history: History, since_ns: int) -> list[Attempt]:
+    """Background requests that were started then or later."""
+    return [a for a in history.attempts if a.check == "traffic" and a.started_ns >= since_ns]

@@ -1,0 +1,257 @@
+"""What the checks of polling Tentacles share: the addresses of a lane on the record, sessions joined with what nodes saw, and
+why no session gets through. Pure but for `note`, `through_again`, `until_through` and `talk`.
+
+A balancer that does not pass TLS through breaks every check at once; the first of them, TL-01, is the root.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.record.history import History, Session, TentacleConnection, sessions_of
+from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.outcome import Level, Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+    from mocknode.judge.traffic.polling import Place
+
+ID: Final = "passage"
+ROOT: Final = "TL-01"
+ADDRESSES: Final = "TL-02"
+DRAIN: Final = "TL-03"
+SILENCE: Final = "TL-04"
+FLEET: Final = "TL-06"
+TALKING: Final = "talking"
+"""Variant of a connection that is hardly ever silent."""
+# Well below every limit on silence that somebody would set, and on age.
+TALK_EVERY_S: Final = 1.0
+# Two ends by one limit differ by how often a balancer looks at its timers.
+SAME_NS: Final = 1_000_000_000
+# A few good probes at intervals that a pool of its own may have; without one a node is back at once.
+AGAIN_S_MAX: Final = 60.0
+AGAIN_EVERY_S: Final = 0.1
+# A node writes that a connection is over a moment after its peer saw the end.
+WINDOW_S: Final = 1.0
+
+NO_PASSAGE: Final = "no-passage"
+HURTS: Final = "every polling Tentacle: it cannot talk to this node, so no deployment reaches its machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where nodes are polled through the balancer, and by which thumbprint they are known.
+
+    Attributes:
+        own: Address of each node.
+        names: Server name of each node at the one address where names decide; empty without one.
+        thumbprints: Of each node, those of a standby among them.
+    """
+
+    own: Mapping[str, str]
+    names: Mapping[str, str]
+    thumbprints: Mapping[str, str]
+
+
+def note(lab: "Lab") -> None:
+    """Put the addresses of a lane on its record, once."""
+    if not lab.history.steps_of(ID, "addresses"):
+        lab.step(
+            ID, "addresses",
+            own={node: place.address for node, place in lab.tentacles.items()},
+            names={node: place.sni for node, place in lab.tentacles_by_name.items()},
+            thumbprints={**lab.thumbprints, **(lab.standby.thumbprints if lab.standby is not None else {})},
+        )  # fmt: skip
+
+
+async def through_again(lab: "Lab", check: str, place: "Place") -> None:
+    """Wait until an address lets a Tentacle through, as it did before its node was disturbed; not for ever, and without a verdict."""
+    if not any(s.node == place.node and s.identified_ns is not None for s in lab.history.sessions):
+        return  # It never did.
+    await until_through(lab, place, check, "again", AGAIN_S_MAX, AGAIN_EVERY_S)
+
+
+async def until_through(lab: "Lab", place: "Place", check: str, variant: str, for_s: float, every_s: float) -> None:
+    """Try an address again and again until it lets a Tentacle through, but no longer than `for_s` seconds."""
+    deadline = time.monotonic() + for_s
+    through = False
+    while not through and time.monotonic() < deadline:
+        async with lab.polling(place, check, variant) as session:
+            through = session.ready
+        await asyncio.sleep(0 if through else every_s)
+
+
+async def talk(lab: "Lab", check: str, place: "Place", for_s: float) -> None:
+    """A connection that is called again and again, until it is cut or the time is over."""
+    async with lab.polling(place, check, TALKING) as session:
+        if not session.ready:
+            return
+        session.keep_polling()
+        async with lab.registered(session) as name:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(for_s):
+                    while session.ready:
+                        await lab.call(place.node, name)
+                        await asyncio.wait([session.ended], timeout=TALK_EVERY_S)
+
+
+def addresses(history: History) -> Addresses | None:
+    """The addresses of a lane; None where nobody noted any."""
+    step = next(iter(history.steps_of(ID, "addresses")), None)
+    return None if step is None else Addresses(**step.detail)
+
+
+def absent(case: Case, check: str) -> list[Variant]:
+    """What this check says where the balancer has no address for Tentacles; empty where it has."""
+    found = addresses(case.history)
+    if found is None or found.own:
+        return []
+    return [
+        case.breaks(
+            "passage", "core", "this balancer has no address at which Tentacles could poll a node", cause=NO_PASSAGE,
+            caused_by=None if check == ROOT else ROOT, hurts=HURTS,
+        )
+    ]  # fmt: skip
+
+
+def at_nodes(history: History, session: Session) -> list[TentacleConnection]:
+    """What nodes saw of a session: the connection of its subscription, else those that came while it was opened.
+
+    The subscription is unique. A connection that never got so far has none, so it is known by its ClientHello, else by its
+    time: bare connects of a balancer that checks the port, which send nothing, are left out.
+    """
+    named = [c for c in history.tentacles if c.subscription == f"poll://{session.id}/"]
+    if named:
+        return named
+    if session.hello is not None:
+        same = [c for c in history.tentacles if c.hello is not None and c.hello["sha256"] == session.hello["sha256"]]
+        if same:
+            return same
+    until_ns = session.ended_ns + WINDOW_S * 1e9
+    return [
+        c
+        for c in history.tentacles
+        if c.subscription is None and c.opening is not None and session.started_ns <= c.opened_ns <= until_ns
+    ]
+
+
+def reached(history: History, sessions: Sequence[Session]) -> Counter[str]:
+    """How many of these sessions polled which node; those that polled none are left out."""
+    by_subscription = {c.subscription: c.node for c in history.tentacles if c.subscription is not None}
+    nodes = (by_subscription.get(f"poll://{s.id}/") for s in sessions if s.identified_ns is not None)
+    return Counter(node for node in nodes if node is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """Why sessions do not get through, as far as nodes and Tentacles can tell.
+
+    Attributes:
+        root: Check whose finding it is.
+    """
+
+    cause: str
+    text: str
+    root: str
+
+
+def broken(history: History, sessions: Sequence[Session]) -> Broken | None:
+    """The one reason why these sessions, none of which polled, did not get through; None where nothing was seen at a node
+    that tells it."""
+    found = addresses(history)
+    seen = [c for session in sessions for c in at_nodes(history, session)]
+    openings = Counter(c.opening for c in seen)
+    proxy = openings["proxy-v1"] + openings["proxy-v2"]
+    if proxy:
+        version = "v1" if openings["proxy-v1"] else "v2"
+        return _of_identity(
+            "proxy-header-added", f"the balancer puts a PROXY header {version} before the Tentacle's TLS"
+        )
+    expected = set(found.thumbprints.values()) if found is not None else set()
+    if any(s.server is not None and s.server not in expected for s in sessions):
+        return _of_identity("server-certificate-replaced", "the balancer presents a certificate of its own")
+    if openings["plain"] + openings["http"]:
+        return _of_identity("tls-terminated", "the balancer ends the Tentacle's TLS and sends plain text to the node")
+    causes = Counter(c.cause for c in seen)
+    if causes["no-certificate"]:
+        return _of_identity("client-certificate-missing", "the Tentacle's certificate does not reach the node")
+    if causes["untrusted-certificate"]:
+        return _of_identity("client-certificate-replaced", "the node sees another certificate than the Tentacle's")
+    return None
+
+
+def _of_identity(cause: str, text: str) -> Broken:
+    return Broken(cause=cause, text=text, root=ROOT)
+
+
+def not_through(
+    case: Case, name: str, level: Level, sessions: Sequence[Session], *, where: str = "", **evidence: Any
+) -> Variant:
+    """A variant whose sessions did not get through `where`: another check's finding, whose cause it carries."""
+    why = broken(case.history, sessions) or Broken(
+        cause="address-not-forwarded", text="the address does not lead to its node", root=ADDRESSES
+    )
+    said = next((s.error for s in sessions if s.error is not None), None)
+    told = f": {said}" if said is not None and why.cause == "address-not-forwarded" else ""
+    return case.breaks(
+        name, level, f"no Tentacle gets through{where}: {why.text}{told}", cause=why.cause,
+        caused_by=None if sessions[0].check == why.root else why.root, hurts=HURTS,
+        sessions=len(sessions), tentacle_says=said, **evidence,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What ends a connection to a node at any time: its silence, or its age."""
+
+    cause: str
+    after_ns: int
+
+
+def silent_ns(session: Session) -> int:
+    """For how long it had been silent at its end: since the call that came, the last poll, or its beginning."""
+    return session.ended_ns - session.marks.get("message", max(session.polls, default=session.identified_ns or 0))
+
+
+def limit_of(silent: Sequence[Session], talking: Sequence[Session]) -> Limit | None:
+    """The limit that cut connections to one node: those that said nothing, and beside them one that was called all the time. None
+    where none of the silent ones was cut."""
+    silences = [silent_ns(s) for s in silent if s.cut]
+    if not silences:
+        return None
+    for session in talking:
+        # A limit on silence leaves this one alone, or ends it as soon as those that say nothing.
+        if session.cut and _paused_ns(session) < min(silences) - SAME_NS:
+            return Limit(cause="polling-lifetime-limit", after_ns=session.ended_ns - session.started_ns)
+    return Limit(cause="polling-idle-limit", after_ns=min(silences))
+
+
+def _paused_ns(session: Session) -> int:
+    return session.ended_ns - max(session.polls, default=session.started_ns)
+
+
+def stayed(history: History, node: str) -> bool:
+    """Whether connections to this node were silent for a check of their own, and none was cut."""
+    silent = [s for s in sessions_of(history, SILENCE) if s.node == node]
+    return bool(silent) and not any(s.cut for s in silent)
+
+
+def lost_anyway(history: History, node: str) -> bool:
+    """Whether the address of this node loses Tentacles when a few connect, with nothing else going on: no drain and no limit."""
+    return any(s.node == node and s.identified_ns is None for s in sessions_of(history, ADDRESSES, "dedicated"))
+
+
+def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
+    """A variant whose sessions polled another node than the one that was to talk to them: that is TL-02's finding."""
+    for session in sessions:
+        other = next(iter(reached(case.history, [session])), session.node)
+        if other != session.node:
+            return case.breaks(
+                name, level, f"the address of {session.node} led to {other}, so it was not {session.node} that this Tentacle polled",
+                cause="address-leads-elsewhere", caused_by=ADDRESSES, hurts=HURTS, address=session.address,
+            )  # fmt: skip
+    return None

@@ -1,0 +1,256 @@
+"""TL-02 per-node-address: an address leads to its node, always and only, whatever the ClientHello looks like."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.record.history import Session, sessions_of
+from mocknode.judge.traffic.polling import Place
+from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.outcome import Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+
+ID: Final = "TL-02"
+# A balancer that spreads connections fairly over two nodes sends ten of them all to one with a probability of 0.002, and
+# three addresses are asked; fifty leave no room for chance.
+SESSIONS: Final = {"quick": 10, "full": 50}
+# How often each odd ClientHello is tried at an address, and a node that is down.
+TRIES: Final = 3
+# How long it is down. A balancer that checks the node fails over once that has failed three times, 2 s apart (HAProxy) or 5 s (F5, which
+# gives up after 16 s); quick sees those only that turn to another node at once.
+DOWN_S: Final = {"quick": 0.0, "full": 20.0}
+DOWN_EVERY_S: Final = 0.5
+AT_ONCE: Final = 8
+PIECES: Final = 3
+UNKNOWN_NAME: Final = "nobody.mocknode.test"
+# 60 names of 32 characters: a ClientHello of some 2.2 KB, more than one segment of 1500 bytes.
+LONG_ALPN: Final = tuple(f"mocknode-{number:02d}-{'x' * 20}" for number in range(60))
+# Variants by what is expected of them: to reach the node whose name or address it is, or to reach no other.
+WHOLE: Final = ("split-hello", "long-hello", "upper-case-name", "by-name", "by-name-upper-case")
+NO_NAME, OTHER_NAME = "no-name", "unknown-name"
+NAMELESS: Final = (NO_NAME, OTHER_NAME, "by-name-none", "by-name-unknown")
+HURTS: Final = (
+    "deployments: the node whose address it is waits for Tentacles that poll another one, and its tasks time out"
+)
+
+
+async def run(lab: "Lab") -> None:
+    """Many sessions at each address, some with odd ClientHellos; then each node is down once and nobody else may answer."""
+    passage.note(lab)
+    for place in lab.tentacles.values():
+        await _all(lab, place, "dedicated", SESSIONS[lab.tier])
+        await _all(lab, place, NO_NAME, TRIES, sni=None)
+        await _all(lab, place, OTHER_NAME, TRIES, sni=UNKNOWN_NAME)
+        await _all(lab, place, "split-hello", TRIES, pieces=PIECES)
+        await _all(lab, place, "long-hello", TRIES, alpn=LONG_ALPN)
+        if place.sni:
+            await _all(lab, place, "upper-case-name", TRIES, sni=place.sni.upper())
+    for place in lab.tentacles_by_name.values():
+        await _all(lab, place, "by-name", TRIES)
+        await _all(lab, place, "by-name-upper-case", TRIES, sni=(place.sni or "").upper())
+    for place in list(lab.tentacles_by_name.values())[:1]:
+        await _all(lab, place, "by-name-none", TRIES, sni=None)
+        await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
+    for node, place in lab.tentacles.items():
+        async with lab.alone(node):
+            await lab.state(node, "offline", "refuse")
+            lab.step(ID, "down", node=node)
+            await _all(lab, place, "node-down", TRIES)
+            await passage.until_through(lab, place, ID, "node-down", DOWN_S[lab.tier], DOWN_EVERY_S)
+            await lab.state(node, "online")
+            # The next node's substitute may be this one.
+            await passage.through_again(lab, ID, place)
+    await lab.sync()
+
+
+async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: Any) -> None:
+    """So many sessions, a few at a time, each closed as soon as it stands."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one() -> None:
+        async with gate, lab.polling(place, ID, variant, **options):
+            pass
+
+    await asyncio.gather(*(one() for _ in range(count)))
+
+
+def judge(case: Case) -> list[Variant]:
+    """Every session that polls, polls the node whose address it was given."""
+    if found := passage.absent(case, ID):
+        return found
+    addresses = passage.addresses(case.history)
+    dedicated = sessions_of(case.history, ID, "dedicated")
+    if addresses is None or not dedicated:
+        return []
+    variants = [_dedicated(case, dedicated)]
+    if variants[0].caused_by is not None:
+        return variants
+    tried = {name: sessions_of(case.history, ID, name) for name in (*WHOLE, *NAMELESS)}
+    variants += [_odd(case, name, tried[name]) for name in WHOLE if tried[name]]
+    variants += [_nameless(case, name, tried[name]) for name in NAMELESS if tried[name]]
+    if sessions := sessions_of(case.history, ID, "node-down"):
+        variants.append(_down(case, sessions, pooled=variants[0].cause == "address-leads-elsewhere"))
+        if not DOWN_S[case.tier]:
+            why = f"a health check brings a substitute in later than --quick waits; in full a node is down for {DOWN_S['full']:.0f} s"
+            variants.append(case.skips("failover-by-check", "core", why))
+    return variants
+
+
+def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
+    """Node whose address it was, to the nodes that were reached through it."""
+    return {
+        node: passage.reached(case.history, [s for s in sessions if s.node == node])
+        for node in dict.fromkeys(s.node for s in sessions)
+    }
+
+
+def _strayed(case: Case, name: str, sessions: list[Session], evidence: dict[str, Any]) -> Variant | None:
+    """The finding that an address led elsewhere, if one did."""
+    where = _where(case, sessions)
+    stray = {node: {other: n for other, n in reached.items() if other != node} for node, reached in where.items()}
+    node = max(stray, key=lambda name: sum(stray[name].values()), default=None)
+    if node is None or not stray[node]:
+        return None
+    summary = _swapped(where)
+    if summary is None:
+        tried = sum(s.node == node for s in sessions)
+        others = ", ".join(f"{other} {n}" for other, n in sorted(stray[node].items()))
+        summary = f"the address of {node} led to other nodes in {sum(stray[node].values())} of {tried} tries: {others}"
+    return case.breaks(name, "core", summary, cause="address-leads-elsewhere", hurts=HURTS, **evidence)
+
+
+def _swapped(where: Mapping[str, Mapping[str, int]]) -> str | None:
+    """Addresses that lead to one node each, only to another's: mixed up, and no pool."""
+    leads = {node: next(iter(reached)) for node, reached in where.items() if len(reached) == 1}
+    mixed = {node: other for node, other in leads.items() if other != node}
+    if set(mixed) != set(mixed.values()) or len(leads) != len(where):
+        return None
+    if len(mixed) == 2:
+        return f"{' and '.join(mixed)} are swapped: the address of each leads to the other, always"
+    pairs = ", ".join(f"that of {node} leads to {other}" for node, other in mixed.items())
+    return f"the addresses of {len(mixed)} nodes are mixed up: {pairs}"
+
+
+def _evidence(case: Case, sessions: list[Session]) -> dict[str, Any]:
+    return {
+        "sessions": len(sessions),
+        "reached": {node: dict(where) for node, where in _where(case, sessions).items()},
+        "refused": sum(s.identified_ns is None for s in sessions),
+    }
+
+
+def _dedicated(case: Case, sessions: list[Session]) -> Variant:
+    evidence = _evidence(case, sessions)
+    found = _strayed(case, "dedicated", sessions, evidence)
+    if found is not None:
+        return found
+    for node in dict.fromkeys(s.node for s in sessions):
+        lost = [s for s in sessions if s.node == node and s.identified_ns is None]
+        if not lost:
+            continue
+        why = passage.broken(case.history, lost)
+        if why is not None:
+            return passage.not_through(case, "dedicated", "core", lost, reached=evidence["reached"])
+        tried = sum(s.node == node for s in sessions)
+        said = (lost[0].error or lost[0].how).removeprefix(f"{lost[0].address}: ")
+        summary = (
+            f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address}): {said}"
+        )
+        evidence |= {"tentacle_says": lost[0].error}
+        return case.breaks("dedicated", "core", summary, cause="address-not-forwarded", hurts=passage.HURTS, **evidence)
+    count = len(sessions) // len(evidence["reached"])
+    return case.holds("dedicated", "core", f"each address led to its node, {count} times of {count}", **evidence)
+
+
+def _odd(case: Case, name: str, sessions: list[Session]) -> Variant:
+    evidence = _evidence(case, sessions)
+    found = _strayed(case, name, sessions, evidence)
+    if found is not None:
+        return found
+    lost = [s for s in sessions if s.identified_ns is None]
+    if lost:
+        known = passage.addresses(case.history)
+        names = known.names if known is not None and name.startswith("by-name") else {}
+        asked = f", {names[lost[0].node]}" if lost[0].node in names else ""
+        summary = f"a Tentacle does not get through with {_words(name)}{asked}: {lost[0].error}"
+        return case.breaks(name, "core", summary, cause="client-hello-refused", hurts=passage.HURTS, **evidence)
+    return case.holds(name, "core", f"each address leads to its node with {_words(name)}", **evidence)
+
+
+def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
+    """Refused, or always one node; the node of the address, if it has one of its own."""
+    evidence = _evidence(case, sessions)
+    nodes = Counter[str]()
+    for where in _where(case, sessions).values():
+        nodes += where
+    if name.startswith("by-name"):
+        if len(nodes) > 1:
+            return case.breaks(
+                name, "core", f"{_words(name)} leads to any of {', '.join(sorted(nodes))}", hurts=HURTS,
+                cause="address-leads-elsewhere", **evidence,
+            )  # fmt: skip
+        if nodes:
+            return case.observes(name, f"{_words(name)} leads to {next(iter(nodes))}, the default", **evidence)
+        return case.holds(name, "core", f"{_words(name)} is refused where names decide", **evidence)
+    found = _strayed(case, name, sessions, evidence)
+    if found is not None:
+        return found
+    what = "leads to its node as well" if nodes else "is refused"
+    return case.holds(name, "core", f"{_words(name)} {what}", **evidence)
+
+
+def _down(case: Case, sessions: list[Session], *, pooled: bool) -> Variant:
+    """Nobody takes a node's place: its tasks wait in its own queue. An address that leads elsewhere anyway fails over to nobody."""
+    evidence = _evidence(case, sessions)
+    for down, nodes in _where(case, sessions).items():
+        if nodes:
+            return case.breaks(
+                "node-down", "core", f"with {down} down its address leads to {', '.join(sorted(nodes))}", **evidence,
+                cause="address-leads-elsewhere" if pooled else "fails-over-to-another-node",
+                hurts="deployments: Tentacles poll another node twice, and the balancer hides that this one is down",
+            )  # fmt: skip
+    return case.holds(
+        "node-down", "core", f"a node that is down is refused at its address, {_how_long(case)}", **evidence
+    )
+
+
+def _how_long(case: Case) -> str:
+    return f"for {DOWN_S[case.tier]:.0f} s" if DOWN_S[case.tier] else "when it has just gone"
+
+
+def _words(name: str) -> str:
+    return {
+        "split-hello": f"a ClientHello in {PIECES} segments",
+        "long-hello": "a ClientHello of more than 1500 bytes",
+        "upper-case-name": "its name in capitals",
+        "by-name": "its name",
+        "by-name-upper-case": "its name in capitals",
+        NO_NAME: "a ClientHello without a name",
+        OTHER_NAME: "a name that is no node's",
+        "by-name-none": "a ClientHello without a name",
+        "by-name-unknown": "a name that is no node's",
+    }[name]
+
+
+CHECK = Check(
+    id=ID,
+    name="per-node-address",
+    profile="polling",
+    claim="Each node has an address of its own at which Tentacles reach it, and never another node.",
+    offenders=(
+        "one address with a pool of all nodes behind it (round robin), as for the web",
+        "a backup server or a failover pool: Tentacles must not follow a node elsewhere",
+        "routing by TLS name alone, for Tentacles that were registered by an IP address",
+    ),
+    quick="10 sessions at each address, five kinds of ClientHello, and each node down for a moment",
+    full=f"50 sessions at each address, five kinds of ClientHello, and each node down for {DOWN_S['full']:.0f} s",
+    lane="polling",
+    judge=judge,
+    run=run,
+    disturbs=("quick", "full"),
+)

@@ -1,0 +1,162 @@
+"""TL-06 fleet-scale: hundreds of polling connections stand at once, and all are back after their node was restarted.
+
+At one address, as limits count by address, by pool or by process. Sizes are what a check can afford beside others; a fleet of
+thousands is `mocknode tentacles`.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.record.history import Session, sessions_of
+from mocknode.judge.verdict.case import Case, seconds
+from mocknode.judge.verdict.outcome import Variant
+
+if TYPE_CHECKING:
+    from mocknode.judge.lab.lab import Lab
+    from mocknode.judge.traffic.polling import PollingSession
+
+ID: Final = "TL-06"
+# Full: above the 1024 connections that Envoy allows a cluster, and the 512 that nginx' two default workers hold.
+FLEET: Final = {"quick": 300, "full": 1200}
+# Of those, so many may fail: one in a hundred is a network, not a limit.
+REFUSED_SHARE_MAX: Final = 0.01
+# As real Tentacles: exactly so long after a connection that polled was cut.
+BACK_OFF_S: Final = 5.0
+BACK_S_MAX: Final = 60.0
+AT_ONCE: Final = 20
+# A fleet that does not get in is told so by the first that wait in vain; the others need not wait as well.
+VAIN_MAX: Final = 20
+
+
+async def run(lab: "Lab") -> None:
+    """The fleet at the first node's address; in the full tier the node is restarted under it."""
+    passage.note(lab)
+    if not lab.tentacles:
+        return
+    node = next(iter(lab.tentacles))
+    async with contextlib.AsyncExitStack() as stack:
+        fleet = await _connect(lab, node, "fleet", FLEET[lab.tier], stack)
+        lab.step(ID, "stand", node=node, wanted=FLEET[lab.tier], stand=sum(s.ready for s in fleet))
+        if lab.quick or not any(s.ready for s in fleet):
+            return
+        stood = [s for s in fleet if s.ready]
+        for session in stood:
+            session.keep_polling()
+        async with lab.alone(node):
+            await lab.state(node, "offline", "crash")
+            await asyncio.gather(*(_gone(s) for s in stood))
+            await lab.state(node, "online")
+        online = time.monotonic()
+        lab.step(ID, "restarted", node=node)
+        await asyncio.sleep(BACK_OFF_S)
+        wanted = waiting = len(stood)
+        # A Tentacle that is refused tries again after five seconds, and so on.
+        while waiting and time.monotonic() - online < BACK_S_MAX:
+            again = await _connect(lab, node, "back", waiting, stack)
+            waiting -= sum(s.ready for s in again)
+            if waiting:
+                await asyncio.sleep(BACK_OFF_S)
+        lab.step(ID, "back", node=node, wanted=wanted, missing=waiting, after_s=round(time.monotonic() - online, 2))
+    await lab.sync()
+
+
+async def _connect(
+    lab: "Lab", node: str, variant: str, count: int, stack: contextlib.AsyncExitStack
+) -> "list[PollingSession]":
+    gate = asyncio.Semaphore(AT_ONCE)
+    found: list[PollingSession] = []
+
+    async def one() -> None:
+        async with gate:
+            if sum(not s.ready for s in found) >= VAIN_MAX:
+                return
+            found.append(await stack.enter_async_context(lab.polling(lab.tentacles[node], ID, variant)))
+
+    await asyncio.gather(*(one() for _ in range(count)))
+    return found
+
+
+async def _gone(session: "PollingSession") -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(session.ended), BACK_S_MAX)
+
+
+def judge(case: Case) -> list[Variant]:
+    """As many stand as were asked for, less one in a hundred."""
+    if found := passage.absent(case, ID):
+        return found
+    stand = next(iter(case.history.steps_of(ID, "stand")), None)
+    fleet = sessions_of(case.history, ID, "fleet")
+    if stand is None or not fleet:
+        return []
+    wanted = int(stand.detail["wanted"])
+    up = [s for s in fleet if s.identified_ns is not None]
+    if not up:
+        return [passage.not_through(case, "fleet", "extended", fleet)]
+    variants = [_fleet(case, wanted, up, [s for s in fleet if s.identified_ns is None], stand.t_ns)]
+    back = next(iter(case.history.steps_of(ID, "back")), None)
+    if back is not None:
+        variants.append(
+            passage.strayed(case, "restart", "extended", up)
+            or _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
+        )
+    return variants
+
+
+def _fleet(case: Case, wanted: int, up: list[Session], lost: list[Session], stand_ns: int) -> Variant:
+    early = [s for s in up if s.cut and s.ended_ns < stand_ns]
+    missing = wanted - len(up) + len(early)
+    evidence: dict[str, Any] = {
+        "wanted": wanted,
+        "stand": wanted - missing,
+        "within_s": seconds(max(s.identified_ns or 0 for s in up) - min(s.started_ns for s in up)),
+    }
+    if missing / wanted < REFUSED_SHARE_MAX:
+        return case.holds(
+            "fleet", "extended", f"{evidence['stand']} of {wanted} polling connections stand at one address", **evidence
+        )
+    if lost and passage.lost_anyway(case.history, lost[0].node):
+        return passage.not_through(case, "fleet", "extended", lost, **evidence)
+    said = lost[0].error if lost else "cut again before all stood"
+    summary = f"only {evidence['stand']} of {wanted} polling connections stand at one address: {said}"
+    return case.breaks(
+        "fleet", "extended", summary, cause="connection-limit", **evidence,
+        hurts="the Tentacles beyond the limit: they poll nobody, and their machines get no deployments",
+    )  # fmt: skip
+
+
+def _back(case: Case, wanted: int, missing: int, after_s: float) -> Variant:
+    evidence: dict[str, Any] = {"wanted": wanted, "missing": missing, "after_s": after_s, "limit_s": BACK_S_MAX}
+    if missing / wanted < REFUSED_SHARE_MAX:
+        return case.holds(
+            "restart",
+            "extended",
+            f"{wanted - missing} of {wanted} are back {after_s:.0f} s after their node",
+            **evidence,
+        )
+    return case.breaks(
+        "restart", "extended", f"{missing} of {wanted} Tentacles are not back {after_s:.0f} s after their node was", **evidence,
+        cause="reconnects-refused", hurts="deployments after a restart of a node: their Tentacles are not there yet",
+    )  # fmt: skip
+
+
+CHECK = Check(
+    id=ID,
+    name="fleet-scale",
+    profile="polling",
+    claim="A fleet of polling Tentacles gets in whole, and is back within a minute after a node was restarted.",
+    offenders=(
+        "Envoy allows a cluster 1024 connections; nginx' 512 worker connections are two a session",
+        "HAProxy with a small `maxconn`; limits on open files of a container or a service",
+    ),
+    quick=f"{FLEET['quick']} connections at one address",
+    full=f"{FLEET['full']} connections at one address, and a restart of its node",
+    lane="polling",
+    judge=judge,
+    run=run,
+    disturbs=("full",),
+)

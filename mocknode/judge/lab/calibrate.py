@@ -1,0 +1,78 @@
+"""Drives what `calibration` reads: traffic until the probe spacing is known, then one drain of one node."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from mocknode.judge.lab.lab import REACTION_S_MAX, Lab
+from mocknode.judge.record.history import History
+from mocknode.judge.verdict.calibration import (
+    DOES_NOT_PROBE_AFTER_S,
+    STABLE_GAPS,
+    Calibration,
+    calibrate,
+    gaps_s,
+    spacing_is_known,
+)
+
+CHECK: Final = "calibration"
+# Enough to count as traffic; heavy uploads may run beside it.
+RHYTHM_PER_S: Final = 10.0
+# A healthy balancer forwards the first of 40 requests per second within a fraction of this.
+RHYTHM_WAIT_S: Final = 5.0
+
+
+async def rhythm(lab: Lab) -> bool:
+    """Send traffic until the probe spacing is known; gives whether it is.
+
+    Every instance needs this, not only the one that calibrates: Envoy probes a cluster slowly until it has carried
+    traffic and its slow timer has run out once more.
+    """
+    async with lab.traffic(CHECK, RHYTHM_PER_S):
+        known = await lab.until(lambda history: spacing_is_known(history, lab.nodes), DOES_NOT_PROBE_AFTER_S)
+        if not known and lab.history.probes:
+            # Something pings, but its rhythm is not known yet: shipped intervals of 30 s need four pings.
+            pings = [p.t_ns for p in lab.history.probes if p.node == lab.nodes[0]]
+            slowest = max(gaps_s(pings), default=DOES_NOT_PROBE_AFTER_S)
+            known = await lab.until(
+                lambda history: spacing_is_known(history, lab.nodes),
+                (STABLE_GAPS + 1) * min(slowest, DOES_NOT_PROBE_AFTER_S),
+            )
+    lab.step(CHECK, "rhythm", known=known)
+    return known
+
+
+async def run(lab: Lab) -> Calibration:
+    """Calibrate this lane's balancer by one drain, once its rhythm is known; undone by `Lab.restore`."""
+    async with lab.traffic(CHECK):
+        since_ns = lab.step(CHECK, "traffic").t_ns
+        await lab.until(lambda history: _busiest(history, since_ns, lab.nodes) is not None, RHYTHM_WAIT_S)
+        node = _busiest(lab.history, since_ns, lab.nodes) or lab.nodes[-1]
+        bound_s = _reaction_bound_s(lab)
+        drained_ns = lab.step(CHECK, "drain", node=node).t_ns
+        await lab.state(node, "draining")
+        last_ns = await lab.wait_out(node, drained_ns, bound_s)
+        lab.step(CHECK, "out", node=node, at_ns=last_ns, never=last_ns is None, waited_s=bound_s)
+        await lab.state(node, "online")
+        resumed_ns = lab.step(CHECK, "resume", node=node).t_ns
+        first_ns = await lab.wait_in(node, resumed_ns, bound_s)
+        lab.step(CHECK, "in", node=node, at_ns=first_ns, never=first_ns is None, waited_s=bound_s)
+    result = calibrate(lab.history, lab.nodes)
+    lab.calibrated.set_result(result)
+    return result
+
+
+def _busiest(history: History, since_ns: int, nodes: Sequence[str]) -> str | None:
+    """The one of these nodes that got most requests: draining one that gets none would show nothing."""
+    came = (r for r in history.requests if r.t_ns >= since_ns and r.attempt is not None and r.node in nodes)
+    counts = Counter(r.node for r in came)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def _reaction_bound_s(lab: Lab) -> float:
+    """How long a reaction may take before it counts as none: 4 intervals cover a fall of 3, plus 5 s for time-outs.
+
+    A balancer that was not seen to probe gets 10 s, so that one that reacts in another way is still noticed.
+    """
+    interval_s = calibrate(lab.history, lab.nodes).interval_s
+    return 10.0 if interval_s is None else min(REACTION_S_MAX, 4 * interval_s + 5.0)

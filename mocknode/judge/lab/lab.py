@@ -1,0 +1,343 @@
+"""What a check works with: the front door, the nodes, and the record of both.
+
+A `Lab` is one lane: a cluster, the balancer in front of it, one recording. Everything a check does goes through it, so that
+nothing happens off the record. `restore` leaves the cluster as it was found and proves it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from mocknode.judge.lab.preflight import redirects_to_https
+from mocknode.judge.lab.region import BothJournals, Standby
+from mocknode.judge.record.history import Attempt, History, Request, Step
+from mocknode.judge.record.recording import Recording
+from mocknode.judge.traffic import FrontDoor, RequestSpec, request, steady
+from mocknode.judge.traffic import upload as send_upload
+from mocknode.judge.traffic.polling import Place, Poller, PollingSession
+from mocknode.judge.verdict.calibration import Calibration, elsewhere_in_a_row
+from mocknode.judge.verdict.outcome import Tier
+from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
+
+# Requests per second of background traffic: the 52 in a row that three nodes need take 1.3 s, and two busy cores hardly
+# notice.
+TRAFFIC_PER_S: Final = 40.0
+
+# How often the journals are read while something is awaited.
+POLL_S: Final = 0.05
+
+# A node that a person would call healthy answers a GET within this time; longer counts as an error of the traffic.
+GET_TIMEOUT_S: Final = 5.0
+
+# Longest reaction that calibration and restore wait for, beyond the probe interval: shipped defaults need up to
+# 3 failed probes of 30 s each, those of HAProxy, Envoy and Caddy far less.
+REACTION_S_MAX: Final = 100.0
+
+
+# Two good probes at 2 s each, and the start of a large program on a busy machine.
+READY_S_MAX: Final = 15.0
+
+
+class SteadyStateLostError(Exception):
+    """After a check the cluster did not become healthy again through the balancer."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Lab:
+    """One lane.
+
+    Attributes:
+        front, secure: Front door over HTTP, and over HTTPS where there is one.
+        serving: Nodes that answered through the balancer while everything was healthy; `restore` wants them back.
+        patience_s: Longest silence that the operator demands.
+        max_upload: Largest request body in bytes that the operator allows or declares.
+        calibrated: Resolved by the lane that calibrates, awaited by those that need reaction times.
+        restart: Stops and starts the balancer with a pause for the caller between the two; None when it is not ours.
+        tentacles: Where each node is polled through the balancer, by node; empty where nothing polls.
+        tentacles_by_name: The same where the TLS server name decides.
+        thumbprints: By which Tentacles know each node.
+        poller: Who polls; registered with the nodes.
+        standby: The cluster that takes over when no node of this one is healthy; None without one.
+        started_ns: When the balancer began to listen, or when the run met it.
+        clock_offset_ns: Added to the nodes' times, to map their clock onto ours.
+    """
+
+    name: str
+    front: FrontDoor
+    secure: FrontDoor | None
+    control: ControlClient
+    recording: Recording
+    nodes: tuple[str, ...]
+    api_key: str
+    tier: Tier
+    patience_s: float
+    max_upload: int
+    public_name: str
+    calibrated: asyncio.Future[Calibration]
+    restart: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None
+    say: Callable[[str], None] = lambda text: None
+    tentacles: Mapping[str, Place] = field(default_factory=dict)
+    tentacles_by_name: Mapping[str, Place] = field(default_factory=dict)
+    thumbprints: Mapping[str, str] = field(default_factory=dict)
+    poller: Poller | None = None
+    standby: Standby | None = None
+    started_ns: int = field(default_factory=time.monotonic_ns)
+    serving: tuple[str, ...] = ()
+    restarted: bool = False
+    clock_offset_ns: int = 0
+    _cursor: str | None = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _alone: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    @property
+    def history(self) -> History:
+        """What was recorded so far."""
+        return self.recording.history
+
+    @property
+    def journals(self) -> ControlClient | BothJournals:
+        """Where the journals of every node are read, those of a standby included."""
+        return self.control if self.standby is None else self.standby.journals
+
+    @property
+    def quick(self) -> bool:
+        """Whether the short form of each claim is asked for."""
+        return self.tier == "quick"
+
+    @property
+    def row(self) -> int:
+        """Requests in a row past a node after which it counts as out."""
+        return elsewhere_in_a_row(len(self.serving))
+
+    def tag_requests(self) -> None:
+        """From now on requests carry their id in the query too: the balancer takes our header away."""
+        self.front = replace(self.front, tagged=True)
+        self.secure = self.secure and replace(self.secure, tagged=True)
+
+    def use_https(self) -> None:
+        """From now on everything goes through the HTTPS front."""
+        self.front = self.secure or self.front
+
+    async def sent_to_https(self) -> bool:
+        """Whether the balancer has nothing but a redirect to HTTPS for those who come by HTTP.
+
+        Asked until it answers anything sensible, as one that just started may not know its routes yet (Traefik: 404).
+        """
+        deadline = time.monotonic() + READY_S_MAX
+        while self.secure is not None and self.front.scheme == "http" and time.monotonic() < deadline:
+            answer = await self.get("ready")
+            if redirects_to_https(answer):
+                return True
+            if answer.status == 200:
+                return False
+            await asyncio.sleep(POLL_S)
+        return False
+
+    def row_takes_s(self) -> float:
+        """How long the background traffic needs for such a row, with a fifth to spare."""
+        return 1.2 * self.row / TRAFFIC_PER_S
+
+    def step(self, check: str, what: str, **detail: Any) -> Step:
+        """Record something that a check did or noticed, now."""
+        step = Step(t_ns=time.monotonic_ns(), check=check, what=what, detail=detail)
+        self.recording.step(step)
+        return step
+
+    async def sync(self) -> None:
+        """Read what the nodes journalled since the last time."""
+        async with self._reading:
+            more, began_ns = True, time.monotonic_ns()
+            while more:
+                page = await self.journals.journal(self._cursor)
+                self._cursor, more = page.cursor, page.more
+                self.recording.journal(page.records)
+            self.recording.synced(began_ns)
+
+    async def until(self, condition: Callable[[History], bool], timeout_s: float) -> bool:
+        """Whether the history fulfils `condition` within `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            await self.sync()
+            if condition(self.history):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(POLL_S)
+
+    async def send(self, spec: RequestSpec, *, front: FrontDoor | None = None) -> Attempt:
+        """Send one request on a connection of its own and record it."""
+        attempt = await request(front or self.front, spec)
+        self.recording.attempt(attempt)
+        return attempt
+
+    async def get(
+        self, check: str, variant: str = "", *, target: str = "/api", headers: Sequence[tuple[str, str]] = (),
+        front: FrontDoor | None = None, timeout_s: float = GET_TIMEOUT_S,
+    ) -> Attempt:  # fmt: skip
+        """A GET on a connection of its own."""
+        spec = RequestSpec(
+            check=check, variant=variant, method="GET", target=target, headers=tuple(headers), timeout_s=timeout_s
+        )
+        return await self.send(spec, front=front)
+
+    async def upload(self, check: str, variant: str, size: int | None = None, **options: Any) -> Attempt:
+        """Upload a package of `size` bytes as `mocknode.judge.traffic.upload` does, and record it."""
+        attempt = await send_upload(self.front, check, variant, size, **{"api_key": self.api_key, **options})
+        self.recording.attempt(attempt)
+        return attempt
+
+    @contextlib.asynccontextmanager
+    async def polling(
+        self, place: Place, check: str, variant: str = "", **options: Any
+    ) -> AsyncIterator[PollingSession]:
+        """A polling connection while the block runs, opened as far as it comes; recorded when it is over.
+
+        Args:
+            options: As `Poller.session` has them.
+        """
+        assert self.poller is not None
+        session = self.poller.session(place, check, variant, **options)
+        await session.open()
+        try:
+            yield session
+        finally:
+            self.recording.session(await session.close())
+
+    @contextlib.asynccontextmanager
+    async def alone(self, *nodes: str) -> AsyncIterator[None]:
+        """While the block runs nobody else disturbs the Tentacles of these nodes, or needs them undisturbed."""
+        async with contextlib.AsyncExitStack() as stack:
+            # In one order, or two who want the same would wait for each other.
+            for node in sorted(nodes):
+                await stack.enter_async_context(self._alone[node])
+            yield
+
+    @contextlib.asynccontextmanager
+    async def registered(self, session: PollingSession) -> AsyncIterator[str]:
+        """The name under which nodes can call this session's Tentacle while the block runs."""
+        assert self.poller is not None
+        await self.control.register_tentacle(session.id, self.poller.identity.thumbprint, session.subscription)
+        try:
+            yield session.id
+        finally:
+            await self.control.unregister_tentacle(session.id)
+
+    async def call(self, node: str, name: str) -> None:
+        """Call a Tentacle through a node. What becomes of it is the Tentacle's to see: the control API may give up waiting."""
+        with contextlib.suppress(ControlError, ControlUnreachableError):
+            await self.control.call_tentacle(node, name, "capabilities")
+
+    @contextlib.asynccontextmanager
+    async def traffic(self, variant: str, rate_per_s: float = TRAFFIC_PER_S) -> AsyncIterator[None]:
+        """Background GETs on fresh connections while the block runs; recorded as check `traffic`."""
+        async with steady(
+            self.front, rate_per_s=rate_per_s, check="traffic", variant=variant, record=self.recording.attempt
+        ):
+            yield
+
+    async def state(self, node: str, state: str, how: str | None = None, *, after: str | None = None) -> int:
+        """Put a node into a state; gives the instant from which its own answers show it."""
+        await self.control.set_state(node, state, how, after=after)
+        return time.monotonic_ns()
+
+    async def fault(self, nodes: Sequence[str], kind: str, **scope: Any) -> list[tuple[str, str]]:
+        """Set one fault on several nodes; gives (node, fault id) for `heal`."""
+        return [(node, await self.control.add_fault(node, kind, **scope)) for node in nodes]
+
+    async def heal(self, faults: Sequence[tuple[str, str]]) -> None:
+        """Remove faults that `fault` set."""
+        for node, fault in faults:
+            await self.control.remove_fault(node, fault)
+
+    async def wait_out(self, node: str, since_ns: int, timeout_s: float) -> int | None:
+        """Wait until the balancer sends `node` nothing new.
+
+        Needs background traffic. Gives the instant of the last request that reached the node after `since_ns` (or
+        `since_ns` itself), None when requests kept coming until the timeout.
+        """
+        found = await self.until(lambda history: is_out(history, node, since_ns, self.row), timeout_s)
+        return last_arrival(self.history, node, since_ns) if found else None
+
+    async def wait_in(self, node: str, since_ns: int, timeout_s: float) -> int | None:
+        """Wait until a new request reaches `node`; gives its instant or None. Needs background traffic."""
+        if await self.until(lambda history: bool(history.arrivals(node, since_ns)), timeout_s):
+            return self.history.arrivals(node, since_ns)[0].t_ns
+        return None
+
+    async def ready(self) -> None:
+        """Wait until every node answers through the balancer: one that just started knows no healthy node yet.
+
+        Bounded and without a verdict: what a balancer that never gets there means is for the preflight to say.
+        """
+        deadline = time.monotonic() + READY_S_MAX
+        answered: set[str | None] = set()
+        while not answered >= set(self.nodes) and time.monotonic() < deadline:
+            answered.add((await self.get("ready")).node)
+            await asyncio.sleep(POLL_S)
+
+    async def restore(self, check: str) -> None:
+        """Undo everything, and prove that every node that served before serves again.
+
+        Raises:
+            SteadyStateLostError: naming the nodes that did not come back, and how long they were given.
+        """
+        await self.control.reset()
+        since_ns = self.step(check, "restore").t_ns
+        budget_s = REACTION_S_MAX
+        # A balancer that was just started is not the one that was calibrated: it may look slowly at first (Envoy).
+        if self.calibrated.done() and not self.calibrated.cancelled() and not self.restarted:
+            budget_s = 3 * self.calibrated.result().in_budget_s + 10.0
+
+        def served(history: History) -> bool:
+            answered = {a.node for a in history.attempts[-self.row :] if a.started_ns >= since_ns and a.status == 200}
+            return answered >= set(self.serving)
+
+        async with self.traffic("restore"):
+            healthy = await self.until(served, budget_s)
+        if not healthy:
+            seen = {a.node for a in self.history.attempts if a.started_ns >= since_ns and a.status == 200}
+            missing = ", ".join(sorted(set(self.serving) - seen)) or "no node steadily"
+            raise SteadyStateLostError(
+                f"after {check} the cluster was reset, but within {budget_s:.0f} s nothing reached {missing} through the balancer"
+            )
+        await self._polled_again(check, budget_s)
+        self.step(check, "restored")
+        self.recording.flush()
+
+    async def _polled_again(self, check: str, budget_s: float) -> None:
+        """Every address at which a Tentacle got through before lets one through again; a pool may have probes of its own."""
+        deadline = time.monotonic() + budget_s
+        for node in {s.node for s in self.history.sessions if s.identified_ns is not None}:
+            through = False
+            while not through:
+                async with self.polling(self.tentacles[node], "restore") as session:
+                    through = session.ready
+                if not through and time.monotonic() > deadline:
+                    raise SteadyStateLostError(
+                        f"after {check} the cluster was reset, but within {budget_s:.0f} s no Tentacle got through to {node}"
+                    )
+                await asyncio.sleep(0 if through else POLL_S)
+
+
+def last_arrival(history: History, node: str, since_ns: int) -> int:
+    """Instant of the last request of ours at `node` after `since_ns`, or `since_ns`."""
+    return max((r.t_ns for r in history.arrivals(node, since_ns)), default=since_ns)
+
+
+def is_out(history: History, node: str, since_ns: int, row: int) -> bool:
+    """The last `row` requests of the background traffic, all after `since_ns`, went past `node`."""
+    recent: list[Request] = []
+    for candidate in reversed(history.requests):
+        if candidate.t_ns >= since_ns and candidate.attempt is not None:
+            recent.append(candidate)
+            if len(recent) == row:
+                break
+    if len(recent) == row:
+        return all(candidate.node != node for candidate in recent)
+    # A balancer that answers by itself sends nobody anything: then its own answers count.
+    answered = [a for a in history.attempts if a.started_ns >= since_ns][-row:]
+    return len(answered) == row and all(a.node != node for a in answered)

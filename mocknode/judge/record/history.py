@@ -1,0 +1,390 @@
+"""The history of a run: what our clients did, what the nodes saw, and what was done to the nodes.
+
+A judge sees a `History` and nothing else, so that `mocknode judge` gives the same verdicts from the saved file. Pure data:
+no I/O; the runner appends, `to_lines` and `from_lines` turn it into JSON lines and back. All times are nanoseconds of the
+nodes' host's monotonic clock (the runner maps the client's clock onto it before it records).
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Told = Literal["acknowledged", "error", "nothing"]
+"""What the client was told about its request: a 2xx, another status, or no complete answer."""
+
+End = Literal["complete", "reset", "eof", "timeout", "refused", "aborted", "protocol-error"]
+"""How an exchange ended for the client; `aborted` is the client's own RST or FIN, done on purpose; `eof` includes an
+answer that was cut short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request of ours as its client saw it.
+
+    Attributes:
+        id: Unique; sent as `X-Mocknode-Attempt` and part of an upload's file name.
+        check: Id of the check it belongs to, or `calibration`, `preflight`, `traffic`.
+        variant: Variant of the check, or an empty string.
+        url: Front door, `scheme://host:port`.
+        target: Path and query as sent.
+        connection: Client's own id of the connection; equal ids share one connection.
+        source: Local `address:port`.
+        started_ns: Just before connecting, or before the first byte on a reused connection.
+        head_sent_ns, body_sent_ns: When the last byte of head and body was handed to the kernel; None if never.
+        body_bytes: Bytes of the request body handed to the kernel, after any chunked framing was taken off.
+        file_bytes, sha1: Of the package content that the client meant to send; None without a package.
+        response_ns: When the final response's head was complete.
+        told, end, status: See `Told` and `End`; status is None without a response head.
+        node: `Octopus-Node` of the response, None when the balancer answered itself (or strips it).
+        body: First 2048 characters of the response body.
+        interim: 1xx statuses received before the final one.
+        marks: Named instants of the client's own doing, such as `pause` and `continue`.
+        error: What went wrong, in words, or None.
+    """
+
+    id: str
+    check: str
+    variant: str = ""
+    method: str
+    url: str
+    target: str
+    http_version: Literal["1.0", "1.1", "2"]
+    connection: str
+    source: str
+    started_ns: int
+    head_sent_ns: int | None
+    body_sent_ns: int | None
+    body_bytes: int
+    file_bytes: int | None = None
+    sha1: str | None = None
+    response_ns: int | None
+    ended_ns: int
+    told: Told
+    end: End
+    status: int | None
+    headers: tuple[tuple[str, str], ...] = ()
+    node: str | None = None
+    body: str = ""
+    interim: tuple[int, ...] = ()
+    marks: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+    def header(self, name: str) -> str | None:
+        """First value of a response header, by case-insensitive name."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from start to end."""
+        return (self.ended_ns - self.started_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request as a node saw it, merged from the phases that its journal holds.
+
+    Attributes:
+        boot, req, conn: Node start, request and connection number; (node, boot, req) is unique.
+        received: Body bytes the node's parser handed over.
+        complete: The body arrived whole: this is a delivery.
+        file_bytes, sha1: Of the file part of an upload.
+        end: `complete` when the node's answer was written whole, `fin`, `rst`, `timeout` when the peer ended it,
+            `local` when the node itself cut it (a fault), None while open or when the node died.
+        faults: Ids of the faults that acted on it.
+    """
+
+    node: str
+    boot: int
+    req: int
+    conn: int
+    peer: str
+    attempt: str | None
+    method: str
+    target: str
+    http_version: str
+    headers: tuple[tuple[str, str], ...] = ()
+    t_ns: int
+    first_body_ns: int | None = None
+    last_body_ns: int | None = None
+    received: int = 0
+    complete: bool = False
+    file_bytes: int | None = None
+    sha1: str | None = None
+    status: int | None = None
+    ended_ns: int | None = None
+    end: str | None = None
+    faults: tuple[str, ...] = ()
+    tls: bool = False
+
+    def header(self, name: str) -> str | None:
+        """First value of a request header, by case-insensitive name."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A request on the ping path that is none of ours: a balancer, a monitor or a person.
+
+    `answered_ns` and `status` are None while the node left it unanswered; `ended_ns` and `end` say how its connection
+    or exchange went on (`complete`, `fin`, `rst`).
+    """
+
+    node: str
+    boot: int
+    req: int
+    conn: int
+    peer: str
+    method: str
+    target: str
+    http_version: str
+    host: str | None
+    user_agent: str | None
+    forwarded: bool = False
+    t_ns: int
+    answered_ns: int | None
+    status: int | None
+    ended_ns: int | None = None
+    end: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A connection at a node's listener."""
+
+    node: str
+    boot: int
+    conn: int
+    peer: str
+    tls: bool
+    opened_ns: int
+    closed_ns: int | None = None
+    how: str | None = None
+    by: str | None = None
+    bytes_in: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One polling connection of a simulated Tentacle as the Tentacle saw it.
+
+    Attributes:
+        id: Unique; its subscription is `poll://<id>/`.
+        node: Node whose address it was told; the one whose name it was told where names decide.
+        address: That address, `host:port`.
+        sni: Server name that it sent, None without one.
+        source: Local `host:port`, empty without a connection.
+        identified_ns: When the server had identified itself: from then on it polls.
+        polls: When messages came.
+        ended_ns: When it was over; for one that was still open, when its client closed it.
+        by, how: `peer` or `self`, and `fin`, `rst`, `timeout`; or `nobody` and `refused` or `silence` for one that never
+            came to be, as nobody listened or nothing came within the limit.
+        stage: How far it came: `new`, `tcp`, `tls`, `greeted`, `identified`.
+        server, subject: Thumbprint and subject of the certificate that it saw, None without one.
+        client: Thumbprint of the one that it presented.
+        hello: The ClientHello that it sent, as the journal has those of nodes; None where nobody asks.
+        marks: Named instants of its own doing, such as `request`, `answered` and `half-closed`.
+        error: What went wrong, in words, or None.
+    """
+
+    id: str
+    check: str
+    variant: str = ""
+    node: str
+    address: str
+    sni: str | None = None
+    source: str = ""
+    started_ns: int
+    identified_ns: int | None = None
+    polls: tuple[int, ...] = ()
+    ended_ns: int
+    by: str
+    how: str
+    stage: str
+    server: str | None = None
+    subject: str | None = None
+    client: str | None = None
+    hello: Mapping[str, Any] | None = None
+    marks: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def cut(self) -> bool:
+        """It polled, and somebody else ended it."""
+        return self.identified_ns is not None and self.by == "peer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TentacleConnection:
+    """A connection at a node's Tentacle port; the words are those of `mocknode.mock.tentacle.records`."""
+
+    node: str
+    boot: int
+    conn: int
+    peer: str
+    opened_ns: int
+    opening: str | None = None
+    first_bytes: str | None = None
+    hello: Mapping[str, Any] | None = None
+    identified_ns: int | None = None
+    thumbprint: str | None = None
+    trusted: bool | None = None
+    subscription: str | None = None
+    closed_ns: int | None = None
+    by: str | None = None
+    how: str | None = None
+    cause: str | None = None
+    log: str | None = None
+    bytes_in: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """A node changed its state: `online`, `draining`, `starting`, `offline` (with `how`)."""
+
+    node: str
+    t_ns: int
+    state: str
+    how: str | None = None
+    cause: str = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultEvent:
+    """A fault was set, hit, ended or removed on a node."""
+
+    node: str
+    t_ns: int
+    phase: str
+    fault: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    attempt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A node's journal dropped entries: evidence on this node from `t_ns` on is incomplete."""
+
+    node: str
+    t_ns: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something that a check did or noticed; `what` is a slug, `detail` its facts. Judges and timelines read it."""
+
+    t_ns: int
+    check: str
+    what: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event = (
+    Attempt | Request | Probe | Connection | StateChange | FaultEvent | Dropped | Step | Session | TentacleConnection
+)
+_TYPES: dict[str, type] = {
+    cls.__name__: cls
+    for cls in (
+        Attempt, Request, Probe, Connection, StateChange, FaultEvent, Dropped, Step, Session, TentacleConnection,
+    )
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that happened in one lane of a run, one list a kind, in the order of recording.
+
+    Attributes:
+        synced_ns: What the nodes had journalled by then is here; of what came later only the client's side may be.
+    """
+
+    attempts: list[Attempt] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    probes: list[Probe] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+    states: list[StateChange] = field(default_factory=list)
+    faults: list[FaultEvent] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    tentacles: list[TentacleConnection] = field(default_factory=list)
+    synced_ns: int = 0
+
+    def lists(self) -> tuple[list[Any], ...]:
+        """The ten lists, in the order of their fields."""
+        return (
+            self.attempts, self.requests, self.probes, self.connections, self.states, self.faults, self.dropped, self.steps,
+            self.sessions, self.tentacles,
+        )  # fmt: skip
+
+    def of(self, check: str, variant: str | None = None) -> list[Attempt]:
+        """Attempts of a check, and of one variant if named."""
+        return [a for a in self.attempts if a.check == check and variant in (None, a.variant)]
+
+    def steps_of(self, check: str, what: str | None = None) -> list[Step]:
+        """Steps of a check, and of one kind if named."""
+        return [s for s in self.steps if s.check == check and what in (None, s.what)]
+
+    def deliveries(self, attempt: str) -> list[Request]:
+        """Requests of one attempt at any node whose body arrived whole."""
+        return [r for r in self.requests if r.attempt == attempt and r.complete]
+
+    def at_nodes(self, attempt: str) -> list[Request]:
+        """Requests of one attempt at any node, whole or torn."""
+        return [r for r in self.requests if r.attempt == attempt]
+
+    def arrivals(self, node: str, since_ns: int, until_ns: int | None = None) -> list[Request]:
+        """Requests (never probes) that reached `node` in a span of time."""
+        return [
+            r
+            for r in self.requests
+            if r.node == node and since_ns <= r.t_ns and (until_ns is None or r.t_ns < until_ns)
+        ]
+
+
+def sessions_of(history: History, check: str, variant: str | None = None) -> list[Session]:
+    """Sessions of one check, or of one of its variants."""
+    return [s for s in history.sessions if s.check == check and variant in (None, s.variant)]
+
+
+def to_line(event: Event) -> str:
+    """One event as a line of JSON without a line end."""
+    return json.dumps({"type": type(event).__name__, **dataclasses.asdict(event)}, separators=(",", ":"))
+
+
+def from_lines(lines: Iterable[str]) -> History:
+    """The history that `to_line` wrote.
+
+    Raises:
+        ValueError: for a line that is not an event, with its number.
+    """
+    history = History()
+    by_type = dict(zip(_TYPES.values(), history.lists(), strict=True))
+    for number, line in enumerate(lines, 1):
+        try:
+            document = json.loads(line)
+            cls = _TYPES[document.pop("type")]
+            if "headers" in document:
+                document["headers"] = tuple((key, value) for key, value in document["headers"])
+            for name in ("interim", "faults", "polls"):
+                if name in document:
+                    document[name] = tuple(document[name])
+            by_type[cls].append(cls(**document))
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ValueError(f"line {number} of the history is not an event: {line[:80]!r}") from exc
+    return history
+
+
+def events(history: History) -> Iterator[Event]:
+    """Every event, list by list."""
+    for items in history.lists():
+        yield from items
+
+
+def overlapping(items: Sequence[Request], since_ns: int, until_ns: int) -> list[Request]:
+    """Requests that were in flight at any time of a span."""
+    return [r for r in items if r.t_ns < until_ns and (r.ended_ns is None or r.ended_ns >= since_ns)]

@@ -1,0 +1,107 @@
+"""A lane's record on disk, append-only: attempts and steps as they end, journal lines as they arrive.
+
+The history is always built from these lines by the same code, while a run goes on and when a saved run is judged again.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self, TextIO
+
+from mocknode.judge.record.history import Attempt, History, Session, Step, from_lines, to_line
+from mocknode.judge.record.journal_merge import AnsweringNodes, JournalMerger
+
+
+class Recording:
+    """Appends to `path` and keeps the history that the lines amount to.
+
+    Args:
+        path: File of JSON lines; created, must not exist.
+        clock_offset_ns: Added to the nodes' times (see `JournalMerger`).
+    """
+
+    def __init__(self, path: Path, clock_offset_ns: int = 0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.history = History()
+        self._merger = JournalMerger(self.history, clock_offset_ns)
+        self._nodes = AnsweringNodes(self.history)
+        self._file: TextIO = path.open("x", encoding="utf-8")
+        self._write({"type": "clock", "offset_ns": clock_offset_ns})
+
+    def _write(self, document: dict[str, Any]) -> None:
+        self._file.write(json.dumps(document, separators=(",", ":")) + "\n")
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Record an attempt that has ended."""
+        self.history.attempts.append(attempt)
+        self._nodes.seen(attempt)
+        self._file.write(to_line(attempt) + "\n")
+
+    def step(self, step: Step) -> None:
+        """Record a step of a check."""
+        self.history.steps.append(step)
+        self._file.write(to_line(step) + "\n")
+
+    def session(self, session: Session) -> None:
+        """Record a polling connection that has ended."""
+        self.history.sessions.append(session)
+        self._file.write(to_line(session) + "\n")
+
+    def journal(self, records: Iterable[dict[str, Any]]) -> None:
+        """Record journal lines as the control API gave them."""
+        for record in records:
+            self._merger.feed(record)
+            self._write({"type": "journal", "record": record})
+
+    def synced(self, t_ns: int) -> None:
+        """Record that every journal line written before `t_ns` has been read."""
+        self.history.synced_ns = t_ns
+        self._nodes.find()
+        self._write({"type": "synced", "t_ns": t_ns})
+
+    def flush(self) -> None:
+        """Hand what was recorded to the file system, so that a killed run keeps it; a closed one has done so."""
+        if not self._file.closed:
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+
+def load(path: Path) -> History:
+    """The history of a saved lane.
+
+    Raises:
+        ValueError: naming file and line of what is not a record.
+        OSError: when the file cannot be read.
+    """
+    history = History()
+    merger, nodes = JournalMerger(history), AnsweringNodes(history)
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            # Every line is written with its end: one without is what a killed run was writing, hence the last.
+            if not line.endswith("\n"):
+                break
+            try:
+                document = json.loads(line)
+                match document["type"]:
+                    case "clock":
+                        merger = JournalMerger(history, document["offset_ns"])
+                    case "synced":
+                        history.synced_ns = document["t_ns"]
+                        nodes.find()
+                    case "journal":
+                        merger.feed(document["record"])
+                    case _:
+                        event = from_lines([line])
+                        history.attempts += event.attempts
+                        for attempt in event.attempts:
+                            nodes.seen(attempt)
+                        history.steps += event.steps
+                        history.sessions += event.sessions
+            except (KeyError, TypeError, ValueError) as exc:
+                raise ValueError(f"{path}:{number}: not a record of a run: {exc}") from exc
+    return history

@@ -1,0 +1,50 @@
+"""Writing a report, whole or not at all: it is written after every check, and a job may be killed at any time."""
+
+import json as json_
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mocknode.judge.report.html import render as render_html
+from mocknode.judge.report.junit import render as render_junit
+from mocknode.judge.report.markdown import render as render_markdown
+
+
+def write(
+    document: Mapping[str, Any],
+    *,
+    json: Path | None = None,
+    html: Path | None = None,
+    junit: Path | None = None,
+    markdown: Path | None = None,
+) -> None:
+    """The report in every format that has a path; a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        OSError: if a file can't be written; those before it are there.
+    """
+    if json:
+        replace(json, json_.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    if html:
+        replace(html, render_html(document))
+    if junit:
+        replace(junit, render_junit(document))
+    if markdown:
+        replace(markdown, render_markdown(document))
+
+
+def replace(path: Path, text: str) -> None:
+    """Put `text` at `path` in one step; missing folders are made."""
+    content = text.encode("utf-8", "replace")
+    if path.exists() and not path.is_file():
+        # A pipe, /dev/stdout or /dev/null: renaming would put a file in the place of the device.
+        path.write_bytes(content)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

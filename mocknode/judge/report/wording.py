@@ -1,0 +1,133 @@
+"""The words and signs that every format shares, and text from outside made safe to print.
+
+A balancer's answer, a header or a path may hold anything, terminal escapes included: whatever is printed goes through
+`plain` first.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mocknode.text.units import format_duration, format_size
+
+# One figure is one cell of a line; longer text is evidence, and that is in the JSON.
+FIGURE_CHARACTERS_MAX: Final = 80
+# A list of a few nodes or sizes reads well on a line; one of attempt ids doesn't.
+LIST_MAX: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """How an outcome is shown: a character, a terminal style, and its name in a legend, for one and for many."""
+
+    mark: str
+    style: str
+    legend: str
+    one: str
+    many: str
+
+
+SIGNS: Final[Mapping[str, Sign]] = {
+    "fail": Sign(mark="✗", style="bold red", legend="core fault", one="core fault", many="core faults"),
+    "unknown": Sign(mark="?", style="bold magenta", legend="unknown", one="unknown", many="unknown"),
+    "advice": Sign(mark="·", style="yellow", legend="advice", one="advice", many="advice"),
+    "limitation": Sign(mark="L", style="blue", legend="limitation", one="limit", many="limits"),
+    "observed": Sign(mark="o", style="cyan", legend="observed", one="observed", many="observed"),
+    "accepted": Sign(mark="A", style="dim", legend="accepted", one="accepted", many="accepted"),
+    "pass": Sign(mark="✓", style="green", legend="pass", one="pass", many="pass"),
+    "skip": Sign(mark="–", style="dim", legend="skipped", one="skipped", many="skipped"),
+}
+WORST_FIRST: Final = tuple(SIGNS)
+
+RESULTS: Final[Mapping[str, str]] = {
+    "conformant": "CONFORMANT",
+    "limited": "CONFORMANT WITHIN LIMITS",
+    "partial": "PARTIAL",
+    "nonconformant": "NOT CONFORMANT",
+    "untrusted": "NOT TO BE TRUSTED",
+}
+
+PRODUCTS: Final[Mapping[str, str]] = {
+    "haproxy": "HAProxy",
+    "nginx": "nginx",
+    "envoy": "Envoy",
+    "traefik": "Traefik",
+    "caddy": "Caddy",
+    "unknown": "any other",
+    "aws-alb": "AWS ALB",
+    "aws-nlb": "AWS NLB",
+}
+
+# Evidence names attempts so that they can be looked up in the record; a person reading figures has no use for them.
+_LOOKUPS: Final = ("attempt", "attempts")
+# Every character of ours that ASCII lacks. What is left afterwards (a package's name, say) becomes a question mark.
+_ASCII: Final = str.maketrans(
+    {"±": "+-", "…": "...", "→": "->", "—": "-"} | dict(zip("✓✗·–×▓┄┤✂▶━╌•▒░≈", "+x.-x#.|%>=-o/:~", strict=True))
+)
+_SPACE: Final = re.compile(r"\s+")
+
+
+def plain(text: object) -> str:
+    """One line without control characters, format characters (which reorder text) or lone surrogates."""
+    line = _SPACE.sub(" ", str(text)).strip()
+    if line.isprintable():
+        return line
+    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in line)
+
+
+def ascii_only(text: str) -> str:
+    """The same picture in ASCII."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+
+def counted(count: int, outcome: str) -> str:
+    """Such as `2 core faults`."""
+    return f"{count} {SIGNS[outcome].one if count == 1 else SIGNS[outcome].many}"
+
+
+def product(balancer: Mapping[str, Any]) -> str:
+    """Such as `HAProxy 2.8.25 stock (detected)`."""
+    kind = balancer["kind"]
+    if kind is None:
+        return "balancer unknown"
+    how = [balancer["version"], balancer["mode"], "(detected)" if balancer["detected"] else None]
+    return plain(" ".join([PRODUCTS.get(kind, kind), *(word for word in how if word)]))
+
+
+def seconds(value: float) -> str:
+    """`50.02` as `50.02 s`, `0.25` as `250 ms`, `130` as `2 m 10 s`: measured, so two decimals up to two minutes."""
+    return f"{value:.2f}".rstrip("0").rstrip(".") + " s" if value == 0 or 1 <= value < 120 else format_duration(value)
+
+
+def figures(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of each fact in an evidence: `cut_after_s: 50.02` gives `cut after`, `50.02 s`.
+
+    Long lists and nested facts are for the raw evidence.
+    """
+    found = []
+    for key, value in evidence.items():
+        if key in _LOOKUPS:
+            continue
+        values = value if isinstance(value, list) else [value]
+        if 0 < len(values) <= LIST_MAX and not any(item is None or isinstance(item, (dict, list)) for item in values):
+            found.append((plain(_unitless(key)), ", ".join(_figure(key, item) for item in values)))
+    return found
+
+
+def _unitless(key: str) -> str:
+    return re.sub(r"_(s|bytes|percent)$", "", key).replace("_", " ")
+
+
+def _figure(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        if key.endswith("_s"):
+            return seconds(value)
+        if key.endswith("bytes"):
+            return format_size(int(value))
+        return f"{value:g} %" if key.endswith("_percent") else f"{value:,}"
+    text = plain(value)
+    return text if len(text) <= FIGURE_CHARACTERS_MAX else text[: FIGURE_CHARACTERS_MAX - 1] + "…"

@@ -1,0 +1,1 @@
+"""A run of checks from start to report, and the same verdicts again from its record."""

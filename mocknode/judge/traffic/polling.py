@@ -1,0 +1,243 @@
+"""Polling connections of a check: a simulated Tentacle that polls one address, and the `Session` that came of it.
+
+A check opens as many as it needs; what they saw is a record, whatever became of them. They pin no thumbprint: a Tentacle that
+refused a wrong certificate at once would never show what else is wrong behind it.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from OpenSSL import SSL
+
+from mocknode.judge.record.history import Session
+from mocknode.mock.halibut import RequestMessage, ResponseMessage
+from mocknode.mock.halibut.events import DataStream
+from mocknode.mock.tentacle.identity import Identity
+from mocknode.mock.tentacle.polling import (
+    CONNECT_LIMIT_S,
+    REQUEST_LIMIT_S,
+    PollingTentacle,
+    TentacleError,
+    UnreachableError,
+)
+from mocknode.mock.tentacle.services import Services
+from mocknode.mock.tentacle.tls import Credential, client_context
+
+OPEN_S_MAX: Final = 10.0
+"""How long a connection may take until the server has identified itself; TCP, TLS and two lines, milliseconds on a sound path.
+What a balancer queues for longer nobody would call connected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one node is polled through the balancer.
+
+    Attributes:
+        sni: Server name to send; the empty text is the host unless that is an address, as real Tentacles have it.
+    """
+
+    node: str
+    host: str
+    port: int
+    sni: str | None = ""
+
+    @property
+    def address(self) -> str:
+        """`host:port`, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotedServices(Services):
+    """Services that note when a call came, whether or not there is still somebody to answer.
+
+    Attributes:
+        called: Set when the first call has come.
+        came_ns: When each call came.
+    """
+
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    came_ns: list[int] = field(default_factory=list)
+
+    async def answer(self, request: RequestMessage, streams: Sequence[DataStream]) -> ResponseMessage:
+        """As a Tentacle answers, after `takes_s`."""
+        self.came_ns.append(time.monotonic_ns())
+        self.called.set()
+        # Not super(): a dataclass with slots is another class than the one that it was written as.
+        return await Services.answer(self, request, streams)
+
+
+@dataclass(frozen=True, slots=True)
+class Poller:
+    """Who polls: one certificate for all connections of a run, as only its thumbprint matters, and TLS settings shared by all."""
+
+    identity: Identity
+    credential: Credential
+    context: SSL.Context
+
+    @classmethod
+    def of(cls, identity: Identity) -> "Poller":
+        """With this certificate."""
+        return cls(identity, Credential.of(identity), client_context())
+
+    def session(
+        self, place: Place, check: str, variant: str = "", *, sni: str | None = "", alpn: Sequence[str] = (),
+        pieces: int = 1, services: NotedServices | None = None, hello: bool = False, id_: str | None = None,
+    ) -> "PollingSession":  # fmt: skip
+        """A connection that is still to be opened.
+
+        Args:
+            sni: Instead of the place's own; the empty text leaves that.
+            pieces: TCP segments that the ClientHello is cut into.
+            hello: Keep the ClientHello in the record.
+        """
+        return PollingSession(
+            self, place, check, variant, sni if sni != "" else place.sni, alpn, pieces, services, hello, id_
+        )
+
+
+@dataclass(slots=True)
+class PollingSession:
+    """One polling connection under way.
+
+    Attributes:
+        id: Unique; its subscription is `poll://<id>/`.
+        ready: The server has identified itself, and nobody has ended it.
+    """
+
+    poller: Poller
+    place: Place
+    check: str
+    variant: str
+    sni: str | None
+    alpn: Sequence[str]
+    pieces: int
+    services: NotedServices | None
+    keep_hello: bool
+    given_id: str | None
+    id: str = ""
+    marks: dict[str, int] = field(default_factory=dict)
+    polls: list[int] = field(default_factory=list)
+    _tentacle: PollingTentacle | None = None
+    _started_ns: int = 0
+    _identified_ns: int | None = None
+    _error: str | None = None
+    _how: str | None = None
+    _polling: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.id = self.given_id or f"mocknode-{secrets.token_hex(8)}"
+
+    @property
+    def subscription(self) -> str:
+        """Whose queue it polls."""
+        return f"poll://{self.id}/"
+
+    @property
+    def ready(self) -> bool:
+        """The server has identified itself, and nobody has ended the connection."""
+        return self._identified_ns is not None and self._tentacle is not None and not self._tentacle.ended.done()
+
+    @property
+    def ended(self) -> "asyncio.Future[Any]":
+        """When it is over, whoever ended it; only for one that was opened."""
+        assert self._tentacle is not None
+        return self._tentacle.ended
+
+    async def open(self, limit_s: float = OPEN_S_MAX) -> bool:
+        """Whether the server identified itself within `limit_s`; what else happened is on the record."""
+        options: dict[str, Any] = {} if self.services is None else {"services": self.services}
+        tentacle = PollingTentacle(
+            self.poller.credential, self.subscription, self.place.host, self.place.port, sni=self.sni, alpn=self.alpn,
+            hello_pieces=self.pieces, context=self.poller.context, **options,
+        )  # fmt: skip
+        self._tentacle, self._started_ns = tentacle, time.monotonic_ns()
+        try:
+            async with asyncio.timeout(limit_s):
+                await tentacle.connect(CONNECT_LIMIT_S)
+            self._identified_ns = time.monotonic_ns()
+        except UnreachableError as exc:
+            self._how, self._error = "refused", str(exc)
+        except TimeoutError:
+            self._how, self._error = "silence", f"the server did not identify itself within {limit_s:g} s"
+        except TentacleError as exc:
+            self._error = str(exc)
+        return self.ready
+
+    def keep_polling(self) -> None:
+        """Poll until it is over: messages are answered as a Tentacle does."""
+        self._polling = asyncio.create_task(self._poll())
+
+    async def poll(self, limit_s: float = REQUEST_LIMIT_S) -> bool:
+        """Whether one message came and was answered, and the server went on.
+
+        A call marks `answered` and `proceeded`; that there is none (the null message) marks nothing.
+        """
+        assert self._tentacle is not None
+        try:
+            polled = await self._tentacle.receive(limit_s)
+            self.polls.append(polled.at_ns)
+            answered_ns = time.monotonic_ns()
+            if polled.request is not None:
+                self.marks["answered"] = answered_ns
+            await self._tentacle.advance()
+            if polled.request is not None:
+                self.marks["proceeded"] = time.monotonic_ns()
+        except (TentacleError, TimeoutError) as exc:
+            self._error = str(exc)
+            return False
+        return True
+
+    def half_close(self) -> None:
+        """Send nothing more, and go on reading; marks `half-closed`."""
+        assert self._tentacle is not None
+        self._tentacle.half_close()
+        self.marks["half-closed"] = time.monotonic_ns()
+
+    async def close(self) -> Session:
+        """End it, and give what it saw."""
+        tentacle = self._tentacle
+        assert tentacle is not None
+        ended = tentacle.ended.result() if tentacle.ended.done() else None
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+        await tentacle.aclose(end=ended is None and "half-closed" not in self.marks)
+        last = ended or (tentacle.ended.result() if tentacle.ended.done() else None)
+        by, how, at_ns = ("nobody", "refused", time.monotonic_ns()) if last is None else (last.by, last.how, last.at_ns)
+        if self.services is not None and self.services.came_ns:
+            self.marks["message"] = self.services.came_ns[0]
+        if self._how is not None:
+            by, how = "nobody", self._how
+        return Session(
+            id=self.id,
+            check=self.check,
+            variant=self.variant,
+            node=self.place.node,
+            address=self.place.address,
+            sni=(tentacle.hello.sni if tentacle.hello is not None else None),
+            source=tentacle.local,
+            started_ns=self._started_ns,
+            identified_ns=self._identified_ns,
+            polls=tuple(self.polls),
+            ended_ns=at_ns,
+            by=by,
+            how=how,
+            stage=tentacle.stage,
+            server=tentacle.thumbprint,
+            subject=tentacle.subject,
+            client=self.poller.identity.thumbprint,
+            hello=tentacle.hello.document() if self.keep_hello and tentacle.hello is not None else None,
+            marks=dict(self.marks),
+            error=self._error,
+        )
+
+    async def _poll(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            while await self.poll():
+                pass

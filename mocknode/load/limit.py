@@ -1,0 +1,245 @@
+"""`--find-limit`: the highest arrival rate, or the most uploads at once, at which a condition still holds: doubling, then bisection.
+
+Every probe is a load run of its own on the same cluster and balancer, with its own book; what gave way first is read from the
+lowest probe that failed.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mocknode.judge.lab.lab import Lab
+from mocknode.judge.lab.lanes import LaneError, Lanes
+from mocknode.judge.run.runner import ENVIRONMENT
+from mocknode.load.conditions import Condition, contradictions, opposite, parse_condition
+from mocknode.load.document import EXIT_CODES, build, load_of
+from mocknode.load.generator import Workload
+from mocknode.load.run import LoadPlan, LoadRun
+from mocknode.load.terminal import WORDS
+from mocknode.text.units import format_duration
+
+SCHEMA: Final = "mocknode-load-limit/1"
+PRECISION: Final = 1.15
+"""The search ends when the lowest value that failed is so close to the highest that held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What a search varies.
+
+    Attributes:
+        unit: What it counts, for people.
+        key, asked: Names in the report, of the limit and of what a probe asked for.
+        start: What any balancer carries; the search doubles from here.
+        floor: The least that is tried.
+        ceiling: The most.
+        whole: Only whole numbers.
+    """
+
+    unit: str
+    key: str
+    asked: str
+    start: float
+    floor: float
+    ceiling: float
+    whole: bool = False
+
+    def applied(self, workload: Workload, value: float) -> Workload:
+        """The workload of a probe: open loop at a rate, or a closed loop of so many pushers."""
+        if not self.whole:
+            return dataclasses.replace(workload, rate=value)
+        users = int(value)
+        return dataclasses.replace(workload, rate=0.0, users=users, workers=min(workload.workers, users))
+
+    def shown(self, value: float) -> str:
+        """A value, for people."""
+        return f"{value:.0f}" if self.whole else f"{value:.1f}"
+
+
+RATE: Final = Scale(
+    # More than the ceiling no generator on one machine makes.
+    unit="uploads a second", key="per_s", asked="rate_per_s", start=5.0, floor=5 / 64, ceiling=5000.0,
+)  # fmt: skip
+AT_ONCE: Final = Scale(
+    # More sockets than the ceiling one process of most systems may not open, on either side of a balancer.
+    unit="uploads at once", key="uploads_at_once", asked="uploads_at_once", start=4.0, floor=1.0, ceiling=8192.0, whole=True,
+)  # fmt: skip
+SCALES: Final[Mapping[str, Scale]] = {"rate": RATE, "uploads": AT_ONCE}
+SIZE_AT_ONCE: Final = "1GiB"
+"""Of the uploads of which the most at once are searched, unless another is asked for."""
+
+
+def parse_demand(text: str) -> list[Condition]:
+    """`p99<5s and lost==0`: what must hold.
+
+    Raises:
+        ValueError: naming what was got and what is allowed.
+    """
+    demand = [parse_condition(part) for part in text.split(" and ")]
+    if contradictions([opposite(condition) for condition in demand]):
+        raise ValueError(
+            f"got {text!r}, which no run could meet; allowed: what can hold at once, with lost==0 in any case"
+        )
+    return demand
+
+
+@dataclass(slots=True)
+class Bisection:
+    """Which value to try next. Pure.
+
+    Attributes:
+        held: The highest that held, 0 before.
+        failed: The lowest that failed; None before.
+    """
+
+    scale: Scale = RATE
+    held: float = 0.0
+    failed: float | None = None
+
+    def next(self) -> float | None:
+        """A value, or None when the limit is known closely enough."""
+        if self.failed is None:
+            value = self.held * 2 if self.held else self.scale.start
+            return value if value <= self.scale.ceiling else None
+        if not self.held:
+            return max(self.failed / 4, self.scale.floor) if self.failed > self.scale.floor else None
+        if self.failed / self.held <= PRECISION or (self.scale.whole and self.failed - self.held <= 1):
+            return None
+        between = math.sqrt(self.held * self.failed)
+        return max(self.held + 1, math.floor(between)) if self.scale.whole else between
+
+    def tell(self, value: float, *, held: bool) -> None:
+        """What became of a value."""
+        if held:
+            self.held = max(self.held, value)
+        else:
+            self.failed = value if self.failed is None else min(self.failed, value)
+
+
+@dataclass(slots=True)
+class LimitSearch:
+    """A search under way; `probes` are in the order in which they were made.
+
+    Attributes:
+        cut: `interrupted` or `environment`: what ended it before the limit was known closely.
+        url: Of the front door that its probes go to.
+    """
+
+    plan: LoadPlan
+    demand: Sequence[Condition]
+    text: str
+    lanes: Lanes
+    scale: Scale = RATE
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    cut: str | None = None
+    url: str = ""
+    bisection: Bisection = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bisection = Bisection(self.scale)
+
+    async def run(self) -> None:
+        """All probes.
+
+        Raises:
+            LaneError, GeneratorError: as a load run does.
+        """
+        try:
+            async with self.lanes.open("load") as lab:
+                while (value := self.bisection.next()) is not None:
+                    probe = await self._probe(lab, value)
+                    self.probes.append(probe)
+                    self.bisection.tell(value, held=not probe["gave_way"])
+                    verdict = f"gave way: {'; '.join(probe['gave_way'])}" if probe["gave_way"] else "held"
+                    self.plan.say(f"{self.scale.shown(value)} {self.scale.unit} {verdict}")
+        except ENVIRONMENT as exc:
+            raise LaneError(str(exc)) from exc
+
+    async def _probe(self, lab: Lab, value: float) -> dict[str, Any]:
+        directory = self.plan.run_dir / f"probe-{len(self.probes) + 1}"
+        directory.mkdir()
+        workload = self.scale.applied(self.plan.workload, value)
+        quiet: Callable[[str], None] = lambda text: None  # noqa: E731  # a line a probe is enough
+        run = LoadRun(dataclasses.replace(self.plan, workload=workload, run_dir=directory, say=quiet), self.lanes)
+        await run.on(lab)
+        self.url = run.url
+        document = build(run)
+        latency = document["latency"].get("push", {}).get("response", {})
+        return {
+            self.scale.asked: value,
+            "result": document["result"],
+            "gave_way": _gave_way(document, self.demand),
+            "attempts": document["ledger"]["attempts"],
+            "offered_per_s": document["throughput"]["uploads_per_s"],
+            "bytes_per_s": document["throughput"]["bytes_per_s"],
+            "p50_s": latency.get("p50_s"),
+            "p99_s": latency.get("p99_s"),
+            "ledger": document["ledger"],
+            "run_dir": str(directory),
+        }
+
+    def document(self) -> dict[str, Any]:
+        """The report of the search."""
+        first = min((p for p in self.probes if p["gave_way"]), key=lambda p: float(p[self.scale.asked]), default=None)
+        untrusted = first is not None and first["result"] == "untrusted"
+        result = self.cut or ("untrusted" if untrusted else ("held" if self.bisection.held else "failed"))
+        return {
+            "schema": SCHEMA,
+            "result": result,
+            "exit_code": EXIT_CODES[result],
+            "demand": self.text,
+            # How many builds there are is what one of the searches varies.
+            "load": load_of(
+                dataclasses.replace(self.plan.workload, users=0) if self.scale.whole else self.plan.workload
+            ),
+            f"limit_{self.scale.key}": self.bisection.held or None,
+            f"gave_way_at_{self.scale.key}": self.bisection.failed,
+            "gave_way": first["gave_way"] if first else [],
+            **self.plan.facts,
+            "probes": self.probes,
+            "run_dir": str(self.plan.run_dir),
+        }
+
+
+def _gave_way(document: Mapping[str, Any], demand: Sequence[Condition]) -> list[str]:
+    """Why a probe does not count as held: the generator first, since nothing else can be believed then."""
+    if problems := document["generator"]["problems"]:
+        return list(problems)
+    values: Mapping[str, float | None] = document["values"]
+    found = [f"{c.text}: {c.shown(values[c.metric])}" for c in demand if not c.holds(values)]
+    found += [f"{c['fail_if']}: {c['shown']}" for c in document["conditions"] if c["holds"] and c["always"]]
+    return found
+
+
+def lines(document: Mapping[str, Any]) -> list[str]:
+    """The search on a terminal."""
+    scale = next(scale for scale in SCALES.values() if f"limit_{scale.key}" in document)
+    limit = document[f"limit_{scale.key}"]
+    title = f"{scale.shown(limit)} {scale.unit}" if limit else f"no number of {scale.unit} that was tried"
+    said = [f" LIMIT {title} for {document['demand']!r}", ""]
+    if document["result"] == "untrusted":
+        said[0] = f" UNTRUSTED  the generator gave way before the balancer did; the limit is {title} or more"
+    if document["result"] in ("interrupted", "environment"):
+        held = f"{title} held" if limit else "nothing held"
+        said[0] = (
+            f" {WORDS[document['result']]}  {held} for {document['demand']!r} when the search ended; the limit is not known"
+        )
+    if document["gave_way"]:
+        at = f"{scale.shown(document[f'gave_way_at_{scale.key}'])} {scale.unit}"
+        said.insert(1, f" at {at} gave way first: {'; '.join(document['gave_way'])}")
+    # A demand that the largest packages cannot meet on their uplink says nothing of a balancer.
+    said.append(f" {document['load']}")
+    said.append(
+        f" {'at once' if scale.whole else 'asked/s':>9}{'done/s':>9}{'MiB/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}"
+    )
+    for probe in sorted(document["probes"], key=lambda p: float(p[scale.asked])):
+        took = "".join(f"{'–' if probe[k] is None else format_duration(probe[k]):>9}" for k in ("p50_s", "p99_s"))
+        why = "untrusted" if probe["result"] == "untrusted" else "; ".join(probe["gave_way"])
+        mark = f"✗ {why}" if why else "✓"
+        said.append(
+            f" {scale.shown(probe[scale.asked]):>9}{probe['offered_per_s'] or 0:>9.1f}{(probe['bytes_per_s'] or 0) / (1 << 20):>9.0f}"
+            f"{probe['attempts']:>9}{took}  {mark}"
+        )
+    return [*said, "", f" record: {document['run_dir']}"]

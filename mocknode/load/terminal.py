@@ -1,0 +1,163 @@
+"""A load run on a terminal: verdict first, then the ledger, the latencies, sizes that failed, and what to look at."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+
+from mocknode.judge.record.ledger import CLASSES
+from mocknode.judge.report.terminal import draw
+from mocknode.text.units import format_duration, format_size
+
+STYLES: Final = {"held": "bold green", "failed": "bold red", "unknown": "bold magenta"}
+WORDS: Final = {
+    "held": "HELD", "failed": "FAILED", "unknown": "UNKNOWN", "untrusted": "UNTRUSTED", "interrupted": "INTERRUPTED",
+    "environment": "BROKEN OFF",
+}  # fmt: skip
+GOOD: Final = "delivered_once"
+NO_LEDGER: Final = (
+    "no ledger: these servers keep no journals, so nothing is said of uploads that were lost, doubled or corrupted"
+)
+SHOWN: Final = 5
+
+
+def render(document: Mapping[str, Any], *, colour: bool, unicode: bool, files: Sequence[str] = ()) -> str:
+    """The screen, ending with a line end."""
+    return draw(_lines(document, files), colour=colour, unicode=unicode)
+
+
+def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
+    result = document["result"]
+    title = Text(" ").append(WORDS[result], STYLES.get(result, "bold red"))
+    if document["ledger"] is None:
+        title.append(" UNVERIFIED", "bold yellow")
+    title.append(f"   {document['numbers']['attempts']} uploads in {format_duration(document['duration_s'])}")
+    rate = document["throughput"]
+    if rate["bytes_per_s"]:
+        title.append(f" · {rate['uploads_per_s']:.1f}/s · {format_size(round(rate['bytes_per_s']))}/s")
+    yield title
+    if document["ledger"] is None:
+        yield Text(f" {NO_LEDGER}", "bold")
+    balancer = document["balancer"]
+    name = " ".join(str(balancer[key]) for key in ("kind", "version", "mode") if balancer.get(key))
+    yield Text(f" {name or 'balancer'} at {balancer['url']}   {document['load']}")
+    for problem in [*document["generator"]["problems"], *document["notes"]]:
+        yield Text(f" note: {problem}", "bold")
+    yield Text()
+    yield from _ledger(document)
+    yield from _drains(document)
+    yield from _latencies(document)
+    yield from _sizes(document)
+    yield from _conditions(document)
+    yield from _examples(document)
+    for file in files:
+        yield Text(f" written: {file}")
+    yield Text(f" record: {document['run_dir']}   (book.sqlite answers in SQL)")
+
+
+def _ledger(document: Mapping[str, Any]) -> Iterator[Text]:
+    counts = document["ledger"]
+    if counts is not None:
+        yield Text(" ledger", "bold")
+        for name in CLASSES:
+            bad = counts[name] and name != GOOD
+            yield Text(f"   {name.replace('_', ' '):<28} {counts[name]:>8}", "bold red" if bad else "")
+        yield Text(f"   {'sum = attempts':<28} {sum(counts[name] for name in CLASSES):>8}", "dim")
+    numbers = document["numbers"]
+    told = f"   told to their clients as failed: {numbers['failed']}"
+    if document["schedule"]:
+        told += f", of them {numbers['failed_undisturbed']} while no node was away on purpose"
+    yield Text(told)
+    if numbers["reads"]:
+        failed = numbers["reads_failed"] + numbers["reads_disturbed"]
+        yield Text(
+            f"   reads beside them: {numbers['reads']}, failed {failed}, of them {numbers['reads_failed']} while no node was away "
+            "on purpose"
+        )
+    if numbers["repeated"]:
+        yield Text(f"   seen by nodes more than once, whole or torn: {numbers['repeated']}")
+    yield Text()
+
+
+def _drains(document: Mapping[str, Any]) -> Iterator[Text]:
+    if not document["drains"]:
+        return
+    yield Text(f" {'while it drained':<24}{'for':>9}{'new uploads':>13}  the last of them after", "bold")
+    for drain in document["drains"]:
+        last = format_duration(drain["last_after_s"]) if drain["new_uploads"] else "–"
+        yield Text(f"   {drain['node']:<22}{format_duration(drain['for_s']):>9}{drain['new_uploads']:>13}  {last}")
+    yield Text()
+
+
+def _latencies(document: Mapping[str, Any]) -> Iterator[Text]:
+    names = ("p50_s", "p90_s", "p95_s", "p99_s", "p99.9_s", "max_s")
+    # An upload that was refused at once would flatter the balancer.
+    yield Text(f" {'of acknowledged ones':<20}" + "".join(f"{name.removesuffix('_s'):>10}" for name in names), "bold")
+    for kind, figures in document["latency"].items():
+        for what, label in (("response", kind), ("service", "  since sent")):
+            row = figures[what]
+            if what == "service" and row == figures["response"]:
+                continue
+            if row["count"]:
+                yield Text(f"   {label:<18}" + "".join(f"{format_duration(row[name]):>10}" for name in names))
+    drift = document["values"]["drift"]
+    if drift is not None and document["workload"]["shape"] == "steady" and not document["schedule"]:
+        yield Text(f"   drift: the last quarter's median is {drift:.2f} times the first's", "dim")
+    yield Text()
+
+
+def _sizes(document: Mapping[str, Any]) -> Iterator[Text]:
+    if not any(row["failures"] for row in document["by_size"]):
+        return
+    yield Text(f" {'by size':<24}{'uploads':>9}{'failed':>9}  what they were told", "bold")
+    for row in document["by_size"]:
+        failed = sum(row["failures"].values())
+        told = ", ".join(f"{what} × {count}" for what, count in row["failures"].items())
+        told += size_limit(row)
+        span = f"{format_size(row['from'])} to {format_size(row['to'])}"
+        yield Text(f"   {span:<22}{row['attempts']:>9}{failed:>9}  {told}", "red" if failed else "")
+    yield Text()
+
+
+def size_limit(row: Mapping[str, Any]) -> str:
+    """Where a limit lies that the sizes of a row tell; nothing where larger ones passed than failed."""
+    low, high = row["smallest_failed"], row["largest_passed"]
+    if low is None or (high is not None and high >= low):
+        return ""
+    return f"; from {format_size(low)} up" + ("" if high is None else f", up to {format_size(high)} passed")
+
+
+def _conditions(document: Mapping[str, Any]) -> Iterator[Text]:
+    for condition in document["conditions"]:
+        if condition["holds"] or not condition["always"]:
+            mark, says, style = ("✗", "holds", "bold red") if condition["holds"] else ("✓", "does not hold", "green")
+            if condition["holds"] is None:
+                mark, says, style = "?", "cannot be told", "bold magenta"
+            yield Text(f" {mark} {condition['fail_if']} {says}: {condition['shown']}", style)
+    yield Text()
+
+
+def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
+    for row in document["examples"][:SHOWN]:
+        told = (
+            "no end"
+            if row["took_s"] is None
+            else f"{_told(row['status'], row['end'])} after {format_duration(row['took_s'])}"
+        )
+        yield Text(
+            f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {told} "
+            f"from {row['node'] or 'no node'}"
+            + (
+                ""
+                if document["ledger"] is None
+                else f", seen by {row['at_nodes']} node{'' if row['at_nodes'] == 1 else 's'}"
+            )
+            + (", while a node was away" if row["disturbed"] else "")
+        )
+    if document["examples"]:
+        yield Text()
+
+
+def _told(status: int | None, end: str) -> str:
+    """`502`; where there was more to it than a status, or less, also how it ended."""
+    return " ".join(str(part) for part in (status, end) if part and (part != "complete" or status is None))

@@ -1,0 +1,39 @@
+"""The control API's bearer token."""
+
+import secrets
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mocknode.mock.cluster.problems import problem
+
+OPEN_PATHS: Final = ("/healthz",)
+"""Says who answers here and tells nothing of the cluster; orchestrators probe it without secrets."""
+
+
+class Authorization:
+    """ASGI middleware: requests without the token get 401."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer 401."""
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+            given = Headers(scope=scope).get("authorization", "")
+            if not secrets.compare_digest(given.encode(), self._expected):
+                detail = (
+                    "Authorization: got " + ("another token" if given else "none") + ", allowed: Bearer and the token"
+                )
+                answer = problem(
+                    "unauthorized",
+                    HTTPStatus.UNAUTHORIZED,
+                    detail,
+                    headers={"www-authenticate": 'Bearer realm="mocknode"'},
+                )
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

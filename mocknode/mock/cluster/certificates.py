@@ -1,0 +1,131 @@
+"""Certificates of the cluster: its own authority, kept and reused, or the certificate its operator brings.
+
+The identity directory holds `authority.pem` (key and certificate, 0600), `ca.pem` (the certificate alone, what clients
+trust), `tentacle-server.pem` (what Tentacles know the cluster by) and `installation-id`. Each file appears whole or not at
+all, and of two clusters that create one at once, one wins and both use it. The nodes' certificate is issued anew for the
+addresses of each run and lives in the run directory.
+"""
+
+import ssl
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mocknode.system.atomic_files import keep
+
+_SECRET = 0o600
+_PUBLIC = 0o644
+
+
+class CertificateError(Exception):
+    """A certificate or key cannot be used; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCertificate:
+    """PEM files a listener loads, and the certificate its clients have to trust.
+
+    Attributes:
+        certificate: Chain, leaf first.
+        key: Private key; may be the same file.
+        ca_pem: PEM text of the authority; None for a user's certificate, whose authority the user knows.
+    """
+
+    certificate: Path
+    key: Path
+    ca_pem: str | None
+
+
+def installation_id(identity_dir: Path) -> str:
+    """The cluster's installation id, a UUID, made on first use."""
+    return _keep(identity_dir / "installation-id", str(uuid.uuid4()).encode() + b"\n", _PUBLIC).decode().strip()
+
+
+def issue(identity_dir: Path, run_dir: Path, names: Iterable[str]) -> ServerCertificate:
+    """A certificate of the cluster's own authority for host names and addresses, `localhost` and 127.0.0.1 included.
+
+    Raises:
+        CertificateError: the identity directory holds something that is no authority.
+    """
+    # A cluster without HTTPS starts a tenth of a second sooner without this import.
+    import trustme
+
+    path = identity_dir / "authority.pem"
+    if not path.exists():
+        fresh = trustme.CA(organization_name="mocknode", organization_unit_name="cluster authority")
+        _keep(path, fresh.private_key_pem.bytes() + fresh.cert_pem.bytes(), _SECRET)
+    pem = path.read_bytes()
+    try:
+        authority = trustme.CA.from_pem(cert_bytes=pem[pem.index(b"-----BEGIN CERT") :], private_key_bytes=pem)
+    except (ValueError, IndexError) as exc:
+        raise CertificateError(
+            f"{path} holds no key and certificate of an authority; remove it to have one made"
+        ) from exc
+    ca_pem = authority.cert_pem.bytes()
+    _keep(identity_dir / "ca.pem", ca_pem, _PUBLIC)
+    leaf = authority.issue_cert(*dict.fromkeys(["localhost", "127.0.0.1", *names]))
+    bundle = run_dir / "node.pem"
+    bundle.unlink(missing_ok=True)
+    _keep(bundle, leaf.private_key_and_cert_chain_pem.bytes(), _SECRET)
+    return ServerCertificate(certificate=bundle, key=bundle, ca_pem=ca_pem.decode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TentacleServer:
+    """The certificate that nodes present to Tentacles: PEM file of key and certificate, and the thumbprint."""
+
+    file: Path
+    thumbprint: str
+
+
+def tentacle_server(identity_dir: Path, node: str | None) -> TentacleServer:
+    """The certificate that all nodes share as real ones do, or the one of a node; made on first use.
+
+    Raises:
+        CertificateError: the file holds no certificate with its key.
+    """
+    # A cluster without Tentacle ports starts sooner without this import.
+    from mocknode.mock.tentacle.identity import SERVER_NAME, IdentityError, kept_identity
+
+    file = identity_dir / ("tentacle-server.pem" if node is None else f"tentacle-server-{node}.pem")
+    try:
+        return TentacleServer(file=file, thumbprint=kept_identity(file, SERVER_NAME).thumbprint)
+    except IdentityError as exc:
+        raise CertificateError(f"{exc}; remove it to have one made") from exc
+    except OSError as exc:
+        raise CertificateError(f"{file}: {exc.strerror}") from exc
+
+
+def bring(certificate: Path, key: Path) -> ServerCertificate:
+    """The user's certificate, after the files were proved to be a pair.
+
+    Raises:
+        CertificateError: a file cannot be read, is no PEM, or the key is not the certificate's.
+    """
+    for flag, path in (("--certificate", certificate), ("--key", key)):
+        try:
+            path.read_bytes()
+        except OSError as exc:
+            raise CertificateError(f"{flag} {path}: {exc.strerror}") from exc
+    try:
+        # Without a password callback an encrypted key would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as exc:
+        raise CertificateError(
+            f"--certificate {certificate} and --key {key} are no pair of a PEM certificate and its unencrypted key ({exc})"
+        ) from exc
+    return ServerCertificate(certificate=certificate.resolve(), key=key.resolve(), ca_pem=None)
+
+
+def _keep(path: Path, content: bytes, mode: int) -> bytes:
+    """Create the file with this content unless it exists; what it holds now.
+
+    Raises:
+        CertificateError: it can be neither made nor read.
+    """
+    try:
+        keep(path, content, mode)
+        return path.read_bytes()
+    except OSError as exc:
+        raise CertificateError(f"{path}: {exc.strerror}; allowed is a directory that this user can write") from exc

@@ -1,0 +1,239 @@
+"""The data of the cluster as a whole, in the shared store: fixtures, snapshots, resets.
+
+What replaces data tells every node afterwards, so that none answers from what it remembers.
+"""
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+import sqlalchemy as sa
+
+from mocknode.mock.cluster.fixture_content import write_content
+from mocknode.mock.cluster.lazy_view import Opened
+from mocknode.mock.data import directory
+from mocknode.mock.data.directory import BUILT_IN, BUILT_IN_FEED, DEFAULT_SPACE, Feed, Space, User
+from mocknode.mock.data.snapshots import (
+    FIXTURES,
+    SNAPSHOTS_MAX,
+    Change,
+    Snapshots,
+    TooManySnapshotsError,
+    UnknownSnapshotError,
+)
+from mocknode.mock.data.store import Package, Store, insert_packages, timestamp
+from mocknode.mock.node.packages.kept import whole_path
+from mocknode.mock.node.refusals import RefusedError
+
+if TYPE_CHECKING:
+    from mocknode.mock.cluster.controller import Controller
+    from mocknode.mock.cluster.fixtures import Fixtures, UserFixture
+
+Keep = Literal["data", "fixtures", "nothing"]
+"""What a reset leaves: the data as they are, as the fixtures file has them, or as in a fresh server."""
+KEEP: Final[tuple[Keep, ...]] = ("data", "fixtures", "nothing")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_NAME_FORM: Final = "1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit"
+_LOADED_S: Final = 1767225600.0
+"""2026-01-01: when fixtures came into being, so that they are older than every push and the same on every machine."""
+_LOADED_BY: Final = "fixtures"
+
+_Result = TypeVar("_Result")
+
+
+class UnknownSnapshotNameError(RefusedError):
+    """No snapshot has that name."""
+
+
+class DataDesk:
+    """Replaces the data, and puts them aside.
+
+    Raises:
+        StoreError: in every method; nothing was changed.
+    """
+
+    def __init__(self, controller: "Controller") -> None:
+        self._controller = controller
+        self._snapshots = Opened(lambda: Snapshots(Store(controller.shared.store)))
+
+    async def all(self) -> list[dict[str, Any]]:
+        """Every snapshot, by name."""
+        return [asdict(snapshot) for snapshot in await self._with(lambda snapshots: snapshots.all())]
+
+    async def take(self, name: str) -> dict[str, Any]:
+        """Put the data aside; a snapshot of that name is replaced.
+
+        Raises:
+            RefusedError: a name that is none, or one too many.
+        """
+        if not _NAME.fullmatch(name):
+            raise RefusedError(f"snapshot: got {name!r}, allowed: {_NAME_FORM}", got=name, allowed=[_NAME_FORM])
+        self._not_fixtures(name)
+        try:
+            await self._with(lambda snapshots: snapshots.take(name, time.time()))
+        except TooManySnapshotsError as exc:
+            raise RefusedError(
+                f"snapshot: got one more, allowed: {SNAPSHOTS_MAX}; delete one that is not needed", got=name
+            ) from exc
+        return next(snapshot for snapshot in await self.all() if snapshot["name"] == name)
+
+    async def restore(self, name: str) -> None:
+        """Have the data as they were; on return every node that hears knows.
+
+        Raises:
+            UnknownSnapshotNameError: there is none of that name.
+        """
+        await self._tell((await self._known(name, lambda snapshots: snapshots.restore(name))).restores)
+
+    async def forget(self, name: str) -> None:
+        """Delete a snapshot.
+
+        Raises:
+            UnknownSnapshotNameError, RefusedError: there is none of that name, or it is what `--fixtures` loaded.
+        """
+        self._not_fixtures(name)
+        await self._known(name, lambda snapshots: snapshots.forget(name))
+
+    async def require(self, keep: Keep) -> None:
+        """Make sure that a reset can keep that.
+
+        Raises:
+            RefusedError: there are no fixtures.
+        """
+        if keep == "fixtures" and FIXTURES not in {snapshot["name"] for snapshot in await self.all()}:
+            raise RefusedError(
+                "keep: got 'fixtures', allowed: data, nothing; this cluster was started without --fixtures",
+                got=keep,
+                allowed=["data", "nothing"],
+            )
+
+    async def reset(self, keep: Keep) -> None:
+        """Have the data that a reset leaves.
+
+        Raises:
+            UnknownSnapshotNameError: there are no fixtures.
+        """
+        if keep == "fixtures":
+            await self.restore(FIXTURES)
+        elif keep == "nothing":
+            await self._tell((await self._with(lambda snapshots: snapshots.clear())).restores)
+
+    async def _tell(self, restores: int) -> None:
+        await self._controller.tell_all({"do": "data-changed", "restores": restores})
+
+    def _not_fixtures(self, name: str) -> None:
+        if name == FIXTURES:
+            raise RefusedError(
+                f"snapshot: got {name!r}, which is what --fixtures loaded; allowed: another name", got=name
+            )
+
+    async def _known(self, name: str, action: Callable[[Snapshots], Change]) -> Change:
+        try:
+            return await self._with(action)
+        except UnknownSnapshotError as exc:
+            shown = ", ".join(exc.names) or "there is none"
+            raise UnknownSnapshotNameError(
+                f"snapshot: got {name!r}, allowed: {shown}", got=name, allowed=exc.names
+            ) from exc
+
+    async def _with(self, action: Callable[[Snapshots], _Result]) -> _Result:
+        def act(snapshots: Snapshots) -> _Result:
+            result = action(snapshots)
+            if isinstance(result, Change):
+                _delete(self._controller.shared.run_dir, result)
+            return result
+
+        return await self._snapshots.use(act)
+
+
+def load_fixtures(
+    store_url: str, run_dir: Path, fixtures: "Fixtures", *, keep_packages: bool, stop: threading.Event
+) -> None:
+    """Have a store hold what a fixtures file says and nothing else; before any node uses it.
+
+    Args:
+        stop: Nobody waits any more; then nothing is loaded.
+
+    Raises:
+        StoreError, OSError: the store holds what it held, and no file is left.
+    """
+    store = Store(store_url)
+    written: list[Path] = []
+    try:
+        snapshots = Snapshots(store)
+        content = list(_contents(fixtures, run_dir if keep_packages else None, written, stop))
+        change = snapshots.begin_with(FIXTURES, lambda connection: _fill(connection, fixtures, content), time.time())
+        written.clear()
+        _delete(run_dir, change)
+    finally:
+        for path in written:
+            path.unlink(missing_ok=True)
+        store.close()
+
+
+def _contents(
+    fixtures: "Fixtures", run_dir: Path | None, written: list[Path], stop: threading.Event
+) -> Iterator[tuple[str, str | None]]:
+    """Digest and file of each package; `run_dir` is None where no bytes are kept."""
+    load = secrets.token_hex(8)
+    for number, package in enumerate(fixtures.packages):
+        if stop.is_set():
+            raise InterruptedError("told to end while packages were made")
+        kept_as = None if run_dir is None else f"fixtures/{load}-{number}"
+        path = None if run_dir is None or kept_as is None else whole_path(run_dir, kept_as)
+        sha1 = write_content(path, extension=package.extension, size=package.size, seed=package.seed)
+        written += [] if path is None else [path]
+        yield sha1, kept_as
+
+
+def _fill(connection: sa.Connection, fixtures: "Fixtures", content: Sequence[tuple[str, str | None]]) -> None:
+    """Add everything, in the order of the file, so that ids are the same each time."""
+    spaces = {-1: DEFAULT_SPACE.id}
+    for index, space in enumerate(fixtures.spaces):
+        id_ = spaces[index] = directory.next_id(connection, "Spaces")
+        directory.put(connection, Space(id=id_, name=space.name, slug=space.its_slug, description=space.description))
+        _add_feed(connection, id_, BUILT_IN_FEED.name, BUILT_IN)
+    for feed in fixtures.feeds:
+        _add_feed(connection, spaces[fixtures.places[feed.space.lower()]], feed.name, feed.type)
+    for user in fixtures.users:
+        _add_user(connection, user)
+    insert_packages(
+        connection,
+        [
+            Package(
+                space=spaces[fixtures.places[package.space.lower()]], package_id=package.id, version=package.version,
+                extension=package.extension, file_name=package.file_name, size=package.size, sha1=sha1,
+                published=timestamp(_LOADED_S + number / 1000), node=_LOADED_BY, kept_as=kept_as,
+            )
+            for number, (package, (sha1, kept_as)) in enumerate(zip(fixtures.packages, content, strict=True))
+        ],
+    )  # fmt: skip
+
+
+def _add_feed(connection: sa.Connection, space: str, name: str, feed_type: str) -> None:
+    id_ = directory.next_id(connection, "Feeds")
+    directory.put(connection, Feed(id=id_, space=space, name=name, feed_type=feed_type))
+
+
+def _add_user(connection: sa.Connection, user: "UserFixture") -> None:
+    id_ = directory.next_id(connection, "Users")
+    password = None if user.password is None else directory.hash_password(user.password)
+    row = User(
+        id=id_, username=user.username, display_name=user.display_name or user.username, email=user.email,
+        password=password, is_service=user.service, permissions=tuple(user.permissions),
+    )  # fmt: skip
+    directory.put(connection, row)
+    for key in user.api_keys:
+        directory.insert_key(connection, id_, key, purpose=_LOADED_BY, now_s=_LOADED_S)
+
+
+def _delete(run_dir: Path, change: Change) -> None:
+    """Files that nothing names are never named again, so that nobody can want one meanwhile."""
+    for kept_as in change.unneeded:
+        whole_path(run_dir, kept_as).unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""What the controller knows about one node: its place, its desired condition, its faults, its process."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mocknode.mock.cluster.channel import Message
+from mocknode.mock.node.lifecycle import ONLINE, Condition, Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TentaclePlace:
+    """Where polling Tentacles reach a node.
+
+    Attributes:
+        host: Address it is bound to.
+        identity: PEM file of the certificate it presents.
+        thumbprint: Of that certificate.
+    """
+
+    host: str
+    port: int
+    advertise: str
+    identity: Path
+    thumbprint: str
+
+    def address(self) -> dict[str, Any]:
+        """As the cluster announces it."""
+        return {"host": self.advertise, "port": self.port, "thumbprint": self.thumbprint}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a node listens and how others reach it; ports are real ones."""
+
+    name: str
+    host: str
+    http_port: int
+    https_port: int | None
+    advertise: str
+    tentacle: "TentaclePlace | None" = None
+
+    def url(self, scheme: str, port: int | None) -> str | None:
+        """Advertised URL of a listener; None without one."""
+        host = f"[{self.advertise}]" if ":" in self.advertise else self.advertise
+        return None if port is None else f"{scheme}://{host}:{port}"
+
+    def addresses(self) -> dict[str, Any]:
+        """Name and advertised addresses, as the cluster announces them."""
+        return {
+            "name": self.name,
+            "http": self.url("http", self.http_port),
+            "https": self.url("https", self.https_port),
+            "tentacle": None if self.tentacle is None else self.tentacle.address(),
+        }
+
+
+@dataclass(slots=True)
+class Member:
+    """A node of the cluster.
+
+    Attributes:
+        condition: What it is, or shall be when it is next started.
+        cause: Who made it so: `command`, `trigger`, `api`, `reset`, or how it died.
+        boot: How often it was started, earlier runs in the same run directory included.
+        pid: Process id; None while it is dead.
+        faults: Fault objects by id, in the order they were set; kept while the node is dead.
+        owed: Lines that a stopped process could not be told yet.
+        lock: Held while its condition changes, so that commands take effect one after another.
+    """
+
+    place: Place
+    boot: int = 0
+    condition: Condition = ONLINE
+    cause: str = "command"
+    pid: int | None = None
+    faults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    owed: list[Message] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.place.name
+
+    @property
+    def alive(self) -> bool:
+        """It has a process; a frozen one counts."""
+        return self.pid is not None
+
+    @property
+    def hears(self) -> bool:
+        """Its process runs and can be told something."""
+        return self.alive and self.condition.form is not Form.FREEZE
+
+    def died(self, cause: str) -> None:
+        """Note that its process is gone; what it was owed, the next one gets with its configuration."""
+        self.pid = None
+        self.owed.clear()
+        self.cause = cause
+
+    def document(self, status: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The node as the control API shows it; `status` is what its process says, if it does."""
+        counters = {key: value for key, value in (status or {}).items() if key not in ("state", "how", "pending")}
+        return {
+            **self.place.addresses(),
+            **self.condition.document(),
+            "cause": self.cause,
+            "boot": self.boot,
+            "pid": self.pid,
+            "alive": self.alive,
+            "faults": list(self.faults.values()),
+            "counters": counters if status is not None else None,
+            "pending": list((status or {}).get("pending", [])),
+        }

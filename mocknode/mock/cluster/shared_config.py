@@ -1,0 +1,72 @@
+"""A node's configuration: what all nodes of the cluster have in common, and what is this node's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mocknode.mock.cluster.members import Member
+from mocknode.mock.node.lifecycle import Condition
+from mocknode.mock.node.web import WebSettings
+
+OCTOPUS_VERSION: Final = "2026.2.1"
+"""Version of Octopus Server that the nodes say they are."""
+KEEP_ALIVE_S: Final = 130
+"""Kestrel's default, which the real server keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedConfig:
+    """What every node's configuration has in common; field meanings as in `ClusterSettings`."""
+
+    run_dir: Path
+    store: str
+    api_key: str
+    installation_id: str
+    seed: int
+    keep_packages: bool
+    keep_only: str
+    certificate: Path | None
+    key: Path | None
+    web: WebSettings
+    times: Mapping[str, Any]
+    versions: Mapping[str, str]
+    null_message_s: float
+
+    def config(self, member: Member, condition: Condition, names: list[str]) -> dict[str, Any]:
+        """The configuration of one node: its first line on the control channel.
+
+        Args:
+            member: Its place, boot number and faults are the node's own.
+            condition: What it shall be from its first connection on.
+            names: All nodes of the cluster.
+        """
+        place = member.place
+        return {
+            "name": place.name,
+            "boot": member.boot,
+            "version": self.versions.get(place.name, OCTOPUS_VERSION),
+            "seed": self.seed,
+            "host": place.host,
+            "http_port": place.http_port,
+            "https_port": place.https_port,
+            "certificate": str(self.certificate) if self.certificate else None,
+            "key": str(self.key) if self.key else None,
+            "tentacle_host": place.tentacle.host if place.tentacle else place.host,
+            "tentacle_port": place.tentacle.port if place.tentacle else None,
+            "tentacle_identity": str(place.tentacle.identity) if place.tentacle else None,
+            "null_message_s": self.null_message_s,
+            "advertise": place.advertise,
+            "run_dir": str(self.run_dir),
+            "store": self.store,
+            "api_key": self.api_key,
+            "keep_packages": self.keep_packages,
+            "keep_only": self.keep_only,
+            "keep_alive_s": KEEP_ALIVE_S,
+            "installation_id": self.installation_id,
+            "nodes": names,
+            "web": self.web.document(),
+            **self.times,
+            "state": condition.document(),
+            "faults": list(member.faults.values()),
+        }

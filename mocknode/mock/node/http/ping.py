@@ -1,0 +1,51 @@
+"""The ping: `/api/octopusservernodes/ping`, the health check a balancer is meant to use.
+
+200 while in rotation, 418 while draining, the same node document either way. Source: the swagger of the server and a sample
+of a 2022.4 server (OctopusDeploy/Issues 7964) for fields and their order; HEAD answered 404 on builds before 2022.4.8517,
+2023.1.9716 and 2023.2.3045 (Issues 8081), hence the switch. Trailing and doubled slashes and a query are accepted.
+"""
+
+import re
+from typing import Any, Final
+
+from mocknode.mock.data.store import timestamp
+from mocknode.mock.node.http.answers import Headers, json_bytes, json_headers
+
+PATH: Final = "/api/octopusservernodes/ping"
+_SLASHES: Final = re.compile("/{2,}")
+
+
+def normal_path(path: str) -> str:
+    """A path without doubled and trailing slashes; the vendor's own scale-in script sends `octopusservernodes//{id}`."""
+    return _SLASHES.sub("/", path).rstrip("/") or "/"
+
+
+def is_ping(path: str) -> bool:
+    """Whether a request path is the ping's."""
+    return path == PATH or (path.endswith(("ping", "/")) and normal_path(path) == PATH)
+
+
+def ping_document(name: str, version: str, *, last_seen_s: float, draining: bool, task_cap: int) -> dict[str, Any]:
+    """The body of a ping."""
+    return {
+        "Id": f"OctopusServerNodes-{name}",
+        "Name": name,
+        "LastSeen": timestamp(last_seen_s),
+        "IsOffline": False,
+        "MaxConcurrentTasks": task_cap,
+        "IsInMaintenanceMode": draining,
+        "Version": version,
+        "Links": {"Self": PATH, "Node": f"/api/octopusservernodes/OctopusServerNodes-{name}"},
+    }
+
+
+def ping_answer(
+    method: str, document: dict[str, Any], *, draining: bool, head_ping: bool
+) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of the answer."""
+    if method == "HEAD" and not head_ping:
+        return 404, [(b"content-length", b"0")], b""
+    if method not in ("GET", "HEAD"):
+        return 405, [(b"allow", b"GET, HEAD" if head_ping else b"GET"), (b"content-length", b"0")], b""
+    body = json_bytes(document)
+    return (418 if draining else 200), json_headers(body), body

@@ -1,0 +1,210 @@
+"""What every resource needs of a request: who asks, its space, its query and body, and errors as the server words them."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+from mocknode.mock.data.directory import ADMINISTER, User
+from mocknode.mock.data.store import StoreError
+from mocknode.mock.node.http.answers import Headers, error_document, json_bytes, json_headers
+from mocknode.mock.node.http.exchange import Exchange
+from mocknode.mock.node.rest.problems import FORBIDDEN, UNAUTHORIZED, ProblemError, invalid
+
+if TYPE_CHECKING:
+    from mocknode.mock.node.node import Node
+
+# Documents that clients send are a few KiB; more is not read into memory.
+DOCUMENT_BYTES_MAX: Final = 1024 * 1024
+# Clients that want everything ask for this many.
+INT32_MAX: Final = 2**31 - 1
+MAINTENANCE: Final = "maintenance"
+TAKE: Final = 30
+"""Octopus' default page."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The part of a list that was asked for."""
+
+    skip: int
+    take: int
+
+
+class Call:
+    """One request to a resource.
+
+    Attributes:
+        user: Who asks; a request that needs no credentials has nobody.
+        space: Id of the space that the path names; empty outside of spaces.
+        query_pairs: The query as it came.
+        restores: How often all data had been replaced when it began.
+    """
+
+    def __init__(self, scope: Any, exchange: Exchange) -> None:
+        self.exchange: Exchange = exchange
+        self.node: Node = exchange.node
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.params: dict[str, str] = {}
+        self.user: User | None = None
+        self.space = ""
+        self.restores = self.node.cataloguing.restores
+        self.query_pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        self._query: dict[str, list[str]] = {}
+        for key, value in self.query_pairs:
+            self._query.setdefault(key.lower(), []).append(value)
+
+    def query(self, name: str) -> str | None:
+        """First value of a query parameter, by case-insensitive name."""
+        values = self._query.get(name.lower())
+        return None if values is None else values[0]
+
+    def listed(self, name: str) -> list[str]:
+        """A query parameter with several values, separated by commas or repeated."""
+        return [part for value in self._query.get(name.lower(), ()) for part in value.split(",") if part]
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is `true` or `false`, false when absent."""
+        text = self.query(name)
+        if text is None or text.lower() not in ("true", "false"):
+            if text:
+                raise invalid(f"{name}: got {text!r}, allowed: true, false")
+            return False
+        return text.lower() == "true"
+
+    def count(self, name: str, default: int) -> int:
+        """A query parameter that is a whole number from 0 to 2147483647."""
+        text = self.query(name)
+        if text is None:
+            return default
+        if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= INT32_MAX):
+            raise invalid(f"{name}: got {text!r}, allowed: a whole number from 0 to {INT32_MAX}")
+        return int(text)
+
+    def page(self) -> Page:
+        """`skip` and `take`."""
+        return Page(skip=self.count("skip", 0), take=self.count("take", TAKE))
+
+    @property
+    def asker(self) -> User:
+        """Who asks, on a route that needs credentials."""
+        if self.user is None:
+            raise ProblemError(401, UNAUTHORIZED)
+        return self.user
+
+    def require(self, permission: str) -> None:
+        """Refuse a user who lacks a permission.
+
+        Raises:
+            ProblemError: 403.
+        """
+        if not self.asker.may(permission):
+            raise ProblemError(403, FORBIDDEN.format(permission))
+
+    async def changes(self, permission: str) -> None:
+        """Refuse a change that the user may not make, now or at all.
+
+        Raises:
+            ProblemError: 403, or the status of maintenance mode, in which only administrators change anything.
+        """
+        self.require(permission)
+        if self.asker.may(ADMINISTER):
+            return
+        if await self.stored(self.node.directory.setting, MAINTENANCE) == "true":
+            raise ProblemError(
+                self.node.config.web.maintenance_status,
+                "Octopus Server is in maintenance mode, so only administrators can make changes.",
+            )
+
+    async def stored(self, action: Callable[..., _Result], *args: Any) -> _Result:
+        """Call the shared store in its thread.
+
+        Raises:
+            ProblemError: 500, the store cannot be used.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.node.store_thread, action, *args)
+        except StoreError as exc:
+            raise ProblemError(500, str(exc)) from exc
+
+    async def document(self) -> dict[str, Any]:
+        """The JSON object that is the body, read to its end.
+
+        Raises:
+            ProblemError: 400, it is none.
+        """
+        body = await self.body()
+        await self.exchange.body_end()
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as exc:
+            raise invalid(f"the body is no JSON document: {exc}") from exc
+        if not isinstance(document, dict):
+            raise invalid(f"the body is no JSON object but {type(document).__name__}")
+        return document
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ProblemError: 413, it is longer than any document.
+        """
+        data = bytearray()
+        while chunks := await self.exchange.read():
+            data += b"".join(chunks)
+            if len(data) > DOCUMENT_BYTES_MAX:
+                raise ProblemError(413, f"a document of more than {DOCUMENT_BYTES_MAX} bytes is not accepted")
+        return bytes(data)
+
+    async def no_body(self) -> None:
+        """Read a body that means nothing."""
+        await self.body()
+        await self.exchange.body_end()
+
+    async def answer(self, status: int, document: Any, *headers: tuple[bytes, bytes]) -> None:
+        """Answer with a JSON document, or an empty body for None."""
+        body = b"" if document is None else json_bytes(document)
+        await self.answer_bytes(status, json_headers(body, *headers), body)
+
+    async def answer_bytes(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer with bytes."""
+        await self.exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.exchange.send({"type": "http.response.body", "body": body})
+
+    async def answer_parts(self, headers: Headers, length: int, parts: Iterator[bytes]) -> None:
+        """Answer 200 with a body that is made part by part, in a thread; a HEAD makes none.
+
+        Args:
+            length: Bytes of all parts together.
+        """
+        headers = [*headers, (b"content-length", str(length).encode())]
+        await self.exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
+        loop = asyncio.get_running_loop()
+        left = 0 if self.exchange.method == "HEAD" else length
+        while left:
+            part = await loop.run_in_executor(None, next, parts)
+            left -= len(part)
+            await self.exchange.send({"type": "http.response.body", "body": part, "more_body": left > 0})
+        if not length or self.exchange.method == "HEAD":
+            await self.exchange.send({"type": "http.response.body", "body": b""})
+
+    async def problem(self, error: ProblemError) -> None:
+        """Answer with an error document."""
+        await self.answer(error.status, error_document(error.message, error.errors), *error.headers)
+
+
+def text_of(document: dict[str, Any], name: str, *, default: str | None = None) -> str:
+    """A text of a document.
+
+    Raises:
+        ProblemError: 400, it is missing or no text.
+    """
+    value = document.get(name, default)
+    if not isinstance(value, str):
+        raise invalid(f"{name}: got {value!r}, allowed: text")
+    return value

@@ -1,0 +1,228 @@
+"""What the Tentacle port has of its node: journal, trust from the shared store, faults, and its place in the lifecycle."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mocknode.mock.data.machines import LISTENING, Machines
+from mocknode.mock.data.store import StoreError
+from mocknode.mock.node.config import ConfigError
+from mocknode.mock.node.faults.effects import Break, Delay, Effect, Hang
+from mocknode.mock.node.refusals import RefusedError
+from mocknode.mock.tentacle.calling import (
+    COLLECT_LIMIT_S,
+    Caller,
+    DialledCaller,
+    Numbers,
+    QueueCaller,
+    capabilities,
+    dialled,
+    health,
+    script,
+)
+from mocknode.mock.tentacle.endings import Ending
+from mocknode.mock.tentacle.identity import Identity, IdentityError
+from mocknode.mock.tentacle.listener import PortConnection, TentaclePort
+from mocknode.mock.tentacle.queues import CallFailedError
+from mocknode.mock.tentacle.serving import Limits
+from mocknode.mock.tentacle.tls import Credential, client_context
+
+if TYPE_CHECKING:
+    from mocknode.mock.node.node import Node
+
+CALLS: Final = ("health", "capabilities", "script")
+RELOAD_S: Final = 5.0
+"""How late a node learns that a Tentacle was unregistered through another node. Registrations are found at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSpec:
+    """A call that was asked for.
+
+    Attributes:
+        collect_s: How long a polling Tentacle may take to collect the request; None is as in a fresh server.
+        body: Of the script, for the call `script`.
+    """
+
+    style: str
+    uri: str
+    thumbprint: str
+    call: str
+    body: str = ""
+    collect_s: float | None = None
+
+    async def run(self, caller: Caller) -> dict[str, Any]:
+        """Do it.
+
+        Raises:
+            CallFailedError: nobody answered.
+        """
+        match self.call:
+            case "health":
+                return await health(caller)
+            case "capabilities":
+                return {"capabilities": await capabilities(caller)}
+            case _:
+                return await script(caller, self.body)
+
+
+def parse_call(request: Mapping[str, Any]) -> CallSpec:
+    """The call that a command of the agent asks for.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    if request.get("call") not in CALLS:
+        got = request.get("call")
+        raise RefusedError(f"call: got {got!r}, allowed: {', '.join(CALLS)}", got=got, allowed=CALLS)
+    return CallSpec(**{item.name: request[item.name] for item in fields(CallSpec) if item.name in request})
+
+
+class Tentacles:
+    """The Tentacle side of one node; also the `Site` of its port.
+
+    Attributes:
+        port: Queues and connections.
+        machines: Who is registered.
+        identity: The server's certificate.
+    """
+
+    def __init__(self, node: "Node", identity_file: Path, null_s: float) -> None:
+        self._node = node
+        try:
+            self.identity = Identity.read(identity_file.read_bytes(), str(identity_file))
+        except IdentityError as exc:
+            raise ConfigError(f"config: tentacle_identity: {exc}", got=str(identity_file)) from exc
+        self.machines = Machines(node.store)
+        self.port = TentaclePort(self, self.identity, Limits(null_s=null_s))
+        self._numbers = Numbers()
+        self._trusted: frozenset[str] = frozenset()
+        self._reloading: asyncio.Task[frozenset[str]] | None = None
+
+    # Site
+
+    def next_connection(self) -> int:
+        """Number of a new connection, from the same count as the HTTP ports'."""
+        return self._node.next_connection()
+
+    def note(self, kind: str, t_ns: int, **facts: Any) -> None:
+        """Write a journal record."""
+        self._node.journal.add(kind, t_ns, **facts)
+
+    def trusts(self, thumbprint: str) -> bool | Awaitable[bool]:
+        """Whether a certificate is registered; the store is asked about one that is not known yet."""
+        return True if thumbprint in self._trusted else self._ask(thumbprint)
+
+    async def _ask(self, thumbprint: str) -> bool:
+        # Whoever asks while the store is being read asks once more, as the answer may be older than the question.
+        if self._reloading is not None:
+            await asyncio.wait([self._reloading])
+            if thumbprint in self._trusted:
+                return True
+        return thumbprint in await self.reload()
+
+    async def reload(self) -> frozenset[str]:
+        """Read who is trusted; those who are no more are cut off."""
+        if self._reloading is None:
+            self._reloading = asyncio.create_task(self._read())
+            self._reloading.add_done_callback(self._reloaded)
+        return await asyncio.shield(self._reloading)
+
+    async def read_again(self) -> None:
+        """As `reload`, and not older than this call."""
+        if self._reloading is not None:
+            await asyncio.wait([self._reloading])
+        await self.reload()
+
+    async def _read(self) -> frozenset[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            now = await loop.run_in_executor(self._node.store_thread, self.machines.thumbprints)
+        except StoreError:
+            return self._trusted  # A store that hiccups is no reason to cut off anybody.
+        if self._trusted - now:
+            self.port.distrust(now.__contains__)
+        self._trusted = now
+        return now
+
+    def _reloaded(self, _: asyncio.Task[frozenset[str]]) -> None:
+        self._reloading = None
+
+    async def watch(self) -> None:
+        """Follow the store for ever."""
+        while True:
+            await asyncio.sleep(RELOAD_S)
+            await self.reload()
+
+    # Faults
+
+    def met(self, connection: PortConnection) -> None:
+        """A connection is new: let the faults on `tentacle` act, in their order."""
+        if self._node.silent:
+            connection.fall_silent()
+        elif plan := self._node.faults.plan_connection():
+            self._node.spawn(self._interfere(connection, plan))
+
+    async def _interfere(self, connection: PortConnection, plan: list[tuple[str, Effect]]) -> None:
+        connection.hold()
+        for fault, effect in plan:
+            self._node.faults.note_connection(fault, connection.conn)
+            match effect:
+                case Delay():
+                    await self._wait(connection, fault, effect.seconds)
+                case Hang():
+                    connection.release()
+                    connection.fall_silent()
+                    await self._wait(connection, fault, None)
+                    connection.break_off("reset", Ending(cause="fault", detail=f"fault {fault}"))
+                    return
+                case Break():
+                    connection.release()
+                    connection.break_off(effect.how, Ending(cause="fault", detail=f"fault {fault}"))
+                    return
+        connection.release()
+
+    async def _wait(self, connection: PortConnection, fault: str, seconds: float | None) -> None:
+        with self._node.faults.hold(fault) as released:
+            await asyncio.wait((released, connection.losing()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+    # Calls
+
+    async def call(self, wanted: CallSpec) -> dict[str, Any]:
+        """Call a Tentacle: the result, or the error that a real server has for it."""
+        numbers, note = self._numbers, self._note_call
+        try:
+            if wanted.style == LISTENING:
+                context, credential = client_context(), Credential.of(self.identity)
+
+                def make() -> DialledCaller:
+                    return DialledCaller(credential, context, wanted.uri, wanted.thumbprint, numbers, note)
+
+                async with dialled(make, wanted.uri) as caller:
+                    return {"ok": True, "result": await wanted.run(caller)}
+            limit_s = COLLECT_LIMIT_S if wanted.collect_s is None else wanted.collect_s
+            queued = QueueCaller(self.port.queues, wanted.uri, wanted.thumbprint, numbers, note, limit_s)
+            return {"ok": True, "result": await wanted.run(queued)}
+        except (CallFailedError, ValueError) as exc:
+            explanation = exc.explanation if isinstance(exc, CallFailedError) else ""
+            return {"ok": False, "error": {"detail": f"{exc}; {explanation}" if explanation else str(exc)}}
+
+    def _note_call(self, kind: str, **facts: Any) -> None:
+        self.note(kind, time.monotonic_ns(), **facts)
+
+    # Lifecycle
+
+    def end_silence(self) -> None:
+        """The node answers again; what was held is reset."""
+        self.port.end_all(Ending(cause="eof"))
+
+    def stop(self) -> None:
+        """The process ends."""
+        self.port.end_all(Ending(cause="node-stopped"))
+
+    def status(self) -> dict[str, Any]:
+        """Counters for the agent."""
+        return self.port.summary()

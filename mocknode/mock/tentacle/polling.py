@@ -1,0 +1,125 @@
+"""One simulated polling Tentacle, step by step, for checks and tests.
+
+    async with PollingTentacle(identity, "poll://abc/", "127.0.0.1", 10943, pinned=thumbprint) as tentacle:
+        polled = await tentacle.poll()         # one message from the server, answered; NEXT sent, PROCEED read
+    tentacle.hello, tentacle.thumbprint        # the ClientHello it sent, the certificate it saw
+    await tentacle.ended                       # a future: how the connection ended, whoever ended it
+
+To register it before it connects (any time is good enough: trust is read when the preamble came):
+
+    async with ControlClient(control) as client:
+        nodes = await client.nodes()           # each: ["tentacle"] = {"host", "port", "thumbprint"} or None
+        await client.register_tentacle("name", identity.thumbprint, "poll://abc/")      # POST /tentacles: all nodes know it
+        await client.register_tentacle("other", other.thumbprint, "https://host:10933/")   # a listening one
+        await client.tentacles()               # [{"name", "thumbprint", "uri", "style", "nodes": {"node-1": {...}}}]
+        answer = await client.call_tentacle("node-1", "name", "health")   # or "capabilities"; "script" with body=...
+        await client.unregister_tentacle("name")
+
+A step that takes longer than its limit ends in `TimeoutError`; any other end in one of the errors below.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from OpenSSL import SSL
+
+from mocknode.mock.halibut import Connection, events
+from mocknode.mock.halibut.lines import Newline
+from mocknode.mock.tentacle.handshake_queue import Turns
+from mocknode.mock.tentacle.identity import Identity
+from mocknode.mock.tentacle.initiating import (
+    CONNECT_LIMIT_S,
+    HEARTBEAT_LIMIT_S,
+    End,
+    EndedError,
+    Initiator,
+    Stage,
+    TentacleError,
+    UnexpectedCertificateError,
+    UnreachableError,
+)
+from mocknode.mock.tentacle.services import Services
+from mocknode.mock.tentacle.tls import Credential
+
+__all__ = [
+    "CONNECT_LIMIT_S", "End", "EndedError", "Polled", "PollingTentacle", "Stage", "TentacleError",
+    "UnexpectedCertificateError", "UnreachableError",
+]  # fmt: skip
+
+REQUEST_LIMIT_S: Final = 60.0
+"""`TcpClientReceiveRequestTimeoutForPolling`: longer without a message, and a Tentacle connects anew."""
+_SERVICES: Final = Services()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """What one poll brought.
+
+    Attributes:
+        request: `IService.Method`; None for the null message.
+        at_ns: When the message was there, monotonic.
+    """
+
+    request: str | None
+    at_ns: int
+
+
+class PollingTentacle(Initiator):
+    """One polling Tentacle at one address; see `Initiator` for the arguments and attributes that are not named here.
+
+    Args:
+        subscription: Its queue, such as `poll://abc/`.
+        pinned: Thumbprint of the server.
+        services: What it answers.
+    """
+
+    def __init__(
+        self, identity: Identity | Credential | None, subscription: str, host: str, port: int, *,
+        pinned: str | None = None, sni: str | None = "", alpn: Sequence[str] = (), hello_pieces: int = 1,
+        newline: Newline = "\n", services: Services = _SERVICES, context: SSL.Context | None = None,
+        turns: Turns | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            identity, Connection.poll(subscription, newline), host, port,
+            pinned=pinned, sni=sni, alpn=alpn, hello_pieces=hello_pieces, context=context,
+            turns=turns,
+        )  # fmt: skip
+        self.subscription = subscription
+        self._services = services
+
+    async def poll(self, limit_s: float = REQUEST_LIMIT_S) -> Polled:
+        """One message, a request of which is answered; then NEXT and PROCEED.
+
+        Raises:
+            EndedError, TimeoutError.
+        """
+        polled = await self.receive(limit_s)
+        await self.advance()
+        return polled
+
+    async def receive(self, limit_s: float = REQUEST_LIMIT_S) -> Polled:
+        """The next message, a request of which is answered.
+
+        Raises:
+            EndedError, TimeoutError.
+        """
+        event = await self._event(limit_s, "a message")
+        at_ns = time.monotonic_ns()
+        if not isinstance(event, events.RequestReceived):
+            return Polled(request=None, at_ns=at_ns)
+        response = await self._services.answer(event.request, event.streams)
+        if self.ended.done():
+            raise self._ended_error("a response was sent")
+        self._write(self._halibut.send_response(response))
+        return Polled(request=f"{event.request.service}.{event.request.method}", at_ns=at_ns)
+
+    async def advance(self, limit_s: float = HEARTBEAT_LIMIT_S) -> None:
+        """NEXT, until PROCEED.
+
+        Raises:
+            EndedError, TimeoutError.
+        """
+        self._write(self._halibut.send_next())
+        await self._event(limit_s, "PROCEED")
