@@ -6,7 +6,7 @@ for the options. `mocknode load` runs the same users and joins what they record 
 
 from locust import User, constant, task
 
-from mocknode.load.users.locustfile import PING, ActionPusher, CiPusher, DeltaPusher, Monitor, PortalBrowser
+from mocknode.load.users.locustfile import ActionPusher, CiPusher, DeltaPusher, Monitor, PortalBrowser
 
 __all__ = ["ActionPusher", "CiPusher", "DeltaPusher", "Monitor", "PortalBrowser"]
 

@@ -163,7 +163,7 @@ def _new_requests(case: Case, step: Step) -> Variant:
             cause="drained-node-gets-requests", caused_by=case.root_of_blindness,
             hurts="everybody whose request lands on a node that is about to be taken down", **evidence,
         )  # fmt: skip
-    if elsewhere < case.row:
+    if elsewhere < case.requests_to_confirm_out:
         summary = "too few requests went past it to tell"
         return case.unknown(f"{name}-no-new-requests", "core", summary, **evidence)
     return case.holds(

@@ -28,7 +28,7 @@ def judge(case: Case) -> list[Variant]:
         "errors": len(failed),
     }
     wrong = sum(count for node, count in reached.items() if node != survivor)
-    if len(sent) < case.row:
+    if len(sent) < case.requests_to_confirm_out:
         return [case.unknown("one-left", "core", "too few requests to tell", **evidence)]
     if wrong:
         alone_works = first.detail["out_ns"] is not None

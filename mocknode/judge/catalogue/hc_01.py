@@ -22,7 +22,7 @@ def judge(case: Case) -> list[Variant]:
     found = case.calibration.probers
     balancers = [p for p in found if p.role == "balancer"]
     right = [p for p in balancers if p.method in METHODS_WITH_STATUS]
-    missing = case.calibration.unasked(case.nodes)
+    missing = case.calibration.unprobed(case.nodes)
     evidence: dict[str, Any] = {
         "probers": len(balancers),
         "monitors": sum(p.role == "monitor" for p in found),

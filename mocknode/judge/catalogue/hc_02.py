@@ -49,7 +49,7 @@ async def run(lab: "Lab") -> None:
         if out_ns is None:
             return
         for name in names:
-            await _try_status(lab, node, name, max(calibration.in_budget_s + 1.0, lab.row_takes_s()), patience_s)
+            await _try_status(lab, node, name, max(calibration.in_budget_s + 1.0, lab.confirming_takes_s()), patience_s)
         resumed_ns = await lab.state(node, "online")
         in_ns = await lab.wait_in(node, resumed_ns, 2 * calibration.in_budget_s + 2.0)
         lab.step(ID, "control-200", node=node, in_ns=in_ns, resumed_ns=resumed_ns)
@@ -139,7 +139,7 @@ def _judge_status(case: Case, step: Step, *, sound: bool) -> Variant:
         )
     if not sound:
         return case.unknown(name, level, "the node did not come back on a clean 200 either", **evidence)
-    if not probes or others < case.row:
+    if not probes or others < case.requests_to_confirm_out:
         return case.unknown(name, level, "too few probes or requests to tell", **evidence)
     if name in BODIES:
         return case.observes(name, f"a ping with {name} keeps the node out", **evidence)

@@ -35,7 +35,7 @@ async def run(lab: "Lab") -> None:
     """Hang one node's probe in each way, until the balancer takes the node out."""
     calibration = await lab.calibrated
     # One that asks and takes a 418 for good may still mind that nothing is answered.
-    if not calibration.reacts and calibration.unasked(lab.nodes):
+    if not calibration.reacts and calibration.unprobed(lab.nodes):
         lab.step(ID, "blind")
         return
     node = lab.serving[len(lab.serving) // 2]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.traffic import RequestSpec, request
-from mocknode.judge.verdict.calibration import rhythm
+from mocknode.judge.verdict.calibration import steady_interval
 from mocknode.judge.verdict.case import Case, late
 from mocknode.judge.verdict.outcome import Variant
 
@@ -47,7 +47,7 @@ async def run(lab: "Lab") -> None:
     lab.step(ID, "drained", node=node, idle_s=round((drained_ns - lab.started_ns) / 1e9, 1))
     await asyncio.sleep(_wait_s(lab))
     burst_ns = lab.step(ID, "burst", node=node).t_ns
-    await _send(lab, [0.0] * (lab.row + SPARE), "idle")
+    await _send(lab, [0.0] * (lab.requests_to_confirm_out + SPARE), "idle")
     await lab.sync()
     lab.step(ID, "burst-done", node=node, since_ns=burst_ns, waited_s=round((burst_ns - drained_ns) / 1e9, 2))
     if lab.restart is not None:
@@ -57,7 +57,7 @@ async def run(lab: "Lab") -> None:
 def _wait_s(lab: "Lab") -> float:
     if lab.calibrated.done():
         return lab.calibrated.result().out_budget_s + WAIT_MARGIN_S
-    found = rhythm([p.t_ns for p in lab.history.probes if p.node == lab.nodes[0]])
+    found = steady_interval([p.t_ns for p in lab.history.probes if p.node == lab.nodes[0]])
     return max(UNCALIBRATED_WAIT_S, 3 * found[0] + 1.0 if found else 0.0)
 
 
@@ -130,9 +130,12 @@ def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: f
     if not case.calibration.drained:
         return case.unknown("idle", "core", "how fast this balancer reacts under traffic is not known", **evidence)
     # What the balancer refused itself could not have reached the drained node.
-    if not wrong and served < case.row:
+    if not wrong and served < case.requests_to_confirm_out:
         return case.unknown(
-            "idle", "core", f"only {served} of the {case.row} requests that it takes were served", **evidence
+            "idle",
+            "core",
+            f"only {served} of the {case.requests_to_confirm_out} requests that it takes were served",
+            **evidence,
         )
     if waited_s < case.calibration.out_budget_s:
         return case.unknown("idle", "core", "the wait was shorter than this balancer's reaction", **evidence)

@@ -51,7 +51,7 @@ async def run(lab: "Lab") -> None:
             lab.step(ID, "all-drained", since_ns=since_ns)
             await asyncio.sleep(out_s)
             watch_ns = lab.step(ID, "watch-standby").t_ns
-            await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+            await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
             await lab.sync()
             lab.step(ID, "failed-over", since_ns=since_ns, watch_ns=watch_ns)
             await _polled(lab, "drained")
@@ -74,7 +74,7 @@ async def _polled(lab: "Lab", variant: str) -> None:
 async def _watch(lab: "Lab", healthy: int) -> None:
     """Look who serves while so many primary nodes are healthy."""
     since_ns = lab.step(ID, "watch", healthy=healthy).t_ns
-    await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+    await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
     await lab.sync()
     lab.step(ID, "watched", healthy=healthy, since_ns=since_ns)
 
@@ -113,7 +113,7 @@ async def _return(lab: "Lab", back_s: float) -> None:
             return any(r.attempt is not None and r.node in lab.nodes for r in history.requests if r.t_ns >= back_ns)
 
         await lab.until(went_back, back_s)
-        await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+        await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
     await lab.until(lambda h: all(r.ended_ns for r in h.requests if r.method == "POST"), SURVIVOR_WATCH_S)
     lab.step(ID, "returned", back_ns=back_ns, waited_s=round(back_s, 1))
 
@@ -151,7 +151,7 @@ def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
     wrong: dict[str, int] = {}
     for done in watched:
         seen = _ours(case, int(done.detail["since_ns"]), done.t_ns)
-        if len(seen) < case.row:
+        if len(seen) < case.requests_to_confirm_out:
             return case.unknown("standby-waits", "core", "too few requests to tell", requests=len(seen))
         wrong[str(done.detail["healthy"])] = sum(r.node in standby for r in seen)
     everything = _ours(case, first.t_ns, int(last.detail["since_ns"]))
@@ -184,7 +184,7 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
         "sent": len(sent), "reached": dict(Counter(r.node for r in seen)), "errors": len(failed), "budget_s": round(budget_s, 1),
         "first_at_standby_s": None if first is None else seconds(first - since_ns), "late_at_primary": len(slow),
     }  # fmt: skip
-    if len(sent) < case.row:
+    if len(sent) < case.requests_to_confirm_out:
         return case.unknown("standby-serves", "core", "too few requests to tell", **evidence)
     if not slow and not failed:
         return case.holds(

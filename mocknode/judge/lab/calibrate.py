@@ -12,7 +12,7 @@ from mocknode.judge.verdict.calibration import (
     Calibration,
     calibrate,
     gaps_s,
-    spacing_is_known,
+    interval_is_known,
 )
 
 CHECK: Final = "calibration"
@@ -29,13 +29,13 @@ async def rhythm(lab: Lab) -> bool:
     traffic and its slow timer has run out once more.
     """
     async with lab.traffic(CHECK, RHYTHM_PER_S):
-        known = await lab.until(lambda history: spacing_is_known(history, lab.nodes), DOES_NOT_PROBE_AFTER_S)
+        known = await lab.until(lambda history: interval_is_known(history, lab.nodes), DOES_NOT_PROBE_AFTER_S)
         if not known and lab.history.probes:
             # Something pings, but its rhythm is not known yet: shipped intervals of 30 s need four pings.
             pings = [p.t_ns for p in lab.history.probes if p.node == lab.nodes[0]]
             slowest = max(gaps_s(pings), default=DOES_NOT_PROBE_AFTER_S)
             known = await lab.until(
-                lambda history: spacing_is_known(history, lab.nodes),
+                lambda history: interval_is_known(history, lab.nodes),
                 (STABLE_GAPS + 1) * min(slowest, DOES_NOT_PROBE_AFTER_S),
             )
     lab.step(CHECK, "rhythm", known=known)

@@ -19,7 +19,7 @@ from mocknode.judge.record.recording import Recording
 from mocknode.judge.traffic import FrontDoor, RequestSpec, request, steady
 from mocknode.judge.traffic import upload as send_upload
 from mocknode.judge.traffic.polling import Place, Poller, PollingSession
-from mocknode.judge.verdict.calibration import Calibration, elsewhere_in_a_row
+from mocknode.judge.verdict.calibration import Calibration, requests_to_confirm_out
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
 
@@ -109,9 +109,9 @@ class Lab:
         return self.tier == "quick"
 
     @property
-    def row(self) -> int:
-        """Requests in a row past a node after which it counts as out."""
-        return elsewhere_in_a_row(len(self.serving))
+    def requests_to_confirm_out(self) -> int:
+        """Consecutive requests that must all bypass a node before it counts as out."""
+        return requests_to_confirm_out(len(self.serving))
 
     def tag_requests(self) -> None:
         """From now on requests carry their id in the query too: the balancer takes our header away."""
@@ -137,9 +137,9 @@ class Lab:
             await asyncio.sleep(POLL_S)
         return False
 
-    def row_takes_s(self) -> float:
-        """How long the background traffic needs for such a row, with a fifth to spare."""
-        return 1.2 * self.row / TRAFFIC_PER_S
+    def confirming_takes_s(self) -> float:
+        """Return how long the background traffic needs for `requests_to_confirm_out` requests, plus a fifth."""
+        return 1.2 * self.requests_to_confirm_out / TRAFFIC_PER_S
 
     def step(self, check: str, what: str, **detail: Any) -> Step:
         """Record something that a check did or noticed, now."""
@@ -259,7 +259,9 @@ class Lab:
         Needs background traffic. Gives the instant of the last request that reached the node after `since_ns` (or
         `since_ns` itself), None when requests kept coming until the timeout.
         """
-        found = await self.until(lambda history: is_out(history, node, since_ns, self.row), timeout_s)
+        found = await self.until(
+            lambda history: is_out(history, node, since_ns, self.requests_to_confirm_out), timeout_s
+        )
         return last_arrival(self.history, node, since_ns) if found else None
 
     async def wait_in(self, node: str, since_ns: int, timeout_s: float) -> int | None:
@@ -293,7 +295,11 @@ class Lab:
             budget_s = 3 * self.calibrated.result().in_budget_s + 10.0
 
         def served(history: History) -> bool:
-            answered = {a.node for a in history.attempts[-self.row :] if a.started_ns >= since_ns and a.status == 200}
+            answered = {
+                a.node
+                for a in history.attempts[-self.requests_to_confirm_out :]
+                if a.started_ns >= since_ns and a.status == 200
+            }
             return answered >= set(self.serving)
 
         async with self.traffic("restore"):
@@ -328,16 +334,16 @@ def last_arrival(history: History, node: str, since_ns: int) -> int:
     return max((r.t_ns for r in history.arrivals(node, since_ns)), default=since_ns)
 
 
-def is_out(history: History, node: str, since_ns: int, row: int) -> bool:
-    """The last `row` requests of the background traffic, all after `since_ns`, went past `node`."""
+def is_out(history: History, node: str, since_ns: int, enough: int) -> bool:
+    """Return whether the last `enough` requests of the background traffic, all after `since_ns`, bypassed `node`."""
     recent: list[Request] = []
     for candidate in reversed(history.requests):
         if candidate.t_ns >= since_ns and candidate.attempt is not None:
             recent.append(candidate)
-            if len(recent) == row:
+            if len(recent) == enough:
                 break
-    if len(recent) == row:
+    if len(recent) == enough:
         return all(candidate.node != node for candidate in recent)
-    # A balancer that answers by itself sends nobody anything: then its own answers count.
-    answered = [a for a in history.attempts if a.started_ns >= since_ns][-row:]
-    return len(answered) == row and all(a.node != node for a in answered)
+    # A balancer that answers by itself forwards nothing: then its own answers count.
+    answered = [a for a in history.attempts if a.started_ns >= since_ns][-enough:]
+    return len(answered) == enough and all(a.node != node for a in answered)

@@ -1,7 +1,7 @@
-"""Who probes the nodes, how, and how fast the balancer reacts: read from what the nodes saw, never assumed.
+"""Measures who probes the nodes, how, and how fast the balancer reacts, from what the nodes saw.
 
-All budgets of all checks come from here: a check waits what this balancer was seen to need, plus one probe interval.
-Pure: a history in, facts out; `mocknode.judge.lab.calibrate` drives the traffic and the one drain that this reads.
+The time budget of every check comes from here: a check waits as long as this balancer was seen to need, plus one probe interval.
+Nothing here does I/O: `mocknode.judge.lab.calibrate` sends the traffic and drains the one node that this reads about.
 """
 
 import itertools
@@ -19,25 +19,26 @@ PING_PATH: Final = "/api/octopusservernodes/ping"
 # Envoy's second probe of an idle cluster comes 60 s after its first (its no_traffic_interval); 5 s on top for start-up.
 DOES_NOT_PROBE_AFTER_S: Final = 65.0
 
-# A spacing counts as known once this many gaps in a row agree.
+# An interval counts as known once this many consecutive gaps agree.
 STABLE_GAPS: Final = 3
 
-# Probers of one kind at one node: a site each (Caddy), a worker each; more than this nobody has on purpose.
+# Identical probers at one node: Caddy runs one per site, nginx Plus one per worker. Nobody runs more than this on purpose.
 ALIKE_MAX: Final = 4
 
-# Probers alike start within moments of each other: the gaps inside one such volley are no rhythm, so what counts must
-# reach back before the last second.
+# Identical probers start at almost the same moment. The gaps inside such a volley are no interval, so the gaps that count must
+# reach back beyond the last second.
 VOLLEY_NS: Final = 1_000_000_000
 
 # Gaps agree when none is further from their median than this share plus 0.3 s: balancers add jitter of up to 10 % to 20 %
 # on purpose, two busy cores add some tenths of a second.
 STABLE_SHARE: Final = 0.35
 STABLE_SLACK_S: Final = 0.3
-# Nor is any shorter than this share of it: of two probers alike that ping every second, a hesitating pair is within those tenths.
+# No gap is shorter than this share of the median: two identical probers that ping once a second, slightly apart, would
+# otherwise pass as one, because their gap is within those tenths.
 SHORTEST_SHARE: Final = 0.4
 
-# The longest that a node is watched for going out, in requests: 100 s at 40 a second. Every one of them is a look.
-LOOKS_MAX: Final = 4000
+# The most requests during which a node is watched for going out: 100 s at 40 a second. Each request is one statistical test.
+REQUESTS_WATCHED_MAX: Final = 4000
 FALSE_ALARM_MAX: Final = 1e-6
 
 # User agents of people and monitoring systems that ping nodes beside any balancer (first word, lower case).
@@ -50,16 +51,18 @@ Role = Literal["balancer", "monitor", "unknown"]
 
 
 METHODS_WITH_STATUS: Final = ("GET", "HEAD")
-"""Methods with which the ping says its status."""
+"""Methods whose answer to the ping depends on the node's status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prober:
-    """One source of pings.
+    """One client that sends pings.
 
     Attributes:
-        source: Address without port. Host is None where the request had none, `*` where it differs between nodes.
-        interval_s: Gap between its pings at one node, see `rhythm`; None without a rhythm.
+        source: Address without port.
+        host: Host header of its pings; None when they had none, `*` when it differs between nodes.
+        interval_s: Time between its pings at one node, see `steady_interval`; None when the times are not regular.
+        forwarded: Whether its pings came through the balancer.
     """
 
     source: str
@@ -76,15 +79,15 @@ class Prober:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What the balancer was seen to do.
+    """Measured behaviour of the balancer: its probes, and its reaction to one drain.
 
     Attributes:
-        out_after_s: From a node's 418 to the last new request it got; None when requests kept coming, or when it was not
-            tried.
-        in_after_s: From the node's 200 to the first new request it got; None when none came.
-        drained: Whether the one drain was tried at all.
-        other: Unsolicited requests that are no pings, `METHOD target` to count, such as a check on a wrong path.
-        bare_connections: Connections per node that carried no request: a TCP check.
+        out_after_s: Time from a node's first 418 to the last new request it received; None when requests kept arriving, or
+            when no node was drained.
+        in_after_s: Time from the node's first 200 to the first new request it received; None when none arrived.
+        drained: Whether a node was drained to measure this.
+        other: Requests that nobody here sent and that are no pings, such as a health check on a wrong path: `METHOD target` and count.
+        bare_connections: Connections that carried no request, as a TCP health check makes them.
     """
 
     probers: tuple[Prober, ...]
@@ -94,34 +97,34 @@ class Calibration:
     other: tuple[tuple[str, int], ...] = ()
     bare_connections: int = 0
 
-    def unasked(self, nodes: Sequence[str]) -> list[str]:
-        """Those of these nodes whose ping the balancer does not ask for its status."""
+    def unprobed(self, nodes: Sequence[str]) -> list[str]:
+        """Return which of these nodes the balancer never asks for their status."""
         asked = {n for p in self.probers if p.role == "balancer" and p.method in METHODS_WITH_STATUS for n in p.nodes}
         return sorted(set(nodes) - asked)
 
     @property
     def interval_s(self) -> float | None:
-        """Probe interval of the balancer: the longest among its probers."""
+        """Probe interval of the balancer: the longest of its probers' intervals."""
         found = [p.interval_s for p in self.probers if p.role == "balancer" and p.interval_s is not None]
         return max(found, default=None)
 
     @property
     def reacts(self) -> bool:
-        """The balancer took the drained node out."""
+        """Whether the balancer took the drained node out of rotation."""
         return self.out_after_s is not None
 
     @property
     def out_budget_s(self) -> float:
-        """Within this time after a 418 a node gets no new request: seen once, plus an interval, plus half a second."""
+        """Time after a 418 within which new requests to the node must stop: the measured time, one probe interval and half a second."""
         return (self.out_after_s or 0.0) + (self.interval_s or 1.0) + 0.5
 
     @property
     def in_budget_s(self) -> float:
-        """Within this time after a 200 a node gets requests again."""
+        """Time after a 200 within which the node must receive requests again."""
         return (self.in_after_s or 0.0) + (self.interval_s or 1.0) + 0.5
 
     def document(self) -> dict[str, Any]:
-        """The report's `calibration`."""
+        """Return the `calibration` object of the report."""
         return {
             "probers": [_shown(prober) for prober in self.probers],
             "out_after_s": None if self.out_after_s is None else round(self.out_after_s, 2),
@@ -131,34 +134,35 @@ class Calibration:
 
 def _shown(prober: Prober) -> dict[str, Any]:
     facts = asdict(prober) | {"nodes": list(prober.nodes)}
-    del facts["forwarded"]  # The report's probers have a role instead.
+    del facts["forwarded"]  # in the report the role says it
     return facts
 
 
-def elsewhere_in_a_row(nodes: int) -> int:
-    """After how many requests in a row that went past it a node counts as out.
+def requests_to_confirm_out(nodes: int) -> int:
+    """Return how many consecutive requests must all bypass a node before it counts as out.
 
-    A fair random balancer over n nodes begins a row of k that goes past one of them with probability 1/n * (1 - 1/n)^k
-    at each request, so over `LOOKS_MAX` looks `LOOKS_MAX / n * (1 - 1/n)^k` bounds the false alarms; k is the least that
-    keeps them below `FALSE_ALARM_MAX`. 52 for three nodes, 151 for eight.
+    At each request, a balancer that picks among n nodes at random begins a run of k requests that all bypass one node with
+    probability 1/n * (1 - 1/n)^k. Over `REQUESTS_WATCHED_MAX` requests the chance of a false alarm is therefore at most
+    `REQUESTS_WATCHED_MAX / n * (1 - 1/n)^k`. The result is the smallest k that keeps it below `FALSE_ALARM_MAX`: 52 for three
+    nodes, 151 for eight.
     """
     if nodes < 2:
         return 1
-    return math.ceil(math.log(LOOKS_MAX / nodes / FALSE_ALARM_MAX) / math.log(nodes / (nodes - 1)))
+    return math.ceil(math.log(REQUESTS_WATCHED_MAX / nodes / FALSE_ALARM_MAX) / math.log(nodes / (nodes - 1)))
 
 
 def gaps_s(times_ns: Iterable[int]) -> list[float]:
-    """Seconds between consecutive instants."""
+    """Return the seconds between consecutive instants."""
     ordered = sorted(times_ns)
     return [(later - earlier) / 1e9 for earlier, later in itertools.pairwise(ordered)]
 
 
-def rhythm(times_ns: Sequence[int]) -> tuple[float, int] | None:
-    """Interval in seconds, and how many probers of one kind ping side by side at that interval; None without a rhythm.
+def steady_interval(times_ns: Sequence[int]) -> tuple[float, int] | None:
+    """Return the probe interval in seconds and the number of identical probers, or None when the times are not regular.
 
-    A balancer may run several alike: Caddy one for each site, nginx Plus one a worker. With n of them every n-th ping is
-    the same prober's, so the gaps over n pings agree where those between neighbours do not. The last gaps count, so that
-    a rhythm that changed (an idle balancer that woke up) is the one it has now.
+    A balancer may run several identical probers: Caddy one per site, nginx Plus one per worker. With n of them, every n-th
+    ping is the same prober's, so gaps over n pings agree although gaps between neighbours do not. Only the latest gaps
+    count, so that the result is the current interval after it changed, as when an idle balancer wakes up.
     """
     ordered = sorted(times_ns)
     volley = sum(t_ns >= ordered[-1] - VOLLEY_NS for t_ns in ordered)
@@ -176,9 +180,9 @@ def rhythm(times_ns: Sequence[int]) -> tuple[float, int] | None:
 
 
 def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]:
-    """Pings grouped by who sent them, most pings first."""
+    """Group pings by their sender, the sender of most pings first."""
     groups: dict[tuple[str, str | None, str, str, str, bool], list[Probe]] = defaultdict(list)
-    # Those of a standby's nodes are left out: it is the primary region's that decide when it takes over.
+    # Probes of the standby's nodes are left out: the primary region's probes decide when the standby takes over.
     for probe in (p for p in probes if p.node in nodes):
         source = probe.peer.rsplit(":", 1)[0]
         groups[source, probe.user_agent, probe.method, probe.http_version, probe.target, probe.forwarded].append(probe)
@@ -187,7 +191,7 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]
         by_node: dict[str, list[int]] = defaultdict(list)
         for probe in members:
             by_node[probe.node].append(probe.t_ns)
-        intervals = [beat[0] for times in by_node.values() if (beat := rhythm(times)) is not None]
+        intervals = [steady[0] for times in by_node.values() if (steady := steady_interval(times)) is not None]
         hosts = {probe.host for probe in members}
         prober = Prober(
             source=source,
@@ -206,26 +210,26 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]
 
 
 def _role(agent: str | None, by_node: dict[str, list[int]], nodes: Sequence[str], *, forwarded: bool) -> Role:
-    """A balancer pings every node at even intervals, directly. A monitor names itself, or comes through the balancer."""
+    """Tell a balancer, which pings every node directly and regularly, from a monitor, which names itself or comes through the balancer."""
     words = (agent or "").lower()
     if forwarded or any(words.startswith(name) or f" {name}" in words for name in MONITOR_AGENTS):
         return "monitor"
-    if set(by_node) == set(nodes) and all(rhythm(times) for times in by_node.values()):
+    if set(by_node) == set(nodes) and all(steady_interval(times) for times in by_node.values()):
         return "balancer"
     return "unknown"
 
 
-def spacing_is_known(history: History, nodes: Sequence[str]) -> bool:
-    """Some prober of role balancer has pinged every node at even intervals."""
+def interval_is_known(history: History, nodes: Sequence[str]) -> bool:
+    """Return whether the balancer has pinged every node often enough to show its probe interval."""
     return any(prober.role == "balancer" for prober in probers(history.probes, nodes))
 
 
 def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = None) -> Calibration:
-    """The calibration that a history holds.
+    """Derive the calibration from a history.
 
     Args:
-        until_ns: Look at pings up to here only (before checks disturbed the nodes); default: up to the step
-            `calibrated`, or everything.
+        until_ns: Ignore pings after this instant, when checks disturb the nodes. The default is the drain of the calibration,
+            or no limit when no node was drained.
     """
     steps = {step.what: step for step in history.steps_of("calibration")}
     if until_ns is None and "drain" in steps:
@@ -251,10 +255,11 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
 
 
 def _with_the_likeliest(found: tuple[Prober, ...], *, reacts: bool) -> tuple[Prober, ...]:
-    """Where nobody looks like a balancer: whoever pings several nodes directly and evenly is the best there is.
+    """Give the role of the balancer to the likeliest probers when none has it.
 
-    A node that is not probed makes its prober ping a part of the nodes only. A name such as a browser's speaks against that,
-    but not where a drained node was taken out: then somebody acts on these pings.
+    The likeliest are those that ping several nodes directly and regularly. When one node is not probed, its balancer pings
+    only the others. A monitor's user agent speaks against it, unless the drained node was taken out of rotation: then
+    somebody acts on these pings.
     """
     if any(prober.role == "balancer" for prober in found):
         return found

@@ -1,7 +1,7 @@
-"""Which balancer stands in front, from its own words: headers, error pages and the way it probes. Pure.
+"""Detects which product the balancer is, from its headers, its error pages and its probes.
 
-Evidence decides, never a name: with nothing but a URL the same fixes are found. A trait that several products share (Go's
-HTTP library in Traefik and Caddy) speaks a little for each; one of its own decides.
+Only evidence counts, so that a run by URL finds the same fixes as one that names the product. A trait that several products
+share (Go's HTTP library in Traefik and Caddy) counts a little for each; a trait that only one product has decides.
 """
 
 import re
@@ -13,30 +13,30 @@ from typing import Protocol
 from mocknode.judge.record.history import Probe
 
 _OWN = 10
-"""Weight of a trait that only one product has; more than all shared ones of a run together can add up to."""
+"""Weight of a trait that only one product has: more than all shared traits of a run together."""
 _SHARED = 1
 """Weight of a trait that several products have, or that a configuration can change."""
 
 
 class Answer(Protocol):
-    """An answer that came through the balancer or from it; an `Attempt` is one."""
+    """An answer that came through the balancer or from the balancer itself; an `Attempt` is one."""
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Names and values, in order."""
+        """Names and values of the headers, in order."""
 
     @property
     def body(self) -> str:
-        """The first of its characters."""
+        """The beginning of the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detected:
-    """What was found.
+    """The product that was detected, and the evidence for it.
 
     Attributes:
-        kind: Such as `haproxy` or `aws-alb`; None when nothing speaks for one product more than for another.
-        evidence: What speaks for it, as sentences; without a kind, everything that was noticed.
+        kind: Such as `haproxy` or `aws-alb`; None when the evidence does not favour one product.
+        evidence: Sentences that support the kind; without a kind, all that was noticed.
     """
 
     kind: str | None
@@ -56,8 +56,8 @@ def _traits(*rows: tuple[str, str, int]) -> tuple[_Trait, ...]:
     )
 
 
-# Each matches a line `name: value` of the answer's head. Those of the five that we start were measured (see the tests);
-# the others are from the vendors' documentation.
+# Each pattern matches a line `name: value` of the answer's head. Those of the products that we start were measured (see the
+# tests); the others are from the vendors' documentation.
 _HEADERS = _traits(
     (r"server: (nginx|openresty)\b", "nginx", _OWN),
     (r"server: (istio-)?envoy\b", "envoy", _OWN),
@@ -89,7 +89,7 @@ _BODIES = _traits(
     (r"\A400 Bad Request: missing required Host header", "traefik caddy", _SHARED),
     (r"Guru Meditation", "varnish", _OWN),
 )
-# Each matches `METHOD target HTTP/version host=... agent=...` of a probe, with `-` for what it does not send.
+# Each pattern matches `METHOD target HTTP/version host=... agent=...` of a probe, with `-` for a header that it lacks.
 _PROBES = _traits(
     (r"agent=Envoy/HC\b", "envoy", _OWN),
     (r"agent=haproxy", "haproxy", _OWN),
@@ -106,12 +106,12 @@ _PROBES = _traits(
 
 
 def detect(responses: Sequence[Answer], probes: Sequence[Probe]) -> Detected:
-    """The product that most speaks for; None on a tie or without evidence.
+    """Return the product with the most evidence; its kind is None on a tie or without evidence.
 
     Args:
-        responses: Answers through the front door; those that the balancer made itself (nobody healthy, malformed request)
-            say most.
-        probes: Of the prober that is taken for the balancer; another monitor's would speak for the wrong product.
+        responses: Answers through the front door; those that the balancer made itself (no healthy node, malformed request)
+            tell most.
+        probes: Probes of the prober that is taken for the balancer; a monitor's probes would point to the wrong product.
     """
     noticed = {**dict(_in_answers(responses)), **dict(_in_probes(probes)), **dict(_in_silence(responses, probes))}
     scores: dict[str, int] = defaultdict(int)
@@ -139,7 +139,7 @@ def _in_answers(responses: Iterable[Answer]) -> Iterator[tuple[str, _Trait]]:
 
 
 def _in_silence(responses: Sequence[Answer], probes: Sequence[Probe]) -> Iterator[tuple[str, _Trait]]:
-    # Go's probes are Traefik's or Caddy's, and Caddy names itself in every answer that it passes on.
+    # Probes by Go's HTTP client are Traefik's or Caddy's, and Caddy names itself in every answer that it forwards.
     from_nodes = [answer for answer in responses if any(name.lower() == "octopus-node" for name, _ in answer.headers)]
     named = any("caddy" in value.lower() for answer in from_nodes for _, value in answer.headers)
     if from_nodes and not named and any("Go-http-client" in (probe.user_agent or "") for probe in probes):

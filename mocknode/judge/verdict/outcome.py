@@ -1,7 +1,7 @@
-"""Outcomes of variants and checks, how they merge, and what they mean for the exit code.
+"""Outcomes of variants and checks, how they merge, and the exit code of a run.
 
-The table of outcomes is the contract (worst first); no outcome is ever computed as a remainder: a judge that raises, or
-that had nothing to look at, is `unknown`.
+The order of `Outcome`, worst first, is the contract. No outcome is ever assumed because the others do not apply: when a
+judge raises, or has no evidence, the outcome is `unknown`.
 """
 
 import enum
@@ -14,7 +14,7 @@ Tier = Literal["quick", "full"]
 
 
 class Outcome(enum.Enum):
-    """What became of a claim, worst first."""
+    """Outcome of a claim, worst first."""
 
     FAIL = "fail"
     UNKNOWN = "unknown"
@@ -27,7 +27,7 @@ class Outcome(enum.Enum):
 
     @property
     def badness(self) -> int:
-        """0 is the worst."""
+        """Rank of the outcome; 0 is the worst."""
         return list(Outcome).index(self)
 
 
@@ -37,12 +37,12 @@ class Variant:
 
     Attributes:
         name: Unique within the check, such as `302` or `45s`.
-        summary: One sentence a person can act on.
-        cause: Slug of what is wrong, None unless something is.
-        hurts: Whom it hurts and how, None unless somebody is.
-        evidence: JSON-able facts the outcome rests on: attempt ids, times in seconds, counts, the tested value.
-        ruled_out: What was excluded as the cause, and by what.
-        caused_by: Id of the check whose failure is the root of this one, or None.
+        summary: One sentence that a person can act on.
+        cause: Slug of the cause, one of those that the check declares; None when nothing is wrong.
+        hurts: Who suffers and how; None when nobody does.
+        evidence: Facts that the outcome rests on, as JSON values: attempt ids, times in seconds, counts, the tested value.
+        ruled_out: Causes that were excluded, and by which evidence.
+        caused_by: Id of the check whose failure explains this one, or None.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Variant:
 
 
 def failed(level: Level) -> Outcome:
-    """What a claim of this level becomes when it does not hold."""
+    """Return the outcome of a claim of this level that does not hold."""
     return {"core": Outcome.FAIL, "extended": Outcome.ADVICE, "policy": Outcome.OBSERVED}[level]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
-    """Lines to paste into a balancer's configuration, and what they cost."""
+    """Lines to paste into a balancer's configuration, and their side effects."""
 
     balancer: str
     file: str
@@ -74,7 +74,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One check, judged. Outcome, summary, cause and hurts are those of its worst variant."""
+    """The verdict on one check. Outcome, summary, cause and hurts are those of its worst variant."""
 
     id: str
     name: str
@@ -92,21 +92,21 @@ class CheckResult:
 
     @property
     def core_unknown(self) -> bool:
-        """A core claim of this check could not be decided."""
+        """Whether a core claim of this check could not be decided."""
         return any(v.outcome is Outcome.UNKNOWN and v.level == "core" for v in self.variants)
 
     @property
     def core_limitation(self) -> bool:
-        """A core claim of this check cannot be met by this product or layer."""
+        """Whether this product or layer cannot meet a core claim of this check."""
         return any(v.outcome is Outcome.LIMITATION and v.level == "core" for v in self.variants)
 
 
 def merge(
     id_: str, name: str, profile: str, variants: Sequence[Variant], *, duration_s: float, tries: int = 1
 ) -> CheckResult:
-    """The check's result from its variants: the worst one speaks for it; among equals the first.
+    """Merge the variants of a check into its result: the worst one decides, and the first among equals.
 
-    Without variants nothing was looked at, and that is unknown.
+    Without variants nothing was tested, so the result is unknown.
     """
     if not variants:
         nothing = Variant(
@@ -131,7 +131,7 @@ def merge(
 
 
 def accept(result: CheckResult, because: str, until: str, *, expired: bool = False) -> CheckResult:
-    """A failure or advice waived by its owner; anything else stays what it is, and so does one whose waiver has expired."""
+    """Mark a failure or an advice as accepted; any other outcome, or an expired acceptance, leaves the result as it is."""
     if result.outcome not in (Outcome.FAIL, Outcome.ADVICE):
         return result
     if expired:
@@ -143,7 +143,7 @@ Result = Literal["conformant", "limited", "partial", "nonconformant", "untrusted
 
 
 def overall(results: Iterable[CheckResult], *, trusted: bool = True) -> Result:
-    """The run's result: `conformant` means no core failure, no core unknown and no core limitation."""
+    """Return the run's result: `conformant` means no core failure, no core unknown and no core limitation."""
     results = list(results)
     if not trusted:
         return "untrusted"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mocknode.judge.catalogue import pr_05
 from mocknode.judge.lab.lab import REACTION_S_MAX, TRAFFIC_PER_S
 from mocknode.judge.record.history import History
-from mocknode.judge.verdict.calibration import LOOKS_MAX, elsewhere_in_a_row
+from mocknode.judge.verdict.calibration import REQUESTS_WATCHED_MAX, requests_to_confirm_out
 from mocknode.judge.verdict.case import tail_probability
 from mocknode.judge.verdict.outcome import Variant
 from tests.judge.histories import attempt, case
@@ -93,15 +93,15 @@ def chance_of_a_row(nodes: int, row: int, looks: int) -> float:
 
 @pytest.mark.parametrize("nodes", [2, 3, 4, 5, 8])
 def test_a_node_is_not_called_out_by_chance_however_often_one_looks(nodes: int) -> None:
-    row = elsewhere_in_a_row(nodes)
-    assert chance_of_a_row(nodes, row, LOOKS_MAX) < ONE_IN_A_MILLION
-    assert chance_of_a_row(nodes, row - 4, LOOKS_MAX) > ONE_IN_A_MILLION
+    row = requests_to_confirm_out(nodes)
+    assert chance_of_a_row(nodes, row, REQUESTS_WATCHED_MAX) < ONE_IN_A_MILLION
+    assert chance_of_a_row(nodes, row - 4, REQUESTS_WATCHED_MAX) > ONE_IN_A_MILLION
 
 
 def test_36_in_a_row_are_not_enough() -> None:
     """What one look over three nodes needs is far too little for a look at every request."""
-    assert chance_of_a_row(3, 36, LOOKS_MAX) > 100 * ONE_IN_A_MILLION
+    assert chance_of_a_row(3, 36, REQUESTS_WATCHED_MAX) > 100 * ONE_IN_A_MILLION
 
 
 def test_the_looks_cover_the_longest_wait() -> None:
-    assert LOOKS_MAX >= REACTION_S_MAX * TRAFFIC_PER_S
+    assert REQUESTS_WATCHED_MAX >= REACTION_S_MAX * TRAFFIC_PER_S

@@ -7,7 +7,7 @@ import pytest
 
 from mocknode.judge.catalogue import dr_01, hc_01, hc_06, pr_01, up_01, up_03, up_08
 from mocknode.judge.record.history import History
-from mocknode.judge.verdict.calibration import elsewhere_in_a_row
+from mocknode.judge.verdict.calibration import requests_to_confirm_out
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Outcome, Variant
 from tests.judge.histories import BLIND, PROBER, SECOND, SEEING, attempt, case, request, step
@@ -119,7 +119,7 @@ def after_the_turn(*arrivals: tuple[float, str]) -> tuple[str, str | None, str |
 
 
 def test_a_drained_node_is_out_once_enough_requests_went_past_it() -> None:
-    enough = [(9 + n / 100, "node-2") for n in range(elsewhere_in_a_row(3))]
+    enough = [(9 + n / 100, "node-2") for n in range(requests_to_confirm_out(3))]
     assert after_the_turn((6, "node-1"), *enough) == ("pass", None, None)
     assert after_the_turn((6, "node-1"), *enough[1:]) == ("unknown", None, None)
     assert after_the_turn() == ("unknown", None, None)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mocknode.judge.record.history import Connection, History, Probe
-from mocknode.judge.verdict.calibration import Calibration, calibrate, probers, rhythm, spacing_is_known
+from mocknode.judge.verdict.calibration import Calibration, calibrate, interval_is_known, probers, steady_interval
 from tests.judge.histories import NODES, SECOND, case, probe, request, step
 
 
@@ -27,26 +27,26 @@ def test_a_rhythm_is_found_when_each_ping_comes_up_to_a_fourteenth_early_or_late
     interval_s: float, jitter: list[float]
 ) -> None:
     times = [int((n + j) * interval_s * SECOND) for n, j in enumerate(jitter)]
-    found = rhythm(times)
+    found = steady_interval(times)
     assert found is not None
     assert found[0] == pytest.approx(interval_s, rel=0.25)
 
 
 def test_two_probers_of_one_kind_are_told_apart_by_their_rhythm() -> None:
-    found = rhythm(sorted(beat(2.0, 6) + beat(2.0, 6, start_s=0.01)))
+    found = steady_interval(sorted(beat(2.0, 6) + beat(2.0, 6, start_s=0.01)))
     assert found is not None
     assert found[0] == pytest.approx(2.0)
     assert found[1] == 2
 
 
 def test_a_rhythm_that_changed_is_the_one_it_has_now() -> None:
-    found = rhythm([0, 60 * SECOND, *beat(2.0, 4, start_s=120.0)])
+    found = steady_interval([0, 60 * SECOND, *beat(2.0, 4, start_s=120.0)])
     assert found == (2.0, 1)
 
 
 @pytest.mark.parametrize("times", [[], [0], beat(2.0, 3), [0, SECOND, 30 * SECOND, 31 * SECOND, 90 * SECOND]])
 def test_too_few_or_uneven_pings_are_no_rhythm(times: list[int]) -> None:
-    assert rhythm(times) is None
+    assert steady_interval(times) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_prober_that_leaves_a_node_out_is_not_known_to_be_a_balancer() -> None
     pings = [p for p in everywhere(beat(2.0, 5)) if p.node != "node-2"]
     (found,) = probers(pings, NODES)
     assert found.role == "unknown"
-    assert not spacing_is_known(History(probes=pings), NODES)
+    assert not interval_is_known(History(probes=pings), NODES)
 
 
 def reacting(pings: list[Probe]) -> Calibration:
@@ -140,7 +140,7 @@ def test_probers_of_one_kind_side_by_side_have_one_interval(interval_s: float, c
         for n in range(count)
         for beat, j in enumerate(jitter[n * 12 : n * 12 + 12])
     ]
-    found = rhythm(times)
+    found = steady_interval(times)
     assert found is not None
     # A gap is off by what its two pings are off.
     assert found[0] == pytest.approx(interval_s, abs=2 * 0.08 + 1e-6)
@@ -150,24 +150,24 @@ def test_probers_of_one_kind_side_by_side_have_one_interval(interval_s: float, c
 @pytest.mark.parametrize("alike", [2, 3, 4])
 def test_the_gaps_inside_a_volley_are_no_rhythm(interval_s: float, alike: int) -> None:
     times = sorted(t_ns for n in range(alike) for t_ns in beat(interval_s, 8, start_s=0.02 * n))
-    found = {rhythm(times[:count]) for count in range(len(times) + 1)}
+    found = {steady_interval(times[:count]) for count in range(len(times) + 1)}
     assert {None if beats is None else (round(beats[0], 1), beats[1]) for beats in found} == {None, (interval_s, alike)}
 
 
 def test_more_probers_of_one_kind_than_anybody_runs_are_no_rhythm() -> None:
     times = [t_ns for n in range(5) for t_ns in beat(10.0, 8, start_s=0.01 * n)]
-    assert rhythm(times) is None
+    assert steady_interval(times) is None
 
 
 def test_the_order_of_the_journals_does_not_matter() -> None:
-    assert rhythm(list(reversed(beat(2.0, 6)))) == rhythm(beat(2.0, 6)) == (2.0, 1)
+    assert steady_interval(list(reversed(beat(2.0, 6)))) == steady_interval(beat(2.0, 6)) == (2.0, 1)
 
 
 def test_a_slow_timer_is_forgotten_once_three_quick_gaps_agree() -> None:
     # Envoy: 60 s while idle, 2 s from its first request on.
     slow = [0, 60 * SECOND]
-    assert rhythm([*slow, *beat(2.0, 3, start_s=120.0)]) is None
-    assert rhythm([*slow, *beat(2.0, 4, start_s=120.0)]) == (2.0, 1)
+    assert steady_interval([*slow, *beat(2.0, 3, start_s=120.0)]) is None
+    assert steady_interval([*slow, *beat(2.0, 4, start_s=120.0)]) == (2.0, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,9 @@
-import asyncio
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from mocknode.judge.balancers import KINDS, MODES, probes
 from mocknode.judge.record.history import Probe
-from mocknode.judge.verdict.detection import Detected, detect
+from mocknode.judge.verdict.detection import detect
 from mocknode.mock.node.http.server import SECURITY_HEADERS
 
 
@@ -111,25 +108,3 @@ def test_two_products_in_a_row_are_not_guessed() -> None:
 def test_an_answer_that_does_not_name_caddy_speaks_for_traefik() -> None:
     passed_on = Said((("octopus-node", "node-1"),), "{}")
     assert detect([passed_on], [probe("Go-http-client/1.1")]).kind == "traefik"
-
-
-@pytest.mark.balancer
-@pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind in KINDS for mode in MODES(kind)])
-def test_the_real_one_is_known(kind: str, mode: str, bench: Any) -> None:
-    broken = b"GET / HTTP/1.1\r\nHost: a b\r\nbroken\r\nConnection: close\r\n\r\n"
-
-    async def run() -> Detected:
-        front = bench.front()
-        async with bench.node("node-1", ping=418).listening() as one:
-            running = await bench.launch(kind, mode, front, [one])
-            try:
-                if probes(kind, mode):
-                    async with asyncio.timeout(bench.limit_s):
-                        await one.probed.wait()
-                answers = [await bench.ask(front.http_port), await bench.ask(front.http_port, broken)]
-            finally:
-                await running.stop()
-            return detect(answers, one.probes)
-
-    found = asyncio.run(run())
-    assert found.kind == kind, found.evidence

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "drain-walk"
-# The survivor is watched for at least this long, more where many nodes need a longer row of requests.
+# The survivor is watched for at least this long, longer where many nodes need more requests.
 SURVIVOR_WATCH_S: Final = 2.0
 # Requests on each kept connection after the drain.
 AFTER_REQUESTS: Final = 6
@@ -46,7 +46,7 @@ async def run(lab: "Lab") -> None:
             await lab.wait_out(node, since_ns, bound_s)
         await asyncio.sleep(calibration.interval_s or 0.0)
         watch_ns = lab.step(ID, "one-left", node=rest[-1]).t_ns
-        await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.row_takes_s()))
+        await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
         await lab.sync()
         lab.step(ID, "one-left-done", node=rest[-1], since_ns=watch_ns)
     await _all_drained(lab, rest[-1], bound_s)
@@ -68,8 +68,8 @@ async def _aligned(lab: "Lab", name: str, front: FrontDoor, node: str) -> KeptCo
     """A connection last served by `node`. One that stays with another node, as on layer 4, is exchanged for a new one."""
     previous = None
     connection = await _open(name, front)
-    # By chance a node is missed in a whole row once in a million; a balancer that pins takes two requests a try.
-    for _ in range(2 * lab.row):
+    # A fair balancer misses a node that many times in succession once in a million; a balancer that pins takes two requests a try.
+    for _ in range(2 * lab.requests_to_confirm_out):
         attempt = await connection.exchange(_get(f"{name}-before"))
         lab.recording.attempt(attempt)
         if attempt.node == node or attempt.end != "complete":
@@ -131,14 +131,16 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
         await lab.state(last, "online")
     back_ns = lab.step(ID, "one-returns", variant=name, node=last).t_ns
     async with lab.traffic(ID):
-        # A whole row: workers that keep their own books do not agree at once.
-        await lab.until(lambda history: _flows(history, back_ns, last, lab.row), bound_s + RECOVERY_WATCH_S)
+        # Enough requests to prove it: workers with health states of their own do not agree immediately.
+        await lab.until(
+            lambda history: _flows(history, back_ns, last, lab.requests_to_confirm_out), bound_s + RECOVERY_WATCH_S
+        )
     lab.step(ID, "all-out-done", variant=name, node=last, since_ns=since_ns, back_ns=back_ns)
 
 
-def _flows(history: History, back_ns: int, node: str, row: int) -> bool:
-    recent = traffic_since(history, back_ns)[-row:]
-    return len(recent) == row and all(a.status == 200 for a in recent) and any(a.node == node for a in recent)
+def _flows(history: History, back_ns: int, node: str, enough: int) -> bool:
+    recent = traffic_since(history, back_ns)[-enough:]
+    return len(recent) == enough and all(a.status == 200 for a in recent) and any(a.node == node for a in recent)
 
 
 def traffic_since(history: History, since_ns: int) -> list[Attempt]:
