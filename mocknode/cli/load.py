@@ -40,7 +40,7 @@ USERS_MAX: Final = 10_000
 WORKERS_MAX: Final = 64
 RATE_MAX: Final = 100_000.0
 UPLOADS_MAX: Final = 10_000_000
-"""As many as a book of some gigabytes holds."""
+"""As many as a ledger of some gigabytes holds."""
 WEB_UI: Final = "127.0.0.1:8089"
 """Where locust users look for it."""
 DURATION_S: Final = 60.0
@@ -376,8 +376,8 @@ def _report(options: Mapping[str, Any], document: Mapping[str, Any], run: "LoadR
     for name, path in files.items():
         try:
             if name == "csv":
-                assert run.book is not None
-                write_attempts(run.book.rows(), path)
+                assert run.ledger is not None
+                write_attempts(run.ledger.rows(), path)
             else:
                 write(document, path, name)
         except OSError as exc:

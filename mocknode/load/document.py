@@ -7,7 +7,7 @@ from typing import Any, Final
 from mocknode.load.conditions import ALWAYS, Condition
 from mocknode.load.figures import histogram, latency, percentile
 from mocknode.load.generator import Workload
-from mocknode.load.load_ledger import Book
+from mocknode.load.load_ledger import LoadLedger
 from mocknode.load.run import LoadRun
 from mocknode.text.units import format_duration, format_size
 
@@ -18,7 +18,7 @@ EXIT_CODES: Final[Mapping[str, int]] = {
 SIZE_BOUNDS: Final = tuple((1 << low, 1 << (low + 2)) for low in range(0, 44, 2))
 """Rows of the table by size: each four times as large as the one before."""
 EXAMPLES: Final = 20
-"""Attempts that are shown one by one; all are in the book."""
+"""Attempts that are shown one by one; all are in the ledger."""
 DRIFT_MIN: Final = 30
 """Uploads of a quarter, below which its median is an accident."""
 UNSEEN_SHARE: Final = 0.25
@@ -33,25 +33,25 @@ def build(run: LoadRun) -> dict[str, Any]:
     Args:
         run: With its accounts closed.
     """
-    book = run.book
-    assert book is not None
+    ledger = run.ledger
+    assert ledger is not None
     counts = None
-    if run.ledger is not None:
-        counts = {k: v for k, v in run.ledger.document().items() if k != "provoked"}
-    numbers = book.numbers()
-    first_ns, last_ns = book.span_ns()
-    pushes = book.latencies("push")
+    if run.totals is not None:
+        counts = {k: v for k, v in run.totals.document().items() if k != "provoked"}
+    numbers = ledger.numbers()
+    first_ns, last_ns = ledger.span_ns()
+    pushes = ledger.latencies("push")
     duration_s = (last_ns - first_ns) / 1e9
-    drains = [] if counts is None else list(_drains(run, book))
+    drains = [] if counts is None else list(_drains(run, ledger))
     values = {
         **_values(counts, numbers, pushes, duration_s),
-        "drift": _drift(book, first_ns, last_ns),
+        "drift": _drift(ledger, first_ns, last_ns),
         "drain_reaction": max((d["last_after_s"] for d in drains), default=None),
     }
     asked = {c.text.replace(" ", "") for c in run.plan.conditions}
     conditions = [_judged(c, values, always=True) for c in ALWAYS if c.metric in values and c.text not in asked]
     conditions += [_judged(c, values, always=False) for c in run.plan.conditions]
-    problems = _problems(run, book, numbers)
+    problems = _problems(run, ledger, numbers)
     result = _result(run, counts or {"attempts": numbers["attempts"], "unresolved": 0}, conditions, problems)
     return {
         "schema": SCHEMA,
@@ -85,8 +85,8 @@ def build(run: LoadRun) -> dict[str, Any]:
             "uploads_per_s": len(pushes) / duration_s if duration_s else None,
             "bytes_per_s": numbers["acknowledged_bytes"] / duration_s if duration_s else None,
         },
-        "latency": {kind: _latency(book, kind) for kind in book.kinds()},
-        "by_size": book.by_size(SIZE_BOUNDS),
+        "latency": {kind: _latency(ledger, kind) for kind in ledger.kinds()},
+        "by_size": ledger.by_size(SIZE_BOUNDS),
         "values": values,
         "conditions": conditions,
         "generator": {
@@ -98,11 +98,11 @@ def build(run: LoadRun) -> dict[str, Any]:
         "drains": drains,
         "states": [
             {"at_s": (at - first_ns) / 1e9, "node": node, "state": state, "how": how}
-            for at, node, state, how in book.states
+            for at, node, state, how in ledger.states
         ],
-        "over_time": _over_time(book, first_ns, duration_s),
-        "examples": _examples(book, first_ns),
-        "notes": [*run.notes, *_notes(run, book, numbers["nameless"]), *_unseen(drains)],
+        "over_time": _over_time(ledger, first_ns, duration_s),
+        "examples": _examples(ledger, first_ns),
+        "notes": [*run.notes, *_notes(run, ledger, numbers["nameless"]), *_unseen(drains)],
         "run_dir": str(run.plan.run_dir),
     }
 
@@ -123,11 +123,11 @@ def load_of(work: Workload) -> str:
     return "; ".join(filter(None, said))
 
 
-def _drift(book: Book, first_ns: int, last_ns: int) -> float | None:
+def _drift(ledger: LoadLedger, first_ns: int, last_ns: int) -> float | None:
     """Median response time of uploads due in the last quarter, over that of the first; None where either is too small to say."""
     quarter = (last_ns - first_ns) // 4
     spans = ((first_ns, first_ns + quarter), (last_ns - quarter, last_ns))
-    first, last = (book.latencies("push", between=span) for span in spans)
+    first, last = (ledger.latencies("push", between=span) for span in spans)
     early, late = percentile(first, 50), percentile(last, 50)
     return late / early if early and late and min(len(first), len(last)) >= DRIFT_MIN else None
 
@@ -160,7 +160,7 @@ def _judged(condition: Condition, values: Mapping[str, float | None], *, always:
     }
 
 
-def _drains(run: LoadRun, book: Book) -> Iterator[dict[str, Any]]:
+def _drains(run: LoadRun, ledger: LoadLedger) -> Iterator[dict[str, Any]]:
     """New uploads that each draining node was given, and how long after the drain's begin the last one came."""
     begun: dict[str, float] = {}
     for step in run.steps:
@@ -171,7 +171,7 @@ def _drains(run: LoadRun, book: Book) -> Iterator[dict[str, Any]]:
             continue
         at_s = begun.pop(step["node"])
         since_ns, until_ns = (run.began_ns + round(s * 1e9) for s in (at_s, step["at_s"]))
-        count, last_ns = book.uploads_at(step["node"], (since_ns, until_ns))
+        count, last_ns = ledger.uploads_at(step["node"], (since_ns, until_ns))
         yield {
             "node": step["node"],
             "at_s": at_s,
@@ -192,7 +192,7 @@ def _unseen(drains: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             )
 
 
-def _notes(run: LoadRun, book: Book, nameless: int) -> Iterator[str]:
+def _notes(run: LoadRun, ledger: LoadLedger, nameless: int) -> Iterator[str]:
     """What a reader of the first screen would otherwise take for granted."""
     if nameless:
         yield (
@@ -204,19 +204,19 @@ def _notes(run: LoadRun, book: Book, nameless: int) -> Iterator[str]:
         yield f"the load had ended before the schedule came to: {events}"
     if run.aborted is not None:
         yield f"ended before its time, when {run.aborted} held for certain; uploads under way then may have no end"
-    if run.plan.workload.deltas and not book.sent_as("delta"):
+    if run.plan.workload.deltas and not ledger.sent_as("delta"):
         yield "no delta was sent, since no server had a base for one: nodes keep packages with `mocknode up --keep-packages`"
 
 
-def _problems(run: LoadRun, book: Book, numbers: Mapping[str, int]) -> list[str]:
+def _problems(run: LoadRun, ledger: LoadLedger, numbers: Mapping[str, int]) -> list[str]:
     found = [
         *filter(None, (run.environment, run.broken)),
         *run.health.problems(),
         *run.watch.notes(),
         *run.dead_workers,
     ]
-    if book.dropped:
-        found.append(f"the nodes' journals dropped {book.dropped} entries: the ledger lacks them")
+    if ledger.dropped:
+        found.append(f"the nodes' journals dropped {ledger.dropped} entries: the ledger lacks them")
     if numbers["unexplained"]:
         found.append(f"{numbers['unexplained']} requests at the nodes belong to no attempt that the generator recorded")
     cut = run.interrupted or any(why is not None for why in (run.aborted, run.broken, run.environment))
@@ -243,17 +243,17 @@ def _result(
     return "held"
 
 
-def _latency(book: Book, kind: str) -> dict[str, Any]:
+def _latency(ledger: LoadLedger, kind: str) -> dict[str, Any]:
     """Response time from when it was due, service time from when it was sent."""
-    response = book.latencies(kind)
+    response = ledger.latencies(kind)
     return {
         "response": latency(response),
-        "service": latency(book.latencies(kind, "started")),
+        "service": latency(ledger.latencies(kind, "started")),
         "histogram_s": histogram(response),
     }
 
 
-def _over_time(book: Book, first_ns: int, duration_s: float) -> list[dict[str, Any]]:
+def _over_time(ledger: LoadLedger, first_ns: int, duration_s: float) -> list[dict[str, Any]]:
     """Uploads by the moment of their end: how many, what they were told, how long they took."""
     width_s = max(1.0, duration_s / COLUMNS)
     points: list[dict[str, Any]] = []
@@ -266,7 +266,7 @@ def _over_time(book: Book, first_ns: int, duration_s: float) -> list[dict[str, A
              "p50_s": percentile(took, 50), "p99_s": percentile(took, 99), "max_s": took[-1] if took else None}
         )  # fmt: skip
 
-    for due, _, ended, what, length, kind in book.ends():
+    for due, _, ended, what, length, kind in ledger.ends():
         if kind != "push":
             continue
         at = int((ended - first_ns) / 1e9 / width_s)
@@ -283,7 +283,7 @@ def _over_time(book: Book, first_ns: int, duration_s: float) -> list[dict[str, A
     return points
 
 
-def _examples(book: Book, first_ns: int) -> list[dict[str, Any]]:
+def _examples(ledger: LoadLedger, first_ns: int) -> list[dict[str, Any]]:
     return [
         {
             "id": row["id"],
@@ -299,5 +299,5 @@ def _examples(book: Book, first_ns: int) -> list[dict[str, Any]]:
             "at_nodes": row["at_nodes"],
             "disturbed": bool(row["disturbed"]),
         }
-        for row in book.failures(EXAMPLES)
+        for row in ledger.failures(EXAMPLES)
     ]

@@ -1,6 +1,6 @@
 """`--find-limit`: the highest arrival rate, or the most uploads at once, at which a condition still holds: doubling, then bisection.
 
-Every probe is a load run of its own on the same cluster and balancer, with its own book; what gave way first is read from the
+Every probe is a load run of its own on the same cluster and balancer, with its own ledger; what gave way first is read from the
 lowest probe that failed.
 """
 

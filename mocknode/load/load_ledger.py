@@ -1,4 +1,4 @@
-"""The book of a load run: attempts of the clients and requests at the nodes, joined on disk in bounded memory.
+"""The ledger of a load run: attempts of the clients and requests at the nodes, joined on disk in bounded memory.
 
 Both sides arrive as lines while the load flows; SQLite keeps them beside each other, and `close_accounts` walks the join once,
 attempt by attempt, through the decision table of `mocknode.judge.record.ledger`. The file stays in the run directory and answers any
@@ -74,8 +74,8 @@ _ONE: Final = f"SELECT {_COLUMNS} FROM attempts a LEFT JOIN requests r ON r.atte
 _T = TypeVar("_T")
 
 
-class BookError(Exception):
-    """The book cannot be written, most likely since the disk is full; what it holds can still be read."""
+class LoadLedgerError(Exception):
+    """The ledger cannot be written, most likely since the disk is full; what it holds can still be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class _Seen:
     ended_ns: int | None
 
 
-class Book:
-    """The book, in a new file.
+class LoadLedger:
+    """The ledger, in a new file.
 
     Args:
         path: Must not exist.
@@ -101,7 +101,7 @@ class Book:
         followed: `news` will be asked for while the run goes on.
 
     Attributes:
-        synced_ns: What the nodes had journalled by then is in the book.
+        synced_ns: What the nodes had journalled by then is in the ledger.
         dropped: Journal entries that nodes said they lost.
         states: (time, node, state, how) as the nodes journalled them.
     """
@@ -109,7 +109,7 @@ class Book:
     def __init__(self, path: Path, clock_offset_ns: int = 0, *, followed: bool = False) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        # A book that a crash of this machine tears is written again by the next run.
+        # A ledger that a crash of this machine tears is written again by the next run.
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_SCHEMA)
         self._offset = clock_offset_ns
@@ -131,7 +131,7 @@ class Book:
         """Take `start` and `end` lines of the generator, in the order in which a process wrote them.
 
         Raises:
-            BookError: nothing of them was taken.
+            LoadLedgerError: nothing of them was taken.
         """
         starts, ends = _parted(lines, lambda line: line["t"] == "start")
         with self._batch():
@@ -144,7 +144,7 @@ class Book:
         """Take journal lines of the nodes.
 
         Raises:
-            BookError: nothing of them was taken.
+            LoadLedgerError: nothing of them was taken.
         """
         requests, boots = [], []
         for record in records:
@@ -177,7 +177,7 @@ class Book:
         once both sides were taken, before `news` and `close_accounts`.
 
         Raises:
-            BookError: nothing of them was joined.
+            LoadLedgerError: nothing of them was joined.
         """
         if self._one("SELECT EXISTS (SELECT 1 FROM requests WHERE attempt IS NULL AND sha1 IS NOT NULL)"):
             with self._batch():
@@ -243,7 +243,7 @@ class Book:
                 found, disturbed, at_nodes = self._decide(list(group), spans)
                 counts.update([found] if found is not None else [])
                 decided.append((found, disturbed, at_nodes, last))
-            with contextlib.suppress(BookError), self._batch():
+            with contextlib.suppress(LoadLedgerError), self._batch():
                 self._db.executemany("UPDATE attempts SET class = ?, disturbed = ?, at_nodes = ? WHERE id = ?", decided)
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
 
@@ -398,7 +398,7 @@ class _Transaction:
     """A transaction around a batch: a hundred times the rate of one commit a line.
 
     Raises:
-        BookError: the disk is full, or the file gone; the batch was taken back.
+        LoadLedgerError: the disk is full, or the file gone; the batch was taken back.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -417,4 +417,4 @@ class _Transaction:
         if error is not None and self._db.in_transaction:
             self._db.execute("ROLLBACK")
         if isinstance(error, sqlite3.OperationalError):
-            raise BookError(str(error)) from error
+            raise LoadLedgerError(str(error)) from error

@@ -22,7 +22,7 @@ from mocknode.load.early import Failing
 from mocknode.load.generator import FINISH_S, Generator, GeneratorError, Workload
 from mocknode.load.health import Health
 from mocknode.load.lines import Tail
-from mocknode.load.load_ledger import Book, BookError
+from mocknode.load.load_ledger import LoadLedger, LoadLedgerError
 from mocknode.load.outages import Outages
 from mocknode.load.schedule import Event, first_outage
 from mocknode.load.unverified import Unverified
@@ -68,7 +68,8 @@ class LoadRun:
 
     Attributes:
         steps: What was done to the nodes, with seconds since the load began.
-        ledger: Once the accounts are closed; None for good where servers are not ours.
+        ledger: What both sides wrote, joined; None before the load flows.
+        totals: Uploads by class, once the accounts are closed. Always None with `--unverified`.
         aborted: The condition that ended it before its time.
         broken: Why the record ended before the run did.
         environment: What was not as it must be any more, when the load flowed already.
@@ -93,8 +94,8 @@ class LoadRun:
     environment: str | None = None
     url: str = ""
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
-    book: Book | None = None
-    ledger: Ledger | None = None
+    ledger: LoadLedger | None = None
+    totals: Ledger | None = None
     done: int = 0
     failed: int = 0
     uploads: int = 0
@@ -144,12 +145,12 @@ class LoadRun:
 
     async def _unverified(self, servers: Unverified) -> None:
         self.plan.say(await servers.meet())
-        self.book = self._book()
+        self.ledger = self._new_ledger()
         async with self.watch:
             await self._flow(servers.front, servers.api_key, None)
 
-    def _book(self, clock_offset_ns: int = 0) -> Book:
-        return Book(self.plan.run_dir / "book.sqlite", clock_offset_ns, followed=self.plan.abort)
+    def _new_ledger(self, clock_offset_ns: int = 0) -> LoadLedger:
+        return LoadLedger(self.plan.run_dir / "ledger.sqlite", clock_offset_ns, followed=self.plan.abort)
 
     async def _prepare(self, lab: Lab) -> None:
         self.events = self.plan.events(lab.nodes)
@@ -166,7 +167,7 @@ class LoadRun:
             raise LaneError(
                 "the balancer strips X-Mocknode-Attempt, by which uploads are joined; let it through for a load test"
             )
-        self.book = self._book(lab.clock_offset_ns)
+        self.ledger = self._new_ledger(lab.clock_offset_ns)
         # What the preflight did belongs to no ledger.
         await self._read_journal(lab, keep=("state", "boot", "dropped"))
 
@@ -226,8 +227,8 @@ class LoadRun:
             return
         limit = self.plan.workload.uploads
         if self.plan.abort and self.broken is None:
-            assert self.book is not None
-            for news in self.book.news(self.outages.spans()):
+            assert self.ledger is not None
+            for news in self.ledger.news(self.outages.spans()):
                 self._failing.take(*news)
             if (condition := self._failing.first()) is not None:
                 self.aborted = condition.text
@@ -300,7 +301,7 @@ class LoadRun:
             self._read_clients()
             if lab is not None:
                 await self._read_journal(lab)
-        except BookError as exc:
+        except LoadLedgerError as exc:
             self.broken = (
                 f"the record in {self.plan.run_dir} cannot be written any more ({exc}): what came later is not in it"
             )
@@ -308,7 +309,7 @@ class LoadRun:
             self.broken = f"{exc}: what came later is not in the ledger"
 
     def _read_clients(self) -> None:
-        assert self.book is not None
+        assert self.ledger is not None
         more = True
         while more:
             lines, more = self._tail.read()
@@ -329,42 +330,42 @@ class LoadRun:
             if found and not self.began_ns:
                 self.began_ns = min(line["at"] for line in found)
                 self.flowing.set()
-            self.book.clients(found)
+            self.ledger.clients(found)
 
     async def _read_journal(self, lab: Lab, keep: tuple[str, ...] = ("request", "state", "boot", "dropped")) -> None:
-        assert self.book is not None
+        assert self.ledger is not None
         began_ns, more = time.monotonic_ns(), True
         while more:
             page = await lab.control.journal(self._cursor, kind="request,state,boot,dropped", limit=PAGE)
             self._cursor, more = page.cursor, page.more
-            self.book.journal(record for record in page.records if record["kind"] in keep)
+            self.ledger.journal(record for record in page.records if record["kind"] in keep)
         # What cannot be joined must not be missed.
-        self.book.adopt()
-        self.book.synced_ns = began_ns
+        self.ledger.adopt()
+        self.ledger.synced_ns = began_ns
 
     def _progress(self) -> None:
-        assert self.book is not None
-        self.plan.say(f"{self.done} requests, {self.failed} failed, {self.book.open_attempts()} under way")
+        assert self.ledger is not None
+        self.plan.say(f"{self.done} requests, {self.failed} failed, {self.ledger.open_attempts()} under way")
 
     async def _settle(self, lab: Lab | None) -> None:
         """Read to the end: all of the journals, and on until no node has anything open of ours."""
-        assert self.book is not None
+        assert self.ledger is not None
         if lab is None or self.broken is not None:
             await self._read(lab)
             return
         with contextlib.suppress(ControlError, ControlUnreachableError):
             await self._read(lab)
             deadline = time.monotonic() + SETTLE_S_MAX
-            while self.book.open_requests() and time.monotonic() < deadline and not self.interrupted:
+            while self.ledger.open_requests() and time.monotonic() < deadline and not self.interrupted:
                 await asyncio.sleep(READ_S)
                 await self._read(lab)
             return
         self.notes.append("the control API was gone at the end: what the nodes saw last is not in the ledger")
 
     def _close(self, lab: Lab | None) -> None:
-        assert self.book is not None
+        assert self.ledger is not None
         if lab is not None:
-            self.ledger = self.book.close_accounts(self.outages.spans(closed=True))
+            self.totals = self.ledger.close_accounts(self.outages.spans(closed=True))
         self.ended_ns = time.monotonic_ns()
 
 

@@ -52,7 +52,7 @@ def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
     yield from _examples(document)
     for file in files:
         yield Text(f" written: {file}")
-    yield Text(f" record: {document['run_dir']}   (book.sqlite answers in SQL)")
+    yield Text(f" record: {document['run_dir']}   (ledger.sqlite answers in SQL)")
 
 
 def _ledger(document: Mapping[str, Any]) -> Iterator[Text]:

@@ -1,4 +1,4 @@
-"""When a run has failed for certain, and what an outage excuses: pure, or with the book alone."""
+"""When a run has failed for certain, and what an outage excuses: pure, or with the ledger alone."""
 
 from pathlib import Path
 from typing import Any
@@ -7,40 +7,40 @@ import pytest
 
 from mocknode.load.conditions import parse_condition
 from mocknode.load.early import Failing
-from mocknode.load.load_ledger import Book
+from mocknode.load.load_ledger import LoadLedger
 from mocknode.load.outages import NEVER_NS, Outages
-from tests.load.test_book import SYNCED_NS, client_lines, node_lines
+from tests.load.test_load_ledger import SYNCED_NS, client_lines, node_lines
 
 ID = "1" * 32
 WHOLE = {"complete": True, "ended": True, "status": 201, "sha1": "a" * 40}
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
-    book = Book(tmp_path / "book.sqlite", followed=True)
-    book.synced_ns = SYNCED_NS
-    return book
+def ledger(tmp_path: Path) -> LoadLedger:
+    ledger = LoadLedger(tmp_path / "ledger.sqlite", followed=True)
+    ledger.synced_ns = SYNCED_NS
+    return ledger
 
 
-def told(book: Book) -> list[tuple[str, Any]]:
-    return [(id_, found) for id_, _, found, _, _ in book.news([])]
+def told(ledger: LoadLedger) -> list[tuple[str, Any]]:
+    return [(id_, found) for id_, _, found, _, _ in ledger.news([])]
 
 
-def test_news_of_an_attempt_come_with_either_side_and_once(book: Book) -> None:
-    book.journal(node_lines(ID, 1, WHOLE))
-    assert told(book) == []  # It has no end yet.
-    book.clients(client_lines(ID, "acknowledged"))
-    assert told(book) == [(ID, "delivered_once")]
-    assert told(book) == []
-    book.journal(node_lines(ID, 2, WHOLE, node="node-2"))
-    assert told(book) == [(ID, "delivered_twice")]
+def test_news_of_an_attempt_come_with_either_side_and_once(ledger: LoadLedger) -> None:
+    ledger.journal(node_lines(ID, 1, WHOLE))
+    assert told(ledger) == []  # It has no end yet.
+    ledger.clients(client_lines(ID, "acknowledged"))
+    assert told(ledger) == [(ID, "delivered_once")]
+    assert told(ledger) == []
+    ledger.journal(node_lines(ID, 2, WHOLE, node="node-2"))
+    assert told(ledger) == [(ID, "delivered_twice")]
 
 
-def test_what_is_not_known_yet_is_asked_again(book: Book) -> None:
-    book.clients(client_lines(ID, "acknowledged", ended_ns=SYNCED_NS + 1))
-    assert told(book) == [(ID, "unresolved")] == told(book)
-    book.synced_ns = SYNCED_NS + 1
-    assert told(book) == [(ID, "lost")]
+def test_what_is_not_known_yet_is_asked_again(ledger: LoadLedger) -> None:
+    ledger.clients(client_lines(ID, "acknowledged", ended_ns=SYNCED_NS + 1))
+    assert told(ledger) == [(ID, "unresolved")] == told(ledger)
+    ledger.synced_ns = SYNCED_NS + 1
+    assert told(ledger) == [(ID, "lost")]
 
 
 @pytest.mark.parametrize(

@@ -473,7 +473,7 @@ def _open_files() -> None:
 async def _last_look(lab: Lab) -> None:
     """Read the journals once more: a run that is broken off must not call lost what the nodes have.
 
-    Nothing is read of a lane that never read them: a load run has a book of its own, and its journals may not fit into memory.
+    Nothing is read of a lane that never read them: a load run has a ledger of its own, and its journals may not fit into memory.
     """
     if not lab.history.synced_ns:
         return
