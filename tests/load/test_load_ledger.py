@@ -73,9 +73,9 @@ def test_as_in_memory(tmp_path_factory: pytest.TempPathFactory, runs: list[Any],
     random.Random(seed).shuffle(journals)
     ledger.journal(itertools.chain.from_iterable(journals))
     ledger.synced_ns = SYNCED_NS
-    ledger = ledger.close_accounts()
-    assert {k: v for k, v in ledger.counts.items() if v} == dict(expected)
-    assert ledger.attempts == len(runs) == sum(ledger.document()[name] for name in CLASSES)
+    totals = ledger.close_accounts()
+    assert {k: v for k, v in totals.counts.items() if v} == dict(expected)
+    assert totals.attempts == len(runs) == sum(totals.document()[name] for name in CLASSES)
     ledger.close()
 
 
