@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.balancer_file import BalancerFile
     from mocknode.judge.lab.lanes import Demands, Lanes
     from mocknode.judge.traffic import FrontDoor
-    from mocknode.judge.traffic.polling import Place
+    from mocknode.judge.traffic.polling_session import Place
 
 DEFAULT_CONTROL: Final = "http://127.0.0.1:8090"
 # Nobody's name (RFC 6761), where there is none to go by.
@@ -238,7 +238,7 @@ def _own_lanes(
         binary=binary,
         template=template,
         shipped_interval=options["shipped_interval"],
-        passing=passes,
+        forwards_tentacles=passes,
         host=host,
         run_dir=run_dir,
         demands=demands,

@@ -87,7 +87,7 @@ def test_a_server_that_refuses_the_package(
     assert delete == ("DELETE", "/api/Spaces-1/packages/{package}", "status", "")
 
 
-def test_a_fault_on_one_path_is_found_there_alone(
+def test_a_fault_on_one_path_is_found_there_exclusive(
     shell: Callable[..., Any], mock: dict[str, Any], other: dict[str, Any]
 ) -> None:
     fault = ("fault", "node-1", "status", "--code", "503", "--on", "ping", "--control", other["control"])

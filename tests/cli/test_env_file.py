@@ -57,7 +57,7 @@ def test_it_goes_also_when_the_block_fails(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_clusters_file_is_left_alone(tmp_path: Path) -> None:
+def test_another_clusters_file_is_left_exclusive(tmp_path: Path) -> None:
     path = tmp_path / "env"
     with env_file(path, DOCUMENT):
         path.write_text("theirs")

@@ -87,7 +87,7 @@ def judge(case: Case) -> list[Variant]:
     for step in case.history.steps_of(ID, "turned"):
         variants += _judge_variant(case, step)
     turned = {str(s.detail["variant"]) for s in case.history.steps_of(ID, "turned")}
-    return variants + [_not_turned(case, a) for a in case.history.of(ID) if a.variant not in turned]
+    return variants + [_not_turned(case, a) for a in case.history.attempts_of(ID) if a.variant not in turned]
 
 
 def _not_turned(case: Case, attempt: Attempt) -> Variant:
@@ -113,7 +113,7 @@ def _buffered(attempt: Attempt, delivery: Request) -> bool:
 
 def _judge_variant(case: Case, step: Step) -> list[Variant]:
     name, node, turned_ns = str(step.detail["variant"]), str(step.detail["node"]), int(step.detail["at_ns"])
-    attempt = next((a for a in case.history.of(ID, name)), None)
+    attempt = next((a for a in case.history.attempts_of(ID, name)), None)
     if attempt is None:
         return [case.unknown(name, "core", "the upload was not recorded")]
     whole = case.history.deliveries(attempt.id)

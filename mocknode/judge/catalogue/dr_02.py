@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.verdict.case import Case, limited_on_l4
 from mocknode.judge.verdict.outcome import Variant
 
@@ -12,20 +12,20 @@ ID: Final = "DR-02"
 
 def judge(case: Case) -> list[Variant]:
     """After the drain every request on a kept connection is served, by another node, on the same connection."""
-    step = next(iter(case.history.steps_of(drain_walk.ID, "first-drained")), None)
+    step = next(iter(case.history.steps_of(drain_sequence.ID, "first-drained")), None)
     if step is None:
         return []
-    names = [n for n in ("http1", "http2") if case.history.of(ID, f"{n}-before")]
+    names = [n for n in ("http1", "http2") if case.history.attempts_of(ID, f"{n}-before")]
     found = [
         _judge_connection(case, name, str(step.detail["node"]), out=step.detail["out_ns"] is not None) for name in names
     ]
-    if without := case.history.steps_of(drain_walk.ID, "no-http2"):
+    if without := case.history.steps_of(drain_sequence.ID, "no-http2"):
         found.append(case.skips("http2", "core", f"no HTTP/2 at this front door: {without[0].detail['why']}"))
     return found
 
 
 def _judge_connection(case: Case, name: str, node: str, *, out: bool) -> Variant:
-    before, after = case.history.of(ID, f"{name}-before"), case.history.of(ID, f"{name}-after")
+    before, after = case.history.attempts_of(ID, f"{name}-before"), case.history.attempts_of(ID, f"{name}-after")
     stayed = [a for a in after if a.node == node]
     broken = [a for a in after if a.status != 200 or a.end != "complete"]
     evidence: dict[str, Any] = {
@@ -61,5 +61,5 @@ CHECK = Check(
     full="the same",
     lane="drains",
     judge=judge,
-    run=drain_walk.run,
+    run=drain_sequence.run,
 )

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
 
@@ -13,12 +13,12 @@ ID: Final = "DR-04"
 
 def judge(case: Case) -> list[Variant]:
     """Every new request is served by the survivor."""
-    done = next(iter(case.history.steps_of(drain_walk.ID, "one-left-done")), None)
-    first = next(iter(case.history.steps_of(drain_walk.ID, "first-drained")), None)
+    done = next(iter(case.history.steps_of(drain_sequence.ID, "one-left-done")), None)
+    first = next(iter(case.history.steps_of(drain_sequence.ID, "first-drained")), None)
     if done is None or first is None:
         return []
     survivor, since_ns = str(done.detail["node"]), int(done.detail["since_ns"])
-    sent = [a for a in case.history.of("traffic", drain_walk.ID) if since_ns <= a.started_ns < done.t_ns]
+    sent = [a for a in case.history.attempts_of("traffic", drain_sequence.ID) if since_ns <= a.started_ns < done.t_ns]
     reached = Counter(r.node for r in case.history.requests if r.attempt is not None and since_ns <= r.t_ns < done.t_ns)
     failed = [a for a in sent if a.status != 200]
     evidence: dict[str, Any] = {
@@ -68,5 +68,5 @@ CHECK = Check(
     full="the same",
     lane="drains",
     judge=judge,
-    run=drain_walk.run,
+    run=drain_sequence.run,
 )

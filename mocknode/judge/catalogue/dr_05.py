@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from mocknode.judge.catalogue import dr_04
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Step
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -19,7 +19,7 @@ CONSEQUENCES: Final = {
 def judge(case: Case) -> list[Variant]:
     """An answer within 5 s, recovery within the calibrated reaction; open or closed is a policy."""
     variants = []
-    for step in case.history.steps_of(drain_walk.ID, "all-out-done"):
+    for step in case.history.steps_of(drain_sequence.ID, "all-out-done"):
         variants += [_answers(case, step), _recovery(case, step)]
         if step.detail["variant"] == "418":
             variants.append(_policy(case))
@@ -28,14 +28,14 @@ def judge(case: Case) -> list[Variant]:
 
 def _answers(case: Case, step: Step) -> Variant:
     name = str(step.detail["variant"])
-    attempts = case.history.of(ID, name)
-    slow = [a for a in attempts if a.status is None or a.duration_s > drain_walk.ANSWER_S_MAX]
+    attempts = case.history.attempts_of(ID, name)
+    slow = [a for a in attempts if a.status is None or a.duration_s > drain_sequence.ANSWER_S_MAX]
     evidence: dict[str, Any] = {
         "asked": len(attempts), "slow": len(slow), "slowest_s": round(max((a.duration_s for a in attempts), default=0.0), 2),
         "statuses": sorted({str(a.status or a.end) for a in attempts}),
     }  # fmt: skip
     # A refused or reset connection is an answer at once: F5 resets when a pool is empty.
-    silent = [a for a in slow if a.end == "timeout" or a.duration_s > drain_walk.ANSWER_S_MAX]
+    silent = [a for a in slow if a.end == "timeout" or a.duration_s > drain_sequence.ANSWER_S_MAX]
     if not attempts:
         return case.unknown(f"{name}-answer", "core", "nothing was asked")
     if silent:
@@ -70,14 +70,14 @@ def _recovery(case: Case, step: Step) -> Variant:
 def _flows_from(case: Case, step: Step) -> int | None:
     """When the node that returned serves and no request fails any more; None when that did not come."""
     back_ns, node = int(step.detail["back_ns"]), step.detail["node"]
-    since = [a for a in drain_walk.traffic_since(case.history, back_ns) if a.started_ns <= step.t_ns]
+    since = [a for a in drain_sequence.traffic_since(case.history, back_ns) if a.started_ns <= step.t_ns]
     failed_ns = max((a.ended_ns for a in since if a.status != 200), default=back_ns)
     served = (a.ended_ns for a in since if a.node == node and a.status == 200)
     return min((ended_ns for ended_ns in served if ended_ns > failed_ns), default=None)
 
 
 def _policy(case: Case) -> Variant:
-    attempts = case.history.of(ID, "418")
+    attempts = case.history.attempts_of(ID, "418")
     if not attempts:
         return case.unknown("policy", "policy", "nothing was asked")
     found = "open" if any(a.node is not None for a in attempts) else "closed"
@@ -111,5 +111,5 @@ CHECK = Check(
     full="all 418, all 503, all refused",
     lane="drains",
     judge=judge,
-    run=drain_walk.run,
+    run=drain_sequence.run,
 )

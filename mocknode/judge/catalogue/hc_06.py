@@ -105,7 +105,7 @@ def judge(case: Case) -> list[Variant]:
 
 def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: float, idle_s: float) -> Variant:
     wrong = case.history.arrivals(node, since_ns, until_ns)
-    sent = case.history.of(ID, "idle")
+    sent = case.history.attempts_of(ID, "idle")
     served = sum(a.status == 200 for a in sent)
     evidence: dict[str, Any] = {
         "node": node,
@@ -152,7 +152,7 @@ def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: f
 
 
 def _judge_start(case: Case, node: str, since_ns: int, until_ns: int) -> Variant:
-    answers = [a for a in case.history.of(ID, "start") if a.status is not None and a.started_ns >= since_ns]
+    answers = [a for a in case.history.attempts_of(ID, "start") if a.status is not None and a.started_ns >= since_ns]
     ready_ns = min((a.response_ns or a.ended_ns for a in answers), default=None)
     if ready_ns is None:
         return case.unknown("start", "extended", "the balancer did not answer in the time watched")

@@ -30,13 +30,13 @@ async def run(lab: "Lab") -> None:
         host = [("Host", lab.public_name)]
         await lab.get(ID, f"{front.scheme}", headers=host, front=front)
         await lab.get(ID, f"{front.scheme}-spoofed", headers=[*host, *SPOOFED], front=front)
-    await lab.until(lambda h: all(h.at_nodes(a.id) for a in h.of(ID) if a.node), 3.0)
+    await lab.until(lambda h: all(h.at_nodes(a.id) for a in h.attempts_of(ID) if a.node), 3.0)
 
 
 def judge(case: Case) -> list[Variant]:
     """Scheme, name and peer address arrive; spoofed values do not pass as the balancer's own."""
     variants = []
-    for attempt in case.history.of(ID):
+    for attempt in case.history.attempts_of(ID):
         seen = next(iter(case.history.at_nodes(attempt.id)), None)
         if seen is None:
             variants.append(

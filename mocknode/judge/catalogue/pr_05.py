@@ -53,14 +53,14 @@ async def _use(lab: "Lab", connection: Http1Connection | Http2Connection, varian
 
 def judge(case: Case) -> list[Variant]:
     """Every node serves, and none takes more than 1.5 times its share of requests on fresh connections."""
-    attempts = [a for a in case.history.of(ID, "fresh") if a.node is not None]
+    attempts = [a for a in case.history.attempts_of(ID, "fresh") if a.node is not None]
     if len(attempts) < REQUESTS * 0.9:
         return [case.unknown("fresh", "core", f"only {len(attempts)} of {REQUESTS} requests were served by a node")]
     if len(case.nodes) == 1:
         return [case.skips("fresh", "core", "one node alone gets everything, however it is shared out")]
     variants = [_shares(case, attempts), _algorithm(case, attempts)]
     for name in ("kept", "http2"):
-        served = Counter(a.node or "" for a in case.history.of(ID, name) if a.node is not None)
+        served = Counter(a.node or "" for a in case.history.attempts_of(ID, name) if a.node is not None)
         if served:
             variants.append(_reuse(case, name, served))
     if without := case.history.steps_of(ID, "no-http2"):

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.catalogue.shared.drain_sequence import RECOVERY_WATCH_S, SURVIVOR_WATCH_S
 from mocknode.judge.record.history import History, Request, Session, Step, sessions_of
 from mocknode.judge.traffic import Pace
@@ -35,7 +35,7 @@ async def run(lab: "Lab") -> None:
     assert lab.standby is not None
     calibration = await lab.calibrated
     out_s = 2 * calibration.out_budget_s + 2.0
-    passage.note(lab)
+    polling.record_addresses(lab)
     lab.step(
         ID, "pools", primary=list(lab.nodes), standby=list(lab.standby.nodes), thumbprints=dict(lab.standby.thumbprints)
     )
@@ -128,10 +128,12 @@ def judge(case: Case) -> list[Variant]:
     if done := next(iter(case.history.steps_of(ID, "failed-over")), None):
         variants.append(_takes_over(case, standby, done))
     took_over = any(v.name == "standby-serves" and v.outcome is Outcome.PASS for v in variants)
-    variants += [_upload(case, name, standby, took_over=took_over) for name in UPLOADS if case.history.of(ID, name)]
+    variants += [
+        _upload(case, name, standby, took_over=took_over) for name in UPLOADS if case.history.attempts_of(ID, name)
+    ]
     if back := next(iter(case.history.steps_of(ID, "returned")), None):
         variants.append(_failback(case, standby, back, took_over=took_over))
-    if found := passage.addresses(case.history):
+    if found := polling.addresses(case.history):
         variants += [_tentacles_wait(case, pools, found.own), _tentacles(case, pools, found.own)]
     return variants
 
@@ -173,7 +175,7 @@ def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
 def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
     """With no primary node healthy everything is served by the standby, within the reaction to a single drain."""
     since_ns, watch_ns = int(done.detail["since_ns"]), int(done.detail["watch_ns"])
-    sent = [a for a in case.history.of("traffic", ID) if watch_ns <= a.started_ns < done.t_ns]
+    sent = [a for a in case.history.attempts_of("traffic", ID) if watch_ns <= a.started_ns < done.t_ns]
     seen = _ours(case, watch_ns, done.t_ns)
     failed = [a for a in sent if a.status != 200]
     budget_s = case.calibration.out_budget_s
@@ -204,7 +206,7 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
 
 def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool) -> Variant:
     """What is under way when the region changes ends where it began."""
-    (attempt,) = case.history.of(ID, name)
+    (attempt,) = case.history.attempts_of(ID, name)
     at = case.history.at_nodes(attempt.id)
     whole = case.history.deliveries(attempt.id)
     evidence: dict[str, Any] = {
@@ -279,9 +281,11 @@ def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
                 name, "core", "not every address was tried while its node was healthy, and while it drained"
             )
     if lost := [s for s in at["dedicated"] if s.identified_ns is None]:
-        return passage.not_through(case, name, "core", lost)
+        return polling.not_connected(case, name, "core", lost)
     evidence: dict[str, Any] = {
-        variant: {node: dict(passage.reached(case.history, [s for s in sessions if s.node == node])) for node in own}
+        variant: {
+            node: dict(polling.nodes_reached(case.history, [s for s in sessions if s.node == node])) for node in own
+        }
         for variant, sessions in at.items()
     }
     for variant, what in (("dedicated", "was healthy"), ("drained", "only drained")):
@@ -295,12 +299,12 @@ def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
                     cause="tentacles-at-standby", **evidence,
                     hurts="deployments of the primary region: the node waits for Tentacles that poll the standby's",
                 )  # fmt: skip
-        if (elsewhere := passage.strayed(case, name, "core", at[variant])) is not None:
+        if (elsewhere := polling.reached_wrong_node(case, name, "core", at[variant])) is not None:
             return elsewhere
     if refused := [s for s in at["drained"] if s.identified_ns is None]:
         return case.breaks(
             name, "core", f"while {refused[0].node} only drained its address refused Tentacles: {refused[0].error}",
-            cause="drained-node-refuses-polling", caused_by=passage.DRAIN, **evidence,
+            cause="drained-node-refuses-polling", caused_by=polling.DRAIN, **evidence,
             hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
         )  # fmt: skip
     return case.holds(
@@ -314,17 +318,17 @@ def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
     if not own:
         return case.skips(name, "core", "the balancer has no addresses for Tentacles, or none were given")
     if before := [s for s in sessions_of(case.history, ID, "dedicated") if s.identified_ns is None]:
-        return passage.not_through(case, name, "core", before)
+        return polling.not_connected(case, name, "core", before)
     stand_in = dict(zip(pools.detail["primary"], pools.detail["standby"], strict=True))
     last = {s.node: s for s in sessions_of(case.history, ID, "repointed")}
-    reached = {node: next(iter(passage.reached(case.history, [s])), None) for node, s in last.items()}
+    reached = {node: next(iter(polling.nodes_reached(case.history, [s])), None) for node, s in last.items()}
     evidence: dict[str, Any] = {"reached": reached}
     if set(last) != set(own):
         return case.unknown(name, "core", "not every address was tried with the primary region refused", **evidence)
     for node, session in last.items():
-        if reached[node] is None and passage.broken(case.history, [session]) is not None:
+        if reached[node] is None and polling.reason_not_connected(case.history, [session]) is not None:
             where = f" to {stand_in[node]} with the primary region refused"
-            return passage.not_through(case, name, "core", [session], where=where, reached=reached)
+            return polling.not_connected(case, name, "core", [session], where=where, reached=reached)
         if reached[node] != stand_in[node]:
             where = f"leads to {reached[node]}" if reached[node] else "leads nowhere"
             return case.breaks(
@@ -335,7 +339,7 @@ def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
         if not _both_known(case.history, session, pools.detail["thumbprints"].get(stand_in[node])):
             return case.breaks(
                 name, "core", f"at {stand_in[node]} a thumbprint is not the one that is registered there",
-                cause="server-certificate-replaced", caused_by=passage.ROOT, hurts=passage.HURTS, server=session.server, **evidence,
+                cause="server-certificate-replaced", caused_by=polling.ROOT, hurts=polling.HURTS, server=session.server, **evidence,
             )  # fmt: skip
     return case.holds(
         name, "core", "with the primary region refused each address leads to the standby's node of its number, and both thumbprints match",
@@ -345,7 +349,7 @@ def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
 
 def _both_known(history: History, session: Session, server: str | None) -> bool:
     """The Tentacle saw the certificate of the standby's node, and that node the Tentacle's, which it trusts."""
-    seen = passage.at_nodes(history, session)
+    seen = polling.connections_at_nodes(history, session)
     return session.server == server and all(c.trusted and c.thumbprint == session.client for c in seen)
 
 

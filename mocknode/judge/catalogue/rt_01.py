@@ -64,7 +64,7 @@ async def _hang(lab: "Lab") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """One delivery in the whole cluster, and the client is told the truth."""
-    return [_judge_attempt(case, attempt) for attempt in case.history.of(ID)]
+    return [_judge_attempt(case, attempt) for attempt in case.history.attempts_of(ID)]
 
 
 def _judge_attempt(case: Case, attempt: Attempt) -> Variant:

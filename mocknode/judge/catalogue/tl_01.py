@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, TentacleConnection, sessions_of
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -19,7 +19,7 @@ SHOWN: Final = ("sni", "alpn", "versions", "ja3", "size")
 
 async def run(lab: "Lab") -> None:
     """Two sessions at each address, one of which offers ALPN; one after another, so that each is known by its time too."""
-    passage.note(lab)
+    polling.record_addresses(lab)
     for place in lab.tentacles.values():
         for variant, alpn in (("plain", ()), ("alpn", ALPN)):
             async with lab.polling(place, ID, variant, alpn=alpn, hello=True):
@@ -29,14 +29,14 @@ async def run(lab: "Lab") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """Each side sees the other's thumbprint, and what came first at the node is what the Tentacle sent first."""
-    if found := passage.absent(case, ID):
+    if found := polling.no_addresses(case, ID):
         return found
-    addresses = passage.addresses(case.history)
+    addresses = polling.addresses(case.history)
     sessions = sessions_of(case.history, ID)
     if addresses is None or not sessions:
         return []
-    if all(s.stage in ("new", "tcp") and not passage.at_nodes(case.history, s) for s in sessions):
-        return [passage.not_through(case, "reached", "core", sessions)]
+    if all(s.stage in ("new", "tcp") and not polling.connections_at_nodes(case.history, s) for s in sessions):
+        return [polling.not_connected(case, "reached", "core", sessions)]
     return [
         _server(case, sessions, addresses.thumbprints),
         _first_bytes(case, sessions),
@@ -61,7 +61,7 @@ def _server(case: Case, sessions: list[Session], thumbprints: Any) -> Variant:
             "addresses": sorted({s.address for s in wrong}),
         }
         return case.breaks(
-            "server-certificate", "core", summary, cause="server-certificate-replaced", hurts=passage.HURTS, **evidence
+            "server-certificate", "core", summary, cause="server-certificate-replaced", hurts=polling.HURTS, **evidence
         )
     if not seen:
         return _unseen(case, "server-certificate", sessions, **evidence)
@@ -70,14 +70,14 @@ def _server(case: Case, sessions: list[Session], thumbprints: Any) -> Variant:
 
 def _unseen(case: Case, name: str, sessions: list[Session], **evidence: Any) -> Variant:
     """No handshake came so far: whoever stopped it is another variant's finding, else nothing can be said."""
-    if passage.broken(case.history, sessions) is not None:
+    if polling.reason_not_connected(case.history, sessions) is not None:
         return case.skips(name, "core", "no connection came so far, as another variant says", **evidence)
     return case.unknown(name, "core", "no connection came so far", **evidence)
 
 
 def _first_bytes(case: Case, sessions: list[Session]) -> Variant:
     """The node's side: TLS is the first thing that comes."""
-    seen = [(s, c) for s in sessions for c in passage.at_nodes(case.history, s) if c.opening is not None]
+    seen = [(s, c) for s in sessions for c in polling.connections_at_nodes(case.history, s) if c.opening is not None]
     evidence: dict[str, Any] = {"connections": len(seen)}
     wrong = [c for _, c in seen if c.opening != "tls"]
     if wrong:
@@ -88,7 +88,7 @@ def _first_bytes(case: Case, sessions: list[Session]) -> Variant:
         else:
             summary = "plain text reaches the node: the balancer ends the Tentacle's TLS and does not begin another"
             cause = "tls-terminated"
-        return case.breaks("first-bytes", "core", summary, cause=cause, hurts=passage.HURTS, **evidence)
+        return case.breaks("first-bytes", "core", summary, cause=cause, hurts=polling.HURTS, **evidence)
     if not seen:
         return _unseen(case, "first-bytes", sessions, **evidence)
     return case.holds("first-bytes", "core", "what comes first at the nodes is TLS", **evidence)
@@ -97,7 +97,10 @@ def _first_bytes(case: Case, sessions: list[Session]) -> Variant:
 def _client(case: Case, sessions: list[Session]) -> Variant:
     """The node's side: it knows the Tentacle by its certificate."""
     judged = [
-        (s, c) for s in sessions for c in passage.at_nodes(case.history, s) if c.identified_ns is not None or _denied(c)
+        (s, c)
+        for s in sessions
+        for c in polling.connections_at_nodes(case.history, s)
+        if c.identified_ns is not None or _denied(c)
     ]
     evidence: dict[str, Any] = {"connections": len(judged)}
     for session, connection in judged:
@@ -110,7 +113,7 @@ def _client(case: Case, sessions: list[Session]) -> Variant:
         else:
             summary = f"the balancer presents the certificate {connection.thumbprint} to the node, which trusts the Tentacle's alone"
             cause = "client-certificate-replaced"
-        return case.breaks("client-certificate", "core", summary, cause=cause, hurts=passage.HURTS, **evidence)
+        return case.breaks("client-certificate", "core", summary, cause=cause, hurts=polling.HURTS, **evidence)
     if not judged:
         return _unseen(case, "client-certificate", sessions, **evidence)
     return case.holds("client-certificate", "core", "nodes see the certificates of their Tentacles", **evidence)
@@ -125,7 +128,7 @@ def _hello(case: Case, sessions: list[Session]) -> Variant:
     pairs = [
         (s.hello, c.hello)
         for s in sessions
-        for c in passage.at_nodes(case.history, s)
+        for c in polling.connections_at_nodes(case.history, s)
         if s.hello is not None and c.hello is not None
     ]
     evidence: dict[str, Any] = {"compared": len(pairs)}
@@ -136,7 +139,7 @@ def _hello(case: Case, sessions: list[Session]) -> Variant:
         differs = ", ".join(name for name in SHOWN if sent[name] != got[name]) or "its random"
         return case.breaks(
             "client-hello", "core", f"another ClientHello reaches the node than the Tentacle sent ({differs} differ)",
-            cause="client-hello-changed", hurts=passage.HURTS, **evidence,
+            cause="client-hello-changed", hurts=polling.HURTS, **evidence,
         )  # fmt: skip
     if not pairs:
         return _unseen(case, "client-hello", sessions, **evidence)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
-from mocknode.judge.traffic.polling import Place
+from mocknode.judge.traffic.polling_session import Place
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
 
@@ -41,7 +41,7 @@ HURTS: Final = (
 
 async def run(lab: "Lab") -> None:
     """Many sessions at each address, some with odd ClientHellos; then each node is down once and nobody else may answer."""
-    passage.note(lab)
+    polling.record_addresses(lab)
     for place in lab.tentacles.values():
         await _all(lab, place, "dedicated", SESSIONS[lab.tier])
         await _all(lab, place, NO_NAME, TRIES, sni=None)
@@ -57,14 +57,14 @@ async def run(lab: "Lab") -> None:
         await _all(lab, place, "by-name-none", TRIES, sni=None)
         await _all(lab, place, "by-name-unknown", TRIES, sni=UNKNOWN_NAME)
     for node, place in lab.tentacles.items():
-        async with lab.alone(node):
+        async with lab.exclusive(node):
             await lab.state(node, "offline", "refuse")
             lab.step(ID, "down", node=node)
             await _all(lab, place, "node-down", TRIES)
-            await passage.until_through(lab, place, ID, "node-down", DOWN_S[lab.tier], DOWN_EVERY_S)
+            await polling.wait_until_reachable(lab, place, ID, "node-down", DOWN_S[lab.tier], DOWN_EVERY_S)
             await lab.state(node, "online")
             # The next node's substitute may be this one.
-            await passage.through_again(lab, ID, place)
+            await polling.wait_until_reachable_again(lab, ID, place)
     await lab.sync()
 
 
@@ -81,9 +81,9 @@ async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: An
 
 def judge(case: Case) -> list[Variant]:
     """Every session that polls, polls the node whose address it was given."""
-    if found := passage.absent(case, ID):
+    if found := polling.no_addresses(case, ID):
         return found
-    addresses = passage.addresses(case.history)
+    addresses = polling.addresses(case.history)
     dedicated = sessions_of(case.history, ID, "dedicated")
     if addresses is None or not dedicated:
         return []
@@ -104,7 +104,7 @@ def judge(case: Case) -> list[Variant]:
 def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
     """Node whose address it was, to the nodes that were reached through it."""
     return {
-        node: passage.reached(case.history, [s for s in sessions if s.node == node])
+        node: polling.nodes_reached(case.history, [s for s in sessions if s.node == node])
         for node in dict.fromkeys(s.node for s in sessions)
     }
 
@@ -153,16 +153,16 @@ def _dedicated(case: Case, sessions: list[Session]) -> Variant:
         lost = [s for s in sessions if s.node == node and s.identified_ns is None]
         if not lost:
             continue
-        why = passage.broken(case.history, lost)
+        why = polling.reason_not_connected(case.history, lost)
         if why is not None:
-            return passage.not_through(case, "dedicated", "core", lost, reached=evidence["reached"])
+            return polling.not_connected(case, "dedicated", "core", lost, reached=evidence["reached"])
         tried = sum(s.node == node for s in sessions)
         said = (lost[0].error or lost[0].how).removeprefix(f"{lost[0].address}: ")
         summary = (
             f"{len(lost)} of {tried} Tentacles do not get through at the address of {node} ({lost[0].address}): {said}"
         )
         evidence |= {"tentacle_says": lost[0].error}
-        return case.breaks("dedicated", "core", summary, cause="address-not-forwarded", hurts=passage.HURTS, **evidence)
+        return case.breaks("dedicated", "core", summary, cause="address-not-forwarded", hurts=polling.HURTS, **evidence)
     count = len(sessions) // len(evidence["reached"])
     return case.holds("dedicated", "core", f"each address led to its node, {count} times of {count}", **evidence)
 
@@ -174,11 +174,11 @@ def _odd(case: Case, name: str, sessions: list[Session]) -> Variant:
         return found
     lost = [s for s in sessions if s.identified_ns is None]
     if lost:
-        known = passage.addresses(case.history)
+        known = polling.addresses(case.history)
         names = known.names if known is not None and name.startswith("by-name") else {}
         asked = f", {names[lost[0].node]}" if lost[0].node in names else ""
         summary = f"a Tentacle does not get through with {_words(name)}{asked}: {lost[0].error}"
-        return case.breaks(name, "core", summary, cause="client-hello-refused", hurts=passage.HURTS, **evidence)
+        return case.breaks(name, "core", summary, cause="client-hello-refused", hurts=polling.HURTS, **evidence)
     return case.holds(name, "core", f"each address leads to its node with {_words(name)}", **evidence)
 
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import History, Session, sessions_of
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Outcome, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
-    from mocknode.judge.traffic.polling import Place
+    from mocknode.judge.traffic.polling_session import Place
 
 ID: Final = "TL-03"
 # Together, at the nodes that drain.
@@ -39,7 +39,7 @@ AT_ONCE: Final = 20
 async def run(lab: "Lab") -> None:
     """All nodes drain at once, as a configuration has a paragraph for each and a mistake may be in any. Where connections were cut
     others stand as long without a drain: if they are cut too, it was no drain."""
-    passage.note(lab)
+    polling.record_addresses(lab)
     if not lab.tentacles:
         return
     await _drain(lab)
@@ -53,7 +53,7 @@ async def run(lab: "Lab") -> None:
 
 async def _drain(lab: "Lab") -> None:
     nodes = list(lab.tentacles)
-    async with lab.alone(*nodes), contextlib.AsyncExitStack() as stack:
+    async with lab.exclusive(*nodes), contextlib.AsyncExitStack() as stack:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def live(node: str) -> None:
@@ -76,7 +76,7 @@ async def _drain(lab: "Lab") -> None:
 async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
     """Connections to these nodes, which do not drain, for so long; beside them one that is called all the time."""
     places = [lab.tentacles[node] for node in nodes]
-    await asyncio.gather(*(passage.through_again(lab, ID, place) for place in places))
+    await asyncio.gather(*(polling.wait_until_reachable_again(lab, ID, place) for place in places))
 
     async def stand(place: "Place") -> None:
         async with lab.polling(place, ID, "undrained") as session:
@@ -84,10 +84,10 @@ async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
                 session.keep_polling()
                 await asyncio.wait([session.ended], timeout=for_s)
 
-    async with lab.alone(*nodes):
+    async with lab.exclusive(*nodes):
         await asyncio.gather(
             *(stand(place) for place in places for _ in range(UNDRAINED)),
-            *(passage.talk(lab, ID, place, for_s) for place in places),
+            *(polling.keep_calling(lab, ID, place, for_s) for place in places),
         )
 
 
@@ -123,12 +123,12 @@ class _Drain:
         """Of those that were live, whom the balancer cut."""
         return [s for s in self.live if s.cut and s.ended_ns >= self.since_ns]
 
-    def limit_at(self, node: str) -> passage.Limit | None:
+    def limit_at(self, node: str) -> polling.Limit | None:
         """What ends connections to this node without a drain; None where most of them stayed."""
         stood = [s for s in self.undrained if s.node == node]
         if sum(s.cut for s in stood) * 2 <= len(stood):
             return None
-        return passage.limit_of(stood, [s for s in self.talking if s.node == node])
+        return polling.limit_of(stood, [s for s in self.talking if s.node == node])
 
 
 def _drained(history: History) -> _Drain | None:
@@ -139,7 +139,7 @@ def _drained(history: History) -> _Drain | None:
         return None
     since_ns = int(drained.detail["since_ns"])
     before, live, undrained, talking = (
-        sessions_of(history, ID, name) for name in ("before", "live", "undrained", passage.TALKING)
+        sessions_of(history, ID, name) for name in ("before", "live", "undrained", polling.TALKING)
     )
     return _Drain(
         nodes=list(drained.detail["nodes"]),
@@ -159,7 +159,7 @@ def _drained(history: History) -> _Drain | None:
 
 def judge(case: Case) -> list[Variant]:
     """What was live stays, what is new is let in."""
-    if found := passage.absent(case, ID):
+    if found := polling.no_addresses(case, ID):
         return found
     drain = _drained(case.history)
     if drain is None:
@@ -167,9 +167,9 @@ def judge(case: Case) -> list[Variant]:
     for node in drain.nodes:
         if all(s.node != node for s in drain.live):
             tried = [s for s in drain.tried if s.node == node]
-            return [passage.not_through(case, "live", "core", tried)] if tried else []
+            return [polling.not_connected(case, "live", "core", tried)] if tried else []
     for sessions in (drain.live, drain.before):
-        if (elsewhere := passage.strayed(case, "live", "core", sessions)) is not None:
+        if (elsewhere := polling.reached_wrong_node(case, "live", "core", sessions)) is not None:
             return [elsewhere]
     new = _new_ones(case, drain)
     accepted = new.evidence["new"] if new.outcome is Outcome.PASS else 0
@@ -210,8 +210,8 @@ def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
         )
     summary += f"; so were others, after {seconds(limit.after_ns)} s, when it did not drain"
     # A limit above the silences that were tried is nobody's finding but this one's.
-    missed = passage.stayed(case.history, first.node)
-    root = None if missed else passage.SILENCE
+    missed = polling.idle_connections_survived(case.history, first.node)
+    root = None if missed else polling.SILENCE
     return case.breaks("live", "core", summary, cause=limit.cause, caused_by=root, hurts=hurts, **evidence)
 
 
@@ -225,19 +225,19 @@ def _new_ones(case: Case, drain: _Drain) -> Variant:
     evidence = {**drain.evidence, "new": len(new), "refused": len(refused)}
     if {s.node for s in new} < set(drain.nodes):
         return case.unknown("new", "core", "no new connection was tried while a node drained", **evidence)
-    lost = next((s for s in refused if passage.lost_anyway(case.history, s.node)), None)
+    lost = next((s for s in refused if polling.loses_connections_anyway(case.history, s.node)), None)
     if lost is not None:
-        return passage.not_through(case, "new", "core", [s for s in refused if s.node == lost.node], **evidence)
+        return polling.not_connected(case, "new", "core", [s for s in refused if s.node == lost.node], **evidence)
     let_in = {s.node for s in (*drain.before, *new) if s.identified_ns is not None}
     full = next((s for s in refused if s.node not in let_in), None)
     if full is not None:
         summary = f"beside {len(drain.live)} polling connections no other gets in, whether {full.node} drains or not: {full.error}"
         return case.breaks(
-            "new", "core", summary, cause="connection-limit", caused_by=passage.FLEET, hurts=passage.HURTS, **evidence
+            "new", "core", summary, cause="connection-limit", caused_by=polling.FLEET, hurts=polling.HURTS, **evidence
         )
     for node in drain.nodes:
         of_node = [s for s in new if s.node == node]
-        led = {other: count for other, count in passage.reached(case.history, of_node).items() if other != node}
+        led = {other: count for other, count in polling.nodes_reached(case.history, of_node).items() if other != node}
         if led:
             what = f"{sum(led.values())} of {len(of_node)} new polling connections to {node} were led to {' and '.join(sorted(led))}"
             return _refuses(case, f"{what} while it drained", **evidence)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
-from mocknode.judge.traffic.polling import NotedServices, Place
+from mocknode.judge.traffic.polling_session import NotedServices, Place
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Level, Variant
 
@@ -32,21 +32,22 @@ MARGIN_S: Final = 15.0
 
 async def run(lab: "Lab") -> None:
     """All silences side by side: those that are core at every address, the longer ones at one."""
-    passage.note(lab)
+    polling.record_addresses(lab)
     places = list(lab.tentacles.values())
     core = QUICK_S if lab.quick else CORE_S
     longer = () if lab.quick else tuple(s for s in EXTENDED_S if s <= lab.patience_s)
     # The last node, as other checks would wait for so long to have the others.
     silences = {place.node: [*core, *(longer if place is places[-1] else ())] for place in places}
-    await asyncio.gather(*(_alone(lab, place, silences[place.node]) for place in places))
+    await asyncio.gather(*(_undisturbed(lab, place, silences[place.node]) for place in places))
     await lab.sync()
 
 
-async def _alone(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
+async def _undisturbed(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
     """Side by side, and beside nothing that drains or restarts the node."""
-    async with lab.alone(place.node):
+    async with lab.exclusive(place.node):
         await asyncio.gather(
-            *(_silence(lab, place, silent_s) for silent_s in silences), passage.talk(lab, ID, place, max(silences))
+            *(_silence(lab, place, silent_s) for silent_s in silences),
+            polling.keep_calling(lab, ID, place, max(silences)),
         )
 
 
@@ -66,9 +67,9 @@ async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """After each silence the answer gets through, and the connection goes on."""
-    if found := passage.absent(case, ID):
+    if found := polling.no_addresses(case, ID):
         return found
-    sessions = [s for s in sessions_of(case.history, ID) if s.variant != passage.TALKING]
+    sessions = [s for s in sessions_of(case.history, ID) if s.variant != polling.TALKING]
     # The longest first: where all hold, that one speaks for the check.
     names = sorted({s.variant for s in sessions}, key=lambda name: int(name.removesuffix("s")), reverse=True)
     return [_rung(case, name, [s for s in sessions if s.variant == name]) for name in names]
@@ -83,8 +84,8 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
         "addresses": [s.address for s in sessions],
     }
     if all(s.identified_ns is None for s in sessions):
-        return passage.not_through(case, name, level, sessions, silent_s=silent_s)
-    if (elsewhere := passage.strayed(case, name, level, sessions)) is not None:
+        return polling.not_connected(case, name, level, sessions, silent_s=silent_s)
+    if (elsewhere := polling.reached_wrong_node(case, name, level, sessions)) is not None:
         return elsewhere
     whole = [s for s in sessions if "proceeded" in s.marks]
     if len(whole) == len(sessions):
@@ -95,7 +96,7 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
     cut = [s for s in sessions if s.cut and "message" in s.marks and "proceeded" not in s.marks]
     if not cut:
         if lost := [s for s in sessions if s.identified_ns is None]:
-            return passage.not_through(case, name, level, lost, silent_s=silent_s)
+            return polling.not_connected(case, name, level, lost, silent_s=silent_s)
         short = next(s for s in sessions if "proceeded" not in s.marks)
         return case.unknown(name, level, f"the call did not get as far: {short.error or short.how}", **evidence)
     limits = [limit for node in {s.node for s in cut} if (limit := _limit_at(case, node)) is not None]
@@ -124,13 +125,13 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
     )  # fmt: skip
 
 
-def _limit_at(case: Case, node: str) -> passage.Limit | None:
+def _limit_at(case: Case, node: str) -> polling.Limit | None:
     """What the silences of all lengths say of the address of a node."""
     sessions = [s for s in sessions_of(case.history, ID) if s.node == node]
     silent = [
-        s for s in sessions if "message" in s.marks and "proceeded" not in s.marks and s.variant != passage.TALKING
+        s for s in sessions if "message" in s.marks and "proceeded" not in s.marks and s.variant != polling.TALKING
     ]
-    return passage.limit_of(silent, [s for s in sessions if s.variant == passage.TALKING])
+    return polling.limit_of(silent, [s for s in sessions if s.variant == polling.TALKING])
 
 
 CHECK = Check(

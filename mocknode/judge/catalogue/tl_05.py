@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import sessions_of
-from mocknode.judge.traffic.polling import NotedServices
+from mocknode.judge.traffic.polling_session import NotedServices
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Variant
 
@@ -30,7 +30,7 @@ VANISHED: Final = "a peer that vanishes without a word needs packets to be dropp
 
 async def run(lab: "Lab") -> None:
     """A Tentacle half-closes while it polls; then its node has something for it."""
-    passage.note(lab)
+    polling.record_addresses(lab)
     if not lab.tentacles:
         return
     node = list(lab.tentacles)[-1]
@@ -58,14 +58,14 @@ async def _half_close(lab: "Lab", node: str) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """The rest comes."""
-    if found := passage.absent(case, ID):
+    if found := polling.no_addresses(case, ID):
         return found
     sessions = sessions_of(case.history, ID, "half-close")
     if not sessions:
         return []
     if all(s.identified_ns is None for s in sessions):
-        return [passage.not_through(case, "half-close", "extended", sessions)]
-    if (elsewhere := passage.strayed(case, "half-close", "extended", sessions)) is not None:
+        return [polling.not_connected(case, "half-close", "extended", sessions)]
+    if (elsewhere := polling.reached_wrong_node(case, "half-close", "extended", sessions)) is not None:
         return [elsewhere]
     closed = [s for s in sessions if "half-closed" in s.marks]
     cut = [s for s in closed if s.cut and "rest" not in s.marks]

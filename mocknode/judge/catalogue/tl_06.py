@@ -10,14 +10,14 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import polling as passage
+from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
-    from mocknode.judge.traffic.polling import PollingSession
+    from mocknode.judge.traffic.polling_session import PollingSession
 
 ID: Final = "TL-06"
 # Full: above the 1024 connections that Envoy allows a cluster, and the 512 that nginx' two default workers hold.
@@ -34,7 +34,7 @@ VAIN_MAX: Final = 20
 
 async def run(lab: "Lab") -> None:
     """The fleet at the first node's address; in the full tier the node is restarted under it."""
-    passage.note(lab)
+    polling.record_addresses(lab)
     if not lab.tentacles:
         return
     node = next(iter(lab.tentacles))
@@ -46,7 +46,7 @@ async def run(lab: "Lab") -> None:
         stood = [s for s in fleet if s.ready]
         for session in stood:
             session.keep_polling()
-        async with lab.alone(node):
+        async with lab.exclusive(node):
             await lab.state(node, "offline", "crash")
             await asyncio.gather(*(_gone(s) for s in stood))
             await lab.state(node, "online")
@@ -87,7 +87,7 @@ async def _gone(session: "PollingSession") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """As many stand as were asked for, less one in a hundred."""
-    if found := passage.absent(case, ID):
+    if found := polling.no_addresses(case, ID):
         return found
     stand = next(iter(case.history.steps_of(ID, "stand")), None)
     fleet = sessions_of(case.history, ID, "fleet")
@@ -96,12 +96,12 @@ def judge(case: Case) -> list[Variant]:
     wanted = int(stand.detail["wanted"])
     up = [s for s in fleet if s.identified_ns is not None]
     if not up:
-        return [passage.not_through(case, "fleet", "extended", fleet)]
+        return [polling.not_connected(case, "fleet", "extended", fleet)]
     variants = [_fleet(case, wanted, up, [s for s in fleet if s.identified_ns is None], stand.t_ns)]
     back = next(iter(case.history.steps_of(ID, "back")), None)
     if back is not None:
         variants.append(
-            passage.strayed(case, "restart", "extended", up)
+            polling.reached_wrong_node(case, "restart", "extended", up)
             or _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
         )
     return variants
@@ -119,8 +119,8 @@ def _fleet(case: Case, wanted: int, up: list[Session], lost: list[Session], stan
         return case.holds(
             "fleet", "extended", f"{evidence['stand']} of {wanted} polling connections stand at one address", **evidence
         )
-    if lost and passage.lost_anyway(case.history, lost[0].node):
-        return passage.not_through(case, "fleet", "extended", lost, **evidence)
+    if lost and polling.loses_connections_anyway(case.history, lost[0].node):
+        return polling.not_connected(case, "fleet", "extended", lost, **evidence)
     said = lost[0].error if lost else "cut again before all stood"
     summary = f"only {evidence['stand']} of {wanted} polling connections stand at one address: {said}"
     return case.breaks(

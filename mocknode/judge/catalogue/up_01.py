@@ -45,7 +45,7 @@ async def run(lab: "Lab") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """201 from a node with an equal digest for every size; the empty file is refused by the node itself."""
-    attempts = case.history.of(ID)
+    attempts = case.history.attempts_of(ID)
     largest = max((int(a.variant) for a in attempts if a.variant != EMPTY and a.status == 201), default=0)
     variants = [_judge_size(case, a, largest) for a in attempts if a.variant != EMPTY]
     variants += [_judge_empty(case, a) for a in attempts if a.variant == EMPTY]

@@ -27,7 +27,7 @@ async def run(lab: "Lab") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """The first body byte is at a node within a second."""
-    attempt = next(iter(case.history.of(ID, "pause")), None)
+    attempt = next(iter(case.history.attempts_of(ID, "pause")), None)
     if attempt is None:
         return []
     seen = case.history.at_nodes(attempt.id)

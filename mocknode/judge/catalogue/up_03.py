@@ -49,7 +49,7 @@ async def run(lab: "Lab") -> None:
 
 def judge(case: Case) -> list[Variant]:
     """201 with an equal digest in every variant."""
-    attempts = case.history.of(ID)
+    attempts = case.history.attempts_of(ID)
     cut = [a for a in attempts if _cut(case, a)]
     steady_cut = [a for a in cut if a.variant.startswith("steady")]
     return [_judge_attempt(case, a, cut, total=bool(steady_cut)) for a in attempts]

@@ -40,7 +40,7 @@ async def _try(lab: "Lab", wait_s: int, size: int, index: int) -> None:
 
 def judge(case: Case) -> list[Variant]:
     """The client gets the node's 201 in every variant; what was cut is cut at one limit."""
-    attempts = case.history.of(ID)
+    attempts = case.history.attempts_of(ID)
     cuts = [_limit_s(a) for a in attempts if _cut(a)]
     return [_judge_attempt(case, attempt, cuts) for attempt in attempts]
 

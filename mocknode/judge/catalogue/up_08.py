@@ -31,14 +31,14 @@ async def run(lab: "Lab") -> None:
     await asyncio.gather(
         *(lab.upload(ID, name, UPLOAD_BYTES, chunks=shape, timeout_s=20.0) for name, shape in VARIANTS.items())
     )
-    truncated = lab.history.of(ID, "truncated")[0].id
+    truncated = lab.history.attempts_of(ID, "truncated")[0].id
     await lab.until(lambda h: all(r.ended_ns for r in h.at_nodes(truncated)), ABORT_S_MAX)
     lab.step(ID, "watched", attempt=truncated)
 
 
 def judge(case: Case) -> list[Variant]:
     """Whole bodies equal, the truncated one never whole."""
-    found = {a.variant: a for a in case.history.of(ID)}
+    found = {a.variant: a for a in case.history.attempts_of(ID)}
     return [_judge_truncated(case, a) if name == "truncated" else _judge_whole(case, a) for name, a in found.items()]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mocknode.judge.traffic.polling import Place
+from mocknode.judge.traffic.polling_session import Place
 from mocknode.text import strict_yaml
 from mocknode.text.strict_yaml import Document, StrictYamlError
 from mocknode.text.units import parse_duration, parse_size

@@ -12,7 +12,7 @@ ALL: Final = 2**31 - 1
 """The largest page there is: as the vendor's command line asks for every package."""
 
 
-async def forget_packages(cluster: Mapping[str, Any], attempts: set[str]) -> None:
+async def delete_packages(cluster: Mapping[str, Any], attempts: set[str]) -> None:
     """Delete the packages of these attempts, through the first node's own address.
 
     Args:

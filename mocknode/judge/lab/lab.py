@@ -18,7 +18,7 @@ from mocknode.judge.record.history import Attempt, History, Request, Step
 from mocknode.judge.record.recording import Recording
 from mocknode.judge.traffic import FrontDoor, RequestSpec, request, steady
 from mocknode.judge.traffic import upload as send_upload
-from mocknode.judge.traffic.polling import Place, Poller, PollingSession
+from mocknode.judge.traffic.polling_session import Place, Poller, PollingSession
 from mocknode.judge.verdict.calibration import Calibration, requests_to_confirm_out
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
@@ -91,7 +91,7 @@ class Lab:
     clock_offset_ns: int = 0
     _cursor: str | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _alone: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _exclusive: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property
     def history(self) -> History:
@@ -208,12 +208,12 @@ class Lab:
             self.recording.session(await session.close())
 
     @contextlib.asynccontextmanager
-    async def alone(self, *nodes: str) -> AsyncIterator[None]:
+    async def exclusive(self, *nodes: str) -> AsyncIterator[None]:
         """While the block runs nobody else disturbs the Tentacles of these nodes, or needs them undisturbed."""
         async with contextlib.AsyncExitStack() as stack:
             # In one order, or two who want the same would wait for each other.
             for node in sorted(nodes):
-                await stack.enter_async_context(self._alone[node])
+                await stack.enter_async_context(self._exclusive[node])
             yield
 
     @contextlib.asynccontextmanager

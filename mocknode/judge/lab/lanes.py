@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from mocknode.judge import balancers
-from mocknode.judge.lab.cleanup import forget_packages
+from mocknode.judge.lab.cleanup import delete_packages
 from mocknode.judge.lab.lab import Lab
 from mocknode.judge.lab.region import PREFIX, Standby
 from mocknode.judge.record.recording import Recording
 from mocknode.judge.traffic import FrontDoor
-from mocknode.judge.traffic.polling import Place, Poller
+from mocknode.judge.traffic.polling_session import Place, Poller
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster import certificates, ports
@@ -35,7 +35,7 @@ from mocknode.mock.tentacle.identity import Identity
 NODES: Final = 3
 HOST: Final = "127.0.0.1"
 # A control API that is still there answers well within this; one that is gone must not keep a run from ending.
-LAST_LOOK_S_MAX: Final = 5.0
+CLEANUP_S_MAX: Final = 5.0
 # Version of the control API that this judge speaks.
 CONTROL_API: Final = 1
 POLLING: Final = "polling"
@@ -110,7 +110,7 @@ class OwnLanes:
 
     Attributes:
         template: The user's `--config`, text of a configuration with placeholders.
-        passing: The balancer has an address for each node's Tentacles.
+        forwards_tentacles: The balancer has an address for each node's Tentacles.
         host: Name that clients ask for, where the configuration serves by name; None: the front's address.
         keep_only: Nodes keep packages whose file names begin so; None keeps none.
         configuration: Files that the balancers ran with, as the first lane had them.
@@ -123,7 +123,7 @@ class OwnLanes:
     shipped_interval: bool
     run_dir: Path
     demands: Demands
-    passing: bool = False
+    forwards_tentacles: bool = False
     host: str | None = None
     keep_only: str | None = None
     configuration: dict[str, str] = field(default_factory=dict)
@@ -188,8 +188,8 @@ class OwnLanes:
                 standby=standby,
                 **_shared(self.demands),
             )
-            stack.push_async_callback(_last_look, lab)
-            if self.passing and name in _POLLED:
+            stack.push_async_callback(_read_journals_once_more, lab)
+            if self.forwards_tentacles and name in _POLLED:
                 await stack.enter_async_context(_polled_by_us(lab))
             yield lab
 
@@ -213,7 +213,7 @@ class OwnLanes:
 
     def _addressed(self, name: str) -> bool:
         """Nodes of this lane listen for Tentacles, and the balancer has their addresses: a user's file names them in every lane."""
-        return self.passing and (self.template is not None or name in _POLLED)
+        return self.forwards_tentacles and (self.template is not None or name in _POLLED)
 
     def _settings(self, name: str, run: str, identity: str) -> ClusterSettings:
         return ClusterSettings(
@@ -362,8 +362,8 @@ class GivenLanes:
                 standby=standby,
                 **_shared(self.demands),
             )
-            stack.push_async_callback(_forget_packages, lab, cluster)
-            stack.push_async_callback(_last_look, lab)
+            stack.push_async_callback(_delete_packages, lab, cluster)
+            stack.push_async_callback(_read_journals_once_more, lab)
             if self.tentacles:
                 _refuse_unpolled(cluster["nodes"], self.tentacles)
                 await stack.enter_async_context(_polled_by_us(lab))
@@ -437,7 +437,7 @@ def _refuse_unpolled(nodes: list[dict[str, Any]], given: Mapping[str, Place]) ->
 @contextlib.asynccontextmanager
 async def _polled_by_us(lab: Lab) -> AsyncIterator[None]:
     """The Tentacle of this run is known to the nodes while the block runs."""
-    _open_files()
+    _raise_open_file_limit()
     nodes = await lab.control.nodes()
     lab.thumbprints = {node["name"]: node["tentacle"]["thumbprint"] for node in nodes if node["tentacle"] is not None}
     lab.poller = Poller.of(await asyncio.to_thread(Identity.generate))
@@ -457,10 +457,10 @@ async def _polled_by_us(lab: Lab) -> AsyncIterator[None]:
     finally:
         for control in clusters:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(control.unregister_tentacle(POLLER), LAST_LOOK_S_MAX)
+                await asyncio.wait_for(control.unregister_tentacle(POLLER), CLEANUP_S_MAX)
 
 
-def _open_files() -> None:
+def _raise_open_file_limit() -> None:
     """As many open files as this process may have: a fleet is a connection each, and many systems start with 1024."""
     if sys.platform != "win32":
         import resource
@@ -470,7 +470,7 @@ def _open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _last_look(lab: Lab) -> None:
+async def _read_journals_once_more(lab: Lab) -> None:
     """Read the journals once more: a run that is broken off must not call lost what the nodes have.
 
     Nothing is read of a lane that never read them: a load run has a ledger of its own, and its journals may not fit into memory.
@@ -478,18 +478,18 @@ async def _last_look(lab: Lab) -> None:
     if not lab.history.synced_ns:
         return
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(lab.sync(), LAST_LOOK_S_MAX)
+        await asyncio.wait_for(lab.sync(), CLEANUP_S_MAX)
 
 
-async def _forget_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
+async def _delete_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
     """Delete what this run pushed into somebody's cluster; say what could not be."""
     sent = {attempt.id for attempt in lab.history.attempts if attempt.method == "POST"}
     if not sent:
         return
     await _reset_quietly(lab.control)
     try:
-        async with asyncio.timeout(LAST_LOOK_S_MAX):
-            await forget_packages(cluster, sent)
+        async with asyncio.timeout(CLEANUP_S_MAX):
+            await delete_packages(cluster, sent)
     except (httpx.HTTPError, TimeoutError) as exc:
         lab.say(f"packages of this run are still listed, by the names mocknode-*: {str(exc) or type(exc).__name__}")
 
@@ -497,7 +497,7 @@ async def _forget_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
 async def _reset_quietly(control: ControlClient) -> None:
     """Leave the nodes healthy, also when the run was interrupted; the control API may be gone by then."""
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(control.reset(), LAST_LOOK_S_MAX)
+        await asyncio.wait_for(control.reset(), CLEANUP_S_MAX)
 
 
 def share_calibration(labs: list[Lab], calibrated: "asyncio.Future[Calibration]") -> None:

@@ -116,7 +116,7 @@ class Preflight:
         return "; ".join(parts)
 
 
-async def knock(front: FrontDoor) -> None:
+async def refuse_unreachable(front: FrontDoor) -> None:
     """Connect and leave, without a request: a balancer that shall stay idle forwards nothing.
 
     Raises:

@@ -321,7 +321,7 @@ class History:
             self.sessions, self.tentacles,
         )  # fmt: skip
 
-    def of(self, check: str, variant: str | None = None) -> list[Attempt]:
+    def attempts_of(self, check: str, variant: str | None = None) -> list[Attempt]:
         """Attempts of a check, and of one variant if named."""
         return [a for a in self.attempts if a.check == check and variant in (None, a.variant)]
 

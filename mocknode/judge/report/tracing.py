@@ -60,7 +60,7 @@ def timeline(
         intervals_max: States kept a node, and faults kept a node.
     """
     steps = history.steps_of(check_id)
-    own = [*history.of(check_id), *history.of(BACKGROUND, check_id)]
+    own = [*history.attempts_of(check_id), *history.attempts_of(BACKGROUND, check_id)]
     sessions = sessions_of(history, check_id)
     spans = [(a.started_ns, a.ended_ns) for a in own] + [(s.started_ns, s.ended_ns) for s in sessions]
     instants = [*(t for span in spans for t in span), *(s.t_ns for s in steps)]
@@ -69,7 +69,7 @@ def timeline(
     start_ns, end_ns = min(instants), max(instants)
     scale = _Scale(start_ns=start_ns, end_ns=end_ns)
     # Checks that read one walk of drains share its traffic.
-    shared = (a for a in history.of(BACKGROUND) if a.variant != check_id and scale.holds(a.started_ns))
+    shared = (a for a in history.attempts_of(BACKGROUND) if a.variant != check_id and scale.holds(a.started_ns))
     attempts = [*own, *shared]
     ours: dict[str, list[Request]] = {a.id: [] for a in attempts}
     for request in history.requests:

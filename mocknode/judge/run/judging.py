@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from mocknode.judge.balancers import fix, generic_fix, limitation
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.registry import CHECKS
-from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Dropped, History
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
@@ -210,7 +210,7 @@ def _changes(mending: Fix) -> frozenset[str]:
 
 def for_timeline(history: History, check: Check) -> History:
     """The history as a timeline of one check wants it: the walk that it read counts as its own."""
-    shared = {drain_walk.ID} if check.run is drain_walk.run else {"calibration"} if check.run is None else set()
+    shared = {drain_sequence.ID} if check.run is drain_sequence.run else {"calibration"} if check.run is None else set()
     return History(
         attempts=[replace(a, check=check.id) if a.check in shared else a for a in history.attempts],
         requests=history.requests,

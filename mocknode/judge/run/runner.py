@@ -24,9 +24,9 @@ from mocknode.judge.lab.preflight import (
     BalancerUnreachableError,
     CannotJoinError,
     NotOurClusterError,
-    knock,
     preflight,
     refuse_unjoinable,
+    refuse_unreachable,
 )
 from mocknode.judge.record import ledger
 from mocknode.judge.record.history import History
@@ -136,7 +136,7 @@ class Run:
             if not probed:
                 await self._preflight(lab)
             else:
-                await knock(lab.front)
+                await refuse_unreachable(lab.front)
             if self._of("idle"):
                 self.plan.say(
                     "idle first: the balancer forwards nothing while HC-06 waits, then everything else follows"

@@ -147,7 +147,7 @@ def replace_head(bar: dict[str, Any]) -> dict[str, Any]:
     return {**bar, "head_s": None}
 
 
-def test_entry_is_matched_by_shape_alone() -> None:
+def test_entry_is_matched_by_shape_exclusive() -> None:
     entry = replace(Entry(), offenders=())
     assert "breaks it" not in explain("UP-04", entry=entry)
 

@@ -63,7 +63,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def test_page_is_whole_and_stands_alone(document: dict[str, Any]) -> None:
+def test_page_is_whole_and_stands_exclusive(document: dict[str, Any]) -> None:
     text = render(document)
     page = Page(text)
     assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0

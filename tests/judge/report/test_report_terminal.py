@@ -151,7 +151,7 @@ def test_consequences_stand_under_their_root(facts: Any) -> None:
     assert "and because of it: DR-01, HC-02" in render(build(facts(), results, {}, {}))
 
 
-def test_consequence_whose_root_was_not_judged_stands_alone(facts: Any) -> None:
+def test_consequence_whose_root_was_not_judged_stands_exclusive(facts: Any) -> None:
     shown = screen(build(facts(), [result("DR-01", Outcome.FAIL, caused_by="HC-01")], {}, {}))
     assert [(f.id, f.text) for f in shown.findings] == [("DR-01", "DR-01 summary (because of HC-01)")]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mocknode.judge.balancers.fixes import CAUSES
 from mocknode.judge.catalogue.registry import CHECKS
-from mocknode.judge.catalogue.shared import drain_sequence as drain_walk
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Attempt, History, Probe, Request, Session, Step, TentacleConnection
 from mocknode.judge.run.judging import Facts, judge
 from mocknode.judge.verdict.calibration import Calibration
@@ -23,7 +23,7 @@ UNCALIBRATED = replace(SEEING, probers=(), out_after_s=None, in_after_s=None, dr
 VARIANTS = (
     *("418", "503", "reset", "302", "204", "hang", "freeze", "close", "truncated", "idle", "start", "refused"),
     *("empty", "1024", "1048577", "2147483649", "pause", "steady-95s", "stall-45s", "stall-70s", "18s-1", "65s-2"),
-    *("plain", "trailers", "http", "https-spoofed", "fresh", "kept", "http1-before", "http1-after", drain_walk.ID),
+    *("plain", "trailers", "http", "https-spoofed", "fresh", "kept", "http1-before", "http1-after", drain_sequence.ID),
 )  # fmt: skip
 WHATS = (
     *("blind", "418", "tried", "control-200", "set", "burst-done", "drained", "start-done", "turned", "ended"),
@@ -149,7 +149,7 @@ def steps(draw: st.DrawFn, check: str) -> Step:
     }  # fmt: skip
     for name in draw(st.sets(st.sampled_from(sorted(detail)), max_size=1)):
         del detail[name]
-    owner = draw(st.sampled_from([check, drain_walk.ID, "calibration"]))
+    owner = draw(st.sampled_from([check, drain_sequence.ID, "calibration"]))
     return Step(check=owner, what=draw(st.sampled_from(WHATS)), t_ns=draw(TIME), detail=detail)
 
 

@@ -18,7 +18,7 @@ from mocknode.judge.verdict.outcome import Level, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
-    from mocknode.judge.traffic.polling import Place
+    from mocknode.judge.traffic.polling_session import Place
 
 ID: Final = "passage"
 ROOT: Final = "TL-01"
@@ -57,7 +57,7 @@ class Addresses:
     thumbprints: Mapping[str, str]
 
 
-def note(lab: "Lab") -> None:
+def record_addresses(lab: "Lab") -> None:
     """Put the addresses of a lane on its record, once."""
     if not lab.history.steps_of(ID, "addresses"):
         lab.step(
@@ -68,14 +68,16 @@ def note(lab: "Lab") -> None:
         )  # fmt: skip
 
 
-async def through_again(lab: "Lab", check: str, place: "Place") -> None:
+async def wait_until_reachable_again(lab: "Lab", check: str, place: "Place") -> None:
     """Wait until an address lets a Tentacle through, as it did before its node was disturbed; not for ever, and without a verdict."""
     if not any(s.node == place.node and s.identified_ns is not None for s in lab.history.sessions):
         return  # It never did.
-    await until_through(lab, place, check, "again", AGAIN_S_MAX, AGAIN_EVERY_S)
+    await wait_until_reachable(lab, place, check, "again", AGAIN_S_MAX, AGAIN_EVERY_S)
 
 
-async def until_through(lab: "Lab", place: "Place", check: str, variant: str, for_s: float, every_s: float) -> None:
+async def wait_until_reachable(
+    lab: "Lab", place: "Place", check: str, variant: str, for_s: float, every_s: float
+) -> None:
     """Try an address again and again until it lets a Tentacle through, but no longer than `for_s` seconds."""
     deadline = time.monotonic() + for_s
     through = False
@@ -85,7 +87,7 @@ async def until_through(lab: "Lab", place: "Place", check: str, variant: str, fo
         await asyncio.sleep(0 if through else every_s)
 
 
-async def talk(lab: "Lab", check: str, place: "Place", for_s: float) -> None:
+async def keep_calling(lab: "Lab", check: str, place: "Place", for_s: float) -> None:
     """A connection that is called again and again, until it is cut or the time is over."""
     async with lab.polling(place, check, TALKING) as session:
         if not session.ready:
@@ -105,7 +107,7 @@ def addresses(history: History) -> Addresses | None:
     return None if step is None else Addresses(**step.detail)
 
 
-def absent(case: Case, check: str) -> list[Variant]:
+def no_addresses(case: Case, check: str) -> list[Variant]:
     """What this check says where the balancer has no address for Tentacles; empty where it has."""
     found = addresses(case.history)
     if found is None or found.own:
@@ -118,7 +120,7 @@ def absent(case: Case, check: str) -> list[Variant]:
     ]  # fmt: skip
 
 
-def at_nodes(history: History, session: Session) -> list[TentacleConnection]:
+def connections_at_nodes(history: History, session: Session) -> list[TentacleConnection]:
     """What nodes saw of a session: the connection of its subscription, else those that came while it was opened.
 
     The subscription is unique. A connection that never got so far has none, so it is known by its ClientHello, else by its
@@ -139,7 +141,7 @@ def at_nodes(history: History, session: Session) -> list[TentacleConnection]:
     ]
 
 
-def reached(history: History, sessions: Sequence[Session]) -> Counter[str]:
+def nodes_reached(history: History, sessions: Sequence[Session]) -> Counter[str]:
     """How many of these sessions polled which node; those that polled none are left out."""
     by_subscription = {c.subscription: c.node for c in history.tentacles if c.subscription is not None}
     nodes = (by_subscription.get(f"poll://{s.id}/") for s in sessions if s.identified_ns is not None)
@@ -147,7 +149,7 @@ def reached(history: History, sessions: Sequence[Session]) -> Counter[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Reason:
     """Why sessions do not get through, as far as nodes and Tentacles can tell.
 
     Attributes:
@@ -159,40 +161,42 @@ class Broken:
     root: str
 
 
-def broken(history: History, sessions: Sequence[Session]) -> Broken | None:
+def reason_not_connected(history: History, sessions: Sequence[Session]) -> Reason | None:
     """The one reason why these sessions, none of which polled, did not get through; None where nothing was seen at a node
     that tells it."""
     found = addresses(history)
-    seen = [c for session in sessions for c in at_nodes(history, session)]
+    seen = [c for session in sessions for c in connections_at_nodes(history, session)]
     openings = Counter(c.opening for c in seen)
     proxy = openings["proxy-v1"] + openings["proxy-v2"]
     if proxy:
         version = "v1" if openings["proxy-v1"] else "v2"
-        return _of_identity(
+        return _identity_reason(
             "proxy-header-added", f"the balancer puts a PROXY header {version} before the Tentacle's TLS"
         )
     expected = set(found.thumbprints.values()) if found is not None else set()
     if any(s.server is not None and s.server not in expected for s in sessions):
-        return _of_identity("server-certificate-replaced", "the balancer presents a certificate of its own")
+        return _identity_reason("server-certificate-replaced", "the balancer presents a certificate of its own")
     if openings["plain"] + openings["http"]:
-        return _of_identity("tls-terminated", "the balancer ends the Tentacle's TLS and sends plain text to the node")
+        return _identity_reason(
+            "tls-terminated", "the balancer ends the Tentacle's TLS and sends plain text to the node"
+        )
     causes = Counter(c.cause for c in seen)
     if causes["no-certificate"]:
-        return _of_identity("client-certificate-missing", "the Tentacle's certificate does not reach the node")
+        return _identity_reason("client-certificate-missing", "the Tentacle's certificate does not reach the node")
     if causes["untrusted-certificate"]:
-        return _of_identity("client-certificate-replaced", "the node sees another certificate than the Tentacle's")
+        return _identity_reason("client-certificate-replaced", "the node sees another certificate than the Tentacle's")
     return None
 
 
-def _of_identity(cause: str, text: str) -> Broken:
-    return Broken(cause=cause, text=text, root=ROOT)
+def _identity_reason(cause: str, text: str) -> Reason:
+    return Reason(cause=cause, text=text, root=ROOT)
 
 
-def not_through(
+def not_connected(
     case: Case, name: str, level: Level, sessions: Sequence[Session], *, where: str = "", **evidence: Any
 ) -> Variant:
     """A variant whose sessions did not get through `where`: another check's finding, whose cause it carries."""
-    why = broken(case.history, sessions) or Broken(
+    why = reason_not_connected(case.history, sessions) or Reason(
         cause="address-not-forwarded", text="the address does not lead to its node", root=ADDRESSES
     )
     said = next((s.error for s in sessions if s.error is not None), None)
@@ -234,21 +238,21 @@ def _paused_ns(session: Session) -> int:
     return session.ended_ns - max(session.polls, default=session.started_ns)
 
 
-def stayed(history: History, node: str) -> bool:
+def idle_connections_survived(history: History, node: str) -> bool:
     """Whether connections to this node were silent for a check of their own, and none was cut."""
     silent = [s for s in sessions_of(history, SILENCE) if s.node == node]
     return bool(silent) and not any(s.cut for s in silent)
 
 
-def lost_anyway(history: History, node: str) -> bool:
+def loses_connections_anyway(history: History, node: str) -> bool:
     """Whether the address of this node loses Tentacles when a few connect, with nothing else going on: no drain and no limit."""
     return any(s.node == node and s.identified_ns is None for s in sessions_of(history, ADDRESSES, "dedicated"))
 
 
-def strayed(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
+def reached_wrong_node(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
     """A variant whose sessions polled another node than the one that was to talk to them: that is TL-02's finding."""
     for session in sessions:
-        other = next(iter(reached(case.history, [session])), session.node)
+        other = next(iter(nodes_reached(case.history, [session])), session.node)
         if other != session.node:
             return case.breaks(
                 name, level, f"the address of {session.node} led to {other}, so it was not {session.node} that this Tentacle polled",
