@@ -89,7 +89,7 @@ async def _own_cluster(document: dict[str, Any] | None) -> "AsyncIterator[dict[s
         return
     from mocknode.mock.cluster.controller import StartError
     from mocknode.mock.cluster.ports import PortError
-    from mocknode.mock.cluster.running import Cluster
+    from mocknode.mock.cluster.running_cluster import Cluster
     from mocknode.mock.cluster.settings import ClusterSettings, numbered_nodes
 
     with tempfile.TemporaryDirectory(prefix="mocknode-compare-") as directory:

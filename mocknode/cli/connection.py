@@ -46,7 +46,8 @@ def ask(control: str, token_file: Path | None, ca: Path | None, conversation: Ca
     """
     # httpx takes a quarter of a second to import; usage errors come before it.
     from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
-    from mocknode.mock.cluster.settings import SettingsError, read_token
+    from mocknode.mock.cluster.settings import read_token
+    from mocknode.mock.cluster.settings_error import SettingsError
 
     async def talk() -> _T:
         token = read_token(token_file) if token_file else None

@@ -18,17 +18,17 @@ from mocknode.cli.node_options import node_options, time_settings, versions_of, 
 from mocknode.mock.cluster.certificates import CertificateError
 from mocknode.mock.cluster.controller import StartError
 from mocknode.mock.cluster.ports import PortCollisionError, PortError
-from mocknode.mock.cluster.running import Cluster, RunDirectoryError
+from mocknode.mock.cluster.running_cluster import Cluster, RunDirectoryError
 from mocknode.mock.cluster.settings import (
     NODES_LIMIT,
     ClusterSettings,
     NodeSettings,
-    SettingsError,
     is_loopback,
     numbered_nodes,
     parse_node,
     read_token,
 )
+from mocknode.mock.cluster.settings_error import SettingsError
 from mocknode.mock.node.web import WebSettingError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place under another name, then linked."""
+"""Files that appear whole or not at all: written under a temporary name in the same directory, then linked."""
 
 import contextlib
 import os
@@ -8,8 +8,11 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """The content in a file of its own in `path`'s folder, made where it is missing; gone when the block ends."""
+def temporary_copy(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """Write the content to a temporary file next to `path` and delete that file when the block ends.
+
+    The directory is created if it is missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, name = tempfile.mkstemp(dir=path.parent)
     written = Path(name)
@@ -22,12 +25,12 @@ def draft(path: Path, content: bytes, mode: int) -> Iterator[Path]:
         written.unlink()
 
 
-def keep(path: Path, content: bytes, mode: int) -> None:
+def create_once(path: Path, content: bytes, mode: int) -> None:
     """Create the file with this content unless it exists.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be created.
     """
-    # A link fails where a rename would replace: whoever comes second uses the first one's.
-    with draft(path, content, mode) as written, contextlib.suppress(FileExistsError):
+    # A link fails where a rename would replace: of two processes the second one uses the file of the first.
+    with temporary_copy(path, content, mode) as written, contextlib.suppress(FileExistsError):
         path.hardlink_to(written)

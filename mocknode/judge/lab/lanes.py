@@ -28,7 +28,7 @@ from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster import certificates, ports
 from mocknode.mock.cluster.client import ControlClient
-from mocknode.mock.cluster.running import Cluster
+from mocknode.mock.cluster.running_cluster import Cluster
 from mocknode.mock.cluster.settings import ClusterSettings, numbered_nodes
 from mocknode.mock.tentacle.identity import Identity
 

@@ -39,7 +39,7 @@ from mocknode.judge.verdict.outcome import EXIT_CODES, CheckResult, Result, over
 from mocknode.mock.cluster.client import ControlError, ControlUnreachableError
 from mocknode.mock.cluster.controller import StartError
 from mocknode.mock.cluster.ports import PortError
-from mocknode.mock.cluster.running import RunDirectoryError
+from mocknode.mock.cluster.running_cluster import RunDirectoryError
 
 # Lanes whose checks disturb nobody and share an instance, named after the first.
 CALM: Final = ("heavy", "light", "waiting")

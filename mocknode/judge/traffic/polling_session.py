@@ -18,7 +18,7 @@ from mocknode.judge.record.history import Session
 from mocknode.mock.halibut import RequestMessage, ResponseMessage
 from mocknode.mock.halibut.events import DataStream
 from mocknode.mock.tentacle.identity import Identity
-from mocknode.mock.tentacle.polling import (
+from mocknode.mock.tentacle.polling_tentacle import (
     CONNECT_LIMIT_S,
     REQUEST_LIMIT_S,
     PollingTentacle,

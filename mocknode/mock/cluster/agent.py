@@ -3,7 +3,7 @@
 It dials out to the controller and does what it is told, one JSON line a request (`channel`):
 
 - `start` {node, config}: spawn the node; answered with its `ready` event, or refused with the tail of its log;
-- `tell` {node, messages, wake}: hand messages to the node in order; answered with the last one's answer. `wake` continues a
+- `send` {node, messages, wake}: hand messages to the node in order; answered with the last one's answer. `wake` continues a
   stopped process first, which finds the messages waiting;
 - `kill` {node, cause}: SIGKILL; `freeze` {node}: the node stops itself holding its store lock, or is stopped after a second;
 - `answer` {node, line}: answer to a request of a node; `stop`: end every node.
@@ -31,7 +31,7 @@ from mocknode.system.processes import Process, spawn
 
 START_LIMIT_S: Final = 30.0
 """A node is ready within a second; a cold disk or a loaded CI machine needs longer."""
-TELL_LIMIT_S: Final = 5.0
+COMMAND_LIMIT_S: Final = 5.0
 """A node answers in a millisecond; one that hashes an upload between two turns of its loop, in tens of them."""
 FREEZE_LIMIT_S: Final = 1.0
 """How long a node may wait for its store lock before it is stopped without it."""
@@ -101,7 +101,7 @@ class Agent:
     async def _serve(self, message: Message) -> None:
         verbs: dict[str, Callable[[Message], Awaitable[Any]]] = {
             "start": self._start,
-            "tell": self._tell,
+            "send": self._send,
             "kill": self._kill,
             "freeze": self._freeze,
             "answer": self._answer,
@@ -130,7 +130,7 @@ class Agent:
             )
         self._say({"event": "spawned", "from": config["name"], "pid": process.pid})
         ready: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        channel = await Channel.connect(ours, lambda _, line: self._heard(node, line))
+        channel = await Channel.connect(ours, lambda _, line: self._on_message(node, line))
         node = self._nodes[config["name"]] = _Node(
             name=config["name"],
             boot=config["boot"],
@@ -152,7 +152,7 @@ class Agent:
             what = late if isinstance(exc, TimeoutError) else f"ended with {ended(code)} before it was ready"
             raise RefusedError(f"{node.name} {what}; {log} ends with:\n{tail(log)}") from exc
 
-    def _heard(self, node: _Node, line: Message) -> None:
+    def _on_message(self, node: _Node, line: Message) -> None:
         event = line.get("event")
         if event == "ready" and not node.ready.done():
             node.ready.set_result({key: line[key] for key in ("http_port", "https_port", "tentacle_port")})
@@ -187,11 +187,11 @@ class Agent:
             raise UnreachableNodeError(f"{message['node']} is not running")
         return node
 
-    async def _tell(self, message: Message) -> Any:
+    async def _send(self, message: Message) -> Any:
         node = self._running(message)
         if node.stopped and not message["wake"]:
             raise RefusedError(f"{node.name} is stopped and hears nothing")
-        asked = [asyncio.create_task(node.channel.request(line, TELL_LIMIT_S)) for line in message["messages"]]
+        asked = [asyncio.create_task(node.channel.request(line, COMMAND_LIMIT_S)) for line in message["messages"]]
         # The lines are in the socket before the process runs again.
         await asyncio.sleep(0)
         waking = asyncio.create_task(self._keep_awake(node)) if message["wake"] else None

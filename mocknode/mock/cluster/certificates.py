@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mocknode.system.atomic_files import keep
+from mocknode.system.atomic_files import create_once
 
 _SECRET = 0o600
 _PUBLIC = 0o644
@@ -39,7 +39,7 @@ class ServerCertificate:
 
 def installation_id(identity_dir: Path) -> str:
     """The cluster's installation id, a UUID, made on first use."""
-    return _keep(identity_dir / "installation-id", str(uuid.uuid4()).encode() + b"\n", _PUBLIC).decode().strip()
+    return _create_once(identity_dir / "installation-id", str(uuid.uuid4()).encode() + b"\n", _PUBLIC).decode().strip()
 
 
 def issue(identity_dir: Path, run_dir: Path, names: Iterable[str]) -> ServerCertificate:
@@ -54,7 +54,7 @@ def issue(identity_dir: Path, run_dir: Path, names: Iterable[str]) -> ServerCert
     path = identity_dir / "authority.pem"
     if not path.exists():
         fresh = trustme.CA(organization_name="mocknode", organization_unit_name="cluster authority")
-        _keep(path, fresh.private_key_pem.bytes() + fresh.cert_pem.bytes(), _SECRET)
+        _create_once(path, fresh.private_key_pem.bytes() + fresh.cert_pem.bytes(), _SECRET)
     pem = path.read_bytes()
     try:
         authority = trustme.CA.from_pem(cert_bytes=pem[pem.index(b"-----BEGIN CERT") :], private_key_bytes=pem)
@@ -63,11 +63,11 @@ def issue(identity_dir: Path, run_dir: Path, names: Iterable[str]) -> ServerCert
             f"{path} holds no key and certificate of an authority; remove it to have one made"
         ) from exc
     ca_pem = authority.cert_pem.bytes()
-    _keep(identity_dir / "ca.pem", ca_pem, _PUBLIC)
+    _create_once(identity_dir / "ca.pem", ca_pem, _PUBLIC)
     leaf = authority.issue_cert(*dict.fromkeys(["localhost", "127.0.0.1", *names]))
     bundle = run_dir / "node.pem"
     bundle.unlink(missing_ok=True)
-    _keep(bundle, leaf.private_key_and_cert_chain_pem.bytes(), _SECRET)
+    _create_once(bundle, leaf.private_key_and_cert_chain_pem.bytes(), _SECRET)
     return ServerCertificate(certificate=bundle, key=bundle, ca_pem=ca_pem.decode())
 
 
@@ -118,14 +118,14 @@ def bring(certificate: Path, key: Path) -> ServerCertificate:
     return ServerCertificate(certificate=certificate.resolve(), key=key.resolve(), ca_pem=None)
 
 
-def _keep(path: Path, content: bytes, mode: int) -> bytes:
+def _create_once(path: Path, content: bytes, mode: int) -> bytes:
     """Create the file with this content unless it exists; what it holds now.
 
     Raises:
         CertificateError: it can be neither made nor read.
     """
     try:
-        keep(path, content, mode)
+        create_once(path, content, mode)
         return path.read_bytes()
     except OSError as exc:
         raise CertificateError(f"{path}: {exc.strerror}; allowed is a directory that this user can write") from exc

@@ -22,7 +22,7 @@ from mocknode import __version__
 from mocknode.mock.cluster import control_models as models
 from mocknode.mock.cluster.authorization import Authorization
 from mocknode.mock.cluster.controller import Controller
-from mocknode.mock.cluster.data_commands import KEEP, DataDesk
+from mocknode.mock.cluster.data_commands import KEEP, DataCommands
 from mocknode.mock.cluster.event_stream import stream
 from mocknode.mock.cluster.journal_pages import journal_page
 from mocknode.mock.cluster.lease import LEASE_HEADER, LEASE_S, Lease
@@ -31,7 +31,8 @@ from mocknode.mock.cluster.node_ledger import NodeLedger
 from mocknode.mock.cluster.openapi import Operation, Query, openapi
 from mocknode.mock.cluster.problems import HANDLERS
 from mocknode.mock.cluster.queries import count_of, word_of
-from mocknode.mock.cluster.task_commands import TaskDesk
+from mocknode.mock.cluster.task_commands import TaskCommands
+from mocknode.mock.cluster.tentacle_commands import TentacleCommands
 from mocknode.text import json_text
 
 CONTROL_API: Final = 1
@@ -52,8 +53,9 @@ class ControlApi:
         self._ca_pem = ca_pem
         self._lease = lease
         self._run_id = str(uuid.uuid4())
-        self._tasks = TaskDesk(controller.shared.store)
-        self._data = DataDesk(controller)
+        self._tasks = TaskCommands(controller.shared.store)
+        self._data = DataCommands(controller)
+        self._tentacles = TentacleCommands(controller)
         self._ledger = NodeLedger(controller.shared.run_dir, controller.names)
 
     async def healthz(self, _: Request) -> Response:
@@ -225,28 +227,26 @@ class ControlApi:
 
     async def tentacles(self, _: Request) -> Response:
         """Every registered Tentacle, with its open connections at each node."""
-        return JSONResponse({"tentacles": await self._controller.tentacles.list()})
+        return JSONResponse({"tentacles": await self._tentacles.all()})
 
     async def register_tentacle(self, request: Request) -> Response:
         """Have every node trust a Tentacle, at once."""
         self._admit(request)
         wanted = models.TentacleRequest.model_validate_json(await _body(request))
-        document = await self._controller.tentacles.register(wanted.name, wanted.thumbprint, wanted.uri)
+        document = await self._tentacles.register(wanted.name, wanted.thumbprint, wanted.uri)
         return JSONResponse(document, HTTPStatus.CREATED)
 
     async def unregister_tentacle(self, request: Request) -> Response:
         """Have no node trust it any more; its connections are reset."""
         self._admit(request)
-        await self._controller.tentacles.unregister(request.path_params["tentacle"])
+        await self._tentacles.unregister(request.path_params["tentacle"])
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def call_tentacle(self, request: Request) -> Response:
         """Call a Tentacle over Halibut through this node; answered when the call is over, which may take minutes."""
         wanted = models.CallRequest.model_validate_json(await _body(request))
         name, tentacle = request.path_params["name"], request.path_params["tentacle"]
-        return JSONResponse(
-            await self._controller.tentacles.call(name, tentacle, wanted.call, wanted.body, wanted.collect_s)
-        )
+        return JSONResponse(await self._tentacles.call(name, tentacle, wanted.call, wanted.body, wanted.collect_s))
 
     def _admit(self, request: Request) -> None:
         self._lease.admit(request.headers.get(LEASE_HEADER))

@@ -12,13 +12,13 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from mocknode.mock.cluster.agent import FREEZE_LIMIT_S, START_LIMIT_S, TELL_LIMIT_S
+from mocknode.mock.cluster.agent import COMMAND_LIMIT_S, FREEZE_LIMIT_S, START_LIMIT_S
 from mocknode.mock.cluster.channel import Channel, ChannelClosedError, Message, UnreachableNodeError
 from mocknode.mock.cluster.events import Events
 from mocknode.mock.cluster.journal_files import last_boot
 from mocknode.mock.cluster.members import Member, Place
 from mocknode.mock.cluster.shared_config import SharedConfig
-from mocknode.mock.cluster.tentacles import Tentacles
+from mocknode.mock.cluster.tentacle_calls import PendingCalls
 from mocknode.mock.node.faults import parse_fault
 from mocknode.mock.node.lifecycle import ONLINE, Condition, Form, State, parse_condition, step
 from mocknode.mock.node.refusals import RefusedError
@@ -56,11 +56,11 @@ class Controller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._agent: Channel | None = None
         self._spawned = asyncio.Event()
-        self.tentacles = Tentacles(self)
+        self.tentacle_calls = PendingCalls()
 
     async def accept(self, sock: socket.socket) -> None:
         """Take an agent's connection; every node is its to run."""
-        self._agent = await Channel.connect(sock, lambda _, message: self._heard(message))
+        self._agent = await Channel.connect(sock, lambda _, message: self._on_message(message))
 
     @property
     def names(self) -> list[str]:
@@ -106,7 +106,7 @@ class Controller:
             return
         # Without an agent its nodes are gone already.
         with contextlib.suppress(ChannelClosedError, TimeoutError):
-            await self._ask({"do": "stop"}, TELL_LIMIT_S)
+            await self._ask({"do": "stop"}, COMMAND_LIMIT_S)
         await self._agent.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -118,9 +118,9 @@ class Controller:
         """One node with its counters."""
         member = self.member(name)
         status = None
-        if member.hears:
+        if member.reachable:
             try:
-                status = await asyncio.wait_for(self._tell(member, {"do": "status"}), _STATUS_LIMIT_S)
+                status = await asyncio.wait_for(self._send(member, {"do": "status"}), _STATUS_LIMIT_S)
             except (RefusedError, TimeoutError):
                 status = None
         return member.document(status)
@@ -163,13 +163,13 @@ class Controller:
                 await self._change(member, wanted, cause, cancel_tasks=cancel_tasks)
 
     async def _arm(self, member: Member, wanted: Condition, after: str) -> None:
-        if not member.hears:
+        if not member.reachable:
             raise RefusedError(
                 f"{member.name} is {member.condition} and evaluates no trigger; allowed now: a state without after",
                 got=after,
                 allowed=["null"],
             )
-        await self._tell(member, {"do": "state", **wanted.document(), "after": after})
+        await self._send(member, {"do": "state", **wanted.document(), "after": after})
 
     async def _revive(self, member: Member, wanted: Condition, cause: str) -> None:
         if wanted.form is not Form.CRASH:
@@ -177,7 +177,7 @@ class Controller:
 
     async def _change(self, member: Member, wanted: Condition, cause: str, *, cancel_tasks: bool) -> None:
         if wanted.form is Form.CRASH:
-            await self._ask({"do": "kill", "node": member.name, "cause": cause}, TELL_LIMIT_S)
+            await self._ask({"do": "kill", "node": member.name, "cause": cause}, COMMAND_LIMIT_S)
             member.died(cause)
             self._now(member, wanted, cause)
         elif wanted.form is Form.FREEZE:
@@ -188,8 +188,8 @@ class Controller:
             # The node announces its new state before it answers; noting the answer would undo what came after it.
             line = {"do": "state", **wanted.document(), "after": None, "cause": cause}
             line["cancel_tasks"] = cancel_tasks
-            await self._tell(member, *member.owed, line, wake=True)
-            member.owed.clear()
+            await self._send(member, *member.queued_commands, line, wake=True)
+            member.queued_commands.clear()
 
     async def reset(self) -> None:
         """Every node online, no faults, no triggers."""
@@ -199,11 +199,11 @@ class Controller:
         async with member.lock:
             member.faults.clear()
             # Faults and states that it was owed are void; that its data are others is not.
-            owed = [line for line in member.owed if line["do"] == "data-changed"]
-            member.owed.clear()
+            owed = [line for line in member.queued_commands if line["do"] == "data-changed"]
+            member.queued_commands.clear()
             if member.alive:
                 try:
-                    await self._tell(member, *owed, {"do": "reset"}, wake=True)
+                    await self._send(member, *owed, {"do": "reset"}, wake=True)
                 except UnreachableNodeError:
                     if member.alive:
                         raise
@@ -223,7 +223,7 @@ class Controller:
             # Noted first: it may have ended before we hear that it was set.
             member.faults[fault["id"]] = fault
             try:
-                await self._tell_or_owe(member, {"do": "fault-add", "fault": fault})
+                await self._send_or_queue(member, {"do": "fault-add", "fault": fault})
             except (RefusedError, ChannelClosedError, TimeoutError):
                 del member.faults[fault["id"]]
                 raise
@@ -245,14 +245,14 @@ class Controller:
                     got=fault_id,
                     allowed=allowed,
                 )
-            await self._tell_or_owe(member, {"do": "fault-remove", "fault_id": fault_id})
+            await self._send_or_queue(member, {"do": "fault-remove", "fault_id": fault_id})
             member.faults.pop(fault_id, None)
 
     async def clear_faults(self, name: str) -> None:
         """Remove every fault of a node."""
         member = self.member(name)
         async with member.lock:
-            await self._tell_or_owe(member, {"do": "fault-clear"})
+            await self._send_or_queue(member, {"do": "fault-clear"})
             member.faults.clear()
 
     async def _boot(self, member: Member, condition: Condition, cause: str) -> None:
@@ -269,44 +269,44 @@ class Controller:
         member.condition, member.cause = condition, cause
         self.events.publish({"event": "state", "node": member.name, **condition.document(), "cause": cause})
 
-    async def _tell_or_owe(self, member: Member, line: Message) -> None:
-        if member.hears:
-            await self._tell(member, line)
+    async def _send_or_queue(self, member: Member, line: Message) -> None:
+        if member.reachable:
+            await self._send(member, line)
         elif member.alive:
-            member.owed.append(line)
+            member.queued_commands.append(line)
 
-    async def tell(self, name: str, line: Message) -> Any:
+    async def send(self, name: str, line: Message) -> Any:
         """Have a node that hears do something; its answer.
 
         Raises:
             UnknownNodeError, RefusedError: it could not.
         """
         member = self.member(name)
-        if not member.hears:
+        if not member.reachable:
             # One that died a moment ago may not be known to be offline yet.
             now = member.condition if member.condition.form else "dead"
             raise RefusedError(f"{name} is {now} and hears nothing", got=name)
-        return await self._tell(member, line)
+        return await self._send(member, line)
 
-    async def tell_all(self, line: Message) -> None:
+    async def send_to_all(self, line: Message) -> None:
         """Have every node do something: a stopped one when it wakes, and a dead one never, as it begins anew."""
-        await asyncio.gather(*(self._tell_one(member, line) for member in self._members.values()))
+        await asyncio.gather(*(self._send_to_one(member, line) for member in self._members.values()))
 
-    async def _tell_one(self, member: Member, line: Message) -> None:
+    async def _send_to_one(self, member: Member, line: Message) -> None:
         async with member.lock:
             # One that dies or hangs meanwhile is nobody's fault who changed something for all.
             with contextlib.suppress(RefusedError, ChannelClosedError, TimeoutError):
-                await self._tell_or_owe(member, line)
+                await self._send_or_queue(member, line)
 
-    async def _tell(self, member: Member, *lines: Message, wake: bool = False) -> Any:
-        return await self._ask({"do": "tell", "node": member.name, "messages": lines, "wake": wake}, TELL_LIMIT_S)
+    async def _send(self, member: Member, *lines: Message, wake: bool = False) -> Any:
+        return await self._ask({"do": "send", "node": member.name, "messages": lines, "wake": wake}, COMMAND_LIMIT_S)
 
     async def _ask(self, message: Message, limit_s: float) -> Any:
         if self._agent is None:
             raise ChannelClosedError("no agent has dialled in")
         return await self._agent.request(message, limit_s + _AGENT_MARGIN_S)
 
-    def _heard(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> None:
         member = self._members[message.pop("from")]
         match message["event"]:
             case "spawned":
@@ -321,7 +321,7 @@ class Controller:
                 member.faults.pop(message["id"], None)
                 self.events.publish({**message, "node": member.name})
             case "tentacle-called":
-                self.tentacles.called(message)
+                self.tentacle_calls.answered(message)
             case "drain-request":
                 task = asyncio.create_task(self._drain_request(member, message))
                 self._tasks.add(task)
@@ -330,7 +330,7 @@ class Controller:
     def _exited(self, member: Member, message: Message) -> None:
         if message["boot"] != member.boot:
             return
-        self.tentacles.lost(member.name)
+        self.tentacle_calls.node_lost(member.name)
         member.died(message["cause"])
         if member.condition.form is not Form.CRASH:
             self._now(member, parse_condition("offline", "crash"), message["cause"])
@@ -343,4 +343,4 @@ class Controller:
             line |= {"ok": False, "error": exc.document()}
         # The asker may have died meanwhile; then nobody waits for the answer.
         with contextlib.suppress(RefusedError, ChannelClosedError, TimeoutError):
-            await self._ask({"do": "answer", "node": asker.name, "line": line}, TELL_LIMIT_S)
+            await self._ask({"do": "answer", "node": asker.name, "line": line}, COMMAND_LIMIT_S)

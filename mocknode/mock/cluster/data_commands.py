@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import sqlalchemy as sa
 
+from mocknode.mock.cluster.controller import Controller
 from mocknode.mock.cluster.fixture_content import write_content
-from mocknode.mock.cluster.lazy_view import Opened
+from mocknode.mock.cluster.lazy_view import LazyView
 from mocknode.mock.data import directory
 from mocknode.mock.data.directory import BUILT_IN, BUILT_IN_FEED, DEFAULT_SPACE, Feed, Space, User
 from mocknode.mock.data.snapshots import (
@@ -31,7 +32,6 @@ from mocknode.mock.node.packages.kept import whole_path
 from mocknode.mock.node.refusals import RefusedError
 
 if TYPE_CHECKING:
-    from mocknode.mock.cluster.controller import Controller
     from mocknode.mock.cluster.fixtures import Fixtures, UserFixture
 
 Keep = Literal["data", "fixtures", "nothing"]
@@ -51,16 +51,16 @@ class UnknownSnapshotNameError(RefusedError):
     """No snapshot has that name."""
 
 
-class DataDesk:
+class DataCommands:
     """Replaces the data, and puts them aside.
 
     Raises:
         StoreError: in every method; nothing was changed.
     """
 
-    def __init__(self, controller: "Controller") -> None:
+    def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._snapshots = Opened(lambda: Snapshots(Store(controller.shared.store)))
+        self._snapshots = LazyView(lambda: Snapshots(Store(controller.shared.store)))
 
     async def all(self) -> list[dict[str, Any]]:
         """Every snapshot, by name."""
@@ -89,7 +89,7 @@ class DataDesk:
         Raises:
             UnknownSnapshotNameError: there is none of that name.
         """
-        await self._tell((await self._known(name, lambda snapshots: snapshots.restore(name))).restores)
+        await self._send((await self._known(name, lambda snapshots: snapshots.restore(name))).restores)
 
     async def forget(self, name: str) -> None:
         """Delete a snapshot.
@@ -122,10 +122,10 @@ class DataDesk:
         if keep == "fixtures":
             await self.restore(FIXTURES)
         elif keep == "nothing":
-            await self._tell((await self._with(lambda snapshots: snapshots.clear())).restores)
+            await self._send((await self._with(lambda snapshots: snapshots.clear())).restores)
 
-    async def _tell(self, restores: int) -> None:
-        await self._controller.tell_all({"do": "data-changed", "restores": restores})
+    async def _send(self, restores: int) -> None:
+        await self._controller.send_to_all({"do": "data-changed", "restores": restores})
 
     def _not_fixtures(self, name: str) -> None:
         if name == FIXTURES:

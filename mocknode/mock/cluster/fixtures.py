@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mocknode.mock.cluster.fixture_content import ZIP_BYTES, ZIPPED
-from mocknode.mock.cluster.settings import SettingsError
+from mocknode.mock.cluster.settings_error import SettingsError
 from mocknode.mock.data.directory import ADMINISTRATOR, BUILT_IN, DEFAULT_SPACE
 from mocknode.mock.node.packages.names import EXTENSIONS, FileNameError, PackageName, parse_file_name
 from mocknode.text import strict_yaml

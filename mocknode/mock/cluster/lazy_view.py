@@ -9,7 +9,7 @@ _View = TypeVar("_View")
 _Result = TypeVar("_Result")
 
 
-class Opened(Generic[_View]):
+class LazyView(Generic[_View]):
     """A view of the store that `make` opens, once."""
 
     def __init__(self, make: Callable[[], _View]) -> None:

@@ -77,7 +77,7 @@ class Member:
     cause: str = "command"
     pid: int | None = None
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)
-    owed: list[Message] = field(default_factory=list)
+    queued_commands: list[Message] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -91,14 +91,14 @@ class Member:
         return self.pid is not None
 
     @property
-    def hears(self) -> bool:
+    def reachable(self) -> bool:
         """Its process runs and can be told something."""
         return self.alive and self.condition.form is not Form.FREEZE
 
     def died(self, cause: str) -> None:
         """Note that its process is gone; what it was owed, the next one gets with its configuration."""
         self.pid = None
-        self.owed.clear()
+        self.queued_commands.clear()
         self.cause = cause
 
     def document(self, status: Mapping[str, Any] | None) -> dict[str, Any]:

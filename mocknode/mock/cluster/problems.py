@@ -13,7 +13,7 @@ from mocknode.mock.cluster.controller import UnknownFaultError, UnknownNodeError
 from mocknode.mock.cluster.data_commands import UnknownSnapshotNameError
 from mocknode.mock.cluster.lease import HeldError
 from mocknode.mock.cluster.task_commands import UnknownTaskError
-from mocknode.mock.cluster.tentacles import CallFailedError, UnknownTentacleError
+from mocknode.mock.cluster.tentacle_commands import CallFailedError, UnknownTentacleError
 from mocknode.mock.data.store import StoreError
 from mocknode.mock.node.faults import FaultError
 from mocknode.mock.node.lifecycle import StateError

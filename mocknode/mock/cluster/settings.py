@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.mock.cluster.ports import Wanted
+from mocknode.mock.cluster.settings_error import SettingsError
 from mocknode.mock.node.web import DEFAULT_WEB, WebSettings
 from mocknode.text.suggestions import did_you_mean
 
@@ -27,10 +28,6 @@ _NODE_KEYS: Final = ("https", "tentacle", "advertise")
 _NODE_FORM: Final = "NAME=HOST:PORT[,https=HOST:PORT][,tentacle=HOST:PORT][,advertise=HOST]"
 NULL_MESSAGE_S: Final = 30.0
 """`PollingQueueWaitTimeout` of Halibut: how long a poll without work waits."""
-
-
-class SettingsError(ValueError):
-    """A setting is not allowed: a usage error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Final
 
-from mocknode.mock.cluster.lazy_view import Opened
+from mocknode.mock.cluster.lazy_view import LazyView
 from mocknode.mock.data.store import Store
 from mocknode.mock.data.tasks import Task, Tasks, task_document
 from mocknode.mock.node.refusals import RefusedError
@@ -18,11 +18,11 @@ class UnknownTaskError(RefusedError):
     """No task that goes on has that id."""
 
 
-class TaskDesk:
+class TaskCommands:
     """Adds, lists and cancels tasks."""
 
     def __init__(self, store_url: str) -> None:
-        self._tasks = Opened(lambda: Tasks(Store(store_url)))
+        self._tasks = LazyView(lambda: Tasks(Store(store_url)))
 
     async def add(self, description: str, duration: str, count: int) -> list[dict[str, Any]]:
         """Queue tasks; the new ones.

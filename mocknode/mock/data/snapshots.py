@@ -16,7 +16,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from mocknode.mock.data import directory, machines, store, tasks
+from mocknode.mock.data import directory, machine_store, store, tasks
 from mocknode.mock.data.store import RESTORES, Store
 
 FIXTURES: Final = "fixtures"
@@ -30,7 +30,7 @@ _snapshots = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("taken", sa.Float, nullable=False),
 )  # fmt: skip
-_COPIED: Final = (*store.COPIED, *directory.COPIED, *tasks.COPIED, *machines.COPIED)
+_COPIED: Final = (*store.COPIED, *directory.COPIED, *tasks.COPIED, *machine_store.COPIED)
 _PACKAGES, _PACKAGES_KEPT, _ = store.COPIED[0]
 
 
@@ -84,7 +84,7 @@ class Snapshots:
         # Their tables first, and what a fresh server has.
         directory.Directory(shared)
         tasks.Tasks(shared)
-        machines.Machines(shared)
+        machine_store.Machines(shared)
         shared.prepare(_metadata)
 
     def all(self) -> list[Snapshot]:

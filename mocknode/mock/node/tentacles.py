@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mocknode.mock.data.machines import LISTENING, Machines
+from mocknode.mock.data.machine_store import LISTENING, Machines
 from mocknode.mock.data.store import StoreError
 from mocknode.mock.node.config import ConfigError
 from mocknode.mock.node.faults.effects import Break, Delay, Effect, Hang

@@ -77,7 +77,7 @@ _FIELDS: Final = tuple(ClientHello.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class FirstBytes:
     """What the first bytes are.
 
     Attributes:
@@ -101,16 +101,16 @@ class HelloReader:
         """Whether nothing came yet."""
         return not self._data
 
-    def feed(self, data: bytes) -> Opened | None:
+    def feed(self, data: bytes) -> FirstBytes | None:
         """What the bytes are, once they tell."""
         self._data += data
         return self._look(over=False)
 
-    def eof(self) -> Opened | None:
+    def eof(self) -> FirstBytes | None:
         """What they were, now that no more come; None when there were none."""
         return self._look(over=True) if self._data else None
 
-    def _look(self, *, over: bool) -> Opened | None:
+    def _look(self, *, over: bool) -> FirstBytes | None:
         data = bytes(self._data)
         opening = opening_of(data, over=over)
         if opening is None:
@@ -123,7 +123,7 @@ class HelloReader:
                 over = True
             if hello is None and not over and len(data) < HELLO_MAX:
                 return None
-        return Opened(opening=opening, first_bytes=data[:FIRST_BYTES_MAX], hello=hello)
+        return FirstBytes(opening=opening, first_bytes=data[:FIRST_BYTES_MAX], hello=hello)
 
 
 def opening_of(data: bytes, *, over: bool) -> Opening | None:

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from mocknode.mock.tentacle.addresses import subscription_of
 from mocknode.mock.tentacle.backoff import Backoff
-from mocknode.mock.tentacle.handshake_queue import Turns
+from mocknode.mock.tentacle.handshake_queue import HandshakeQueue
 from mocknode.mock.tentacle.identity import Identity
-from mocknode.mock.tentacle.listening import ListeningTentacle
-from mocknode.mock.tentacle.loop import PollingLoop
-from mocknode.mock.tentacle.polling import PollingTentacle
+from mocknode.mock.tentacle.listening_tentacle import ListeningTentacle
+from mocknode.mock.tentacle.polling_loop import PollingLoop
+from mocknode.mock.tentacle.polling_tentacle import PollingTentacle
 from mocknode.mock.tentacle.registering import Registration
 from mocknode.mock.tentacle.services import Services
 from mocknode.mock.tentacle.tls import Credential, client_context
@@ -69,7 +69,7 @@ class Fleet:
         services: Services | None = None,
     ) -> None:  # fmt: skip
         rng = random.Random(seed)
-        context, starting, turns = client_context(), asyncio.Semaphore(STARTING_AT_ONCE), Turns()
+        context, starting, handshakes = client_context(), asyncio.Semaphore(STARTING_AT_ONCE), HandshakeQueue()
         self.size, self.addresses, self.interval_s = len(fleet), addresses, interval_s
         self.loops: dict[Address, list[PollingLoop]] = {address: [] for address in addresses}
         self._keys: dict[bytes, Any] = {}
@@ -80,9 +80,9 @@ class Fleet:
             for host, port in addresses:
                 make = partial(
                     PollingTentacle, credential, member.subscription, host, port,
-                    pinned=pinned, context=context, services=services or Services(), turns=turns,
+                    pinned=pinned, context=context, services=services or Services(), handshakes=handshakes,
                 )  # fmt: skip
-                loop = PollingLoop(make=make, backoff=Backoff(rng.random()), starting=starting, turns=turns)
+                loop = PollingLoop(make=make, backoff=Backoff(rng.random()), starting=starting, handshakes=handshakes)
                 self.loops[host, port].append(loop)
         self._tasks: list[asyncio.Task[None]] = []
         self.all_connected_s: float | None = None

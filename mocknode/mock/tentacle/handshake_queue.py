@@ -1,7 +1,7 @@
-"""Handshakes take turns, one each time round the event loop, so that thousands at once let what stands be served in between.
+"""A queue for TLS handshakes: one runs in each round of the event loop, and other work runs in between.
 
-A handshake costs a millisecond of arithmetic. When three thousand Tentacles come back together, an event loop that did them as
-they arrive would answer nothing else, a load balancer's ping included, for seconds.
+A handshake costs a millisecond of arithmetic. When three thousand Tentacles reconnect together, an event loop that ran all
+handshakes as they arrive would answer nothing else, not even a load balancer's ping, for seconds.
 """
 
 import asyncio
@@ -9,28 +9,28 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Turns:
-    """A queue of what may wait its turn."""
+class HandshakeQueue:
+    """Handshakes that wait for their round of the event loop."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
         self._running = False
 
-    def take(self, action: Callable[[], None]) -> None:
-        """Do this when it is its turn."""
+    def put(self, action: Callable[[], None]) -> None:
+        """Run `action` when every earlier one has run."""
         self._waiting.append(action)
         if not self._running:
             self._running = True
             asyncio.get_running_loop().call_soon(self._next)
 
-    async def turn(self) -> None:
-        """Return when it is our turn."""
+    async def wait(self) -> None:
+        """Return when every earlier action has run."""
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.take(lambda: None if mine.done() else mine.set_result(None))
+        self.put(lambda: None if mine.done() else mine.set_result(None))
         await mine
 
     def _next(self) -> None:
-        # What is asked for next comes after what the loop finds ready by then.
+        # Scheduled first, so that the next action runs after whatever the loop finds ready by then.
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)
             self._waiting.popleft()()

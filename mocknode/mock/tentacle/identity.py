@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from mocknode.system.atomic_files import draft, keep
+from mocknode.system.atomic_files import create_once, temporary_copy
 
 TENTACLE_NAME: Final = "Octopus Tentacle"
 SERVER_NAME: Final = "Octopus Portal"
@@ -122,7 +122,7 @@ def kept_identity(path: Path, common_name: str) -> Identity:
         IdentityError: the file holds none. OSError: it cannot be read or written.
     """
     if not path.exists():
-        keep(path, Identity.generate(common_name).pem, _SECRET)
+        create_once(path, Identity.generate(common_name).pem, _SECRET)
     return Identity.read(path.read_bytes(), str(path))
 
 
@@ -182,6 +182,6 @@ def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    with draft(path, content, _SECRET) as written:
+    with temporary_copy(path, content, _SECRET) as written:
         path.unlink(missing_ok=True)
         path.hardlink_to(written)

@@ -17,7 +17,7 @@ from OpenSSL import SSL
 
 from mocknode.mock.halibut import Connection, events
 from mocknode.mock.tentacle.client_hello import ClientHello, client_hello
-from mocknode.mock.tentacle.handshake_queue import Turns
+from mocknode.mock.tentacle.handshake_queue import HandshakeQueue
 from mocknode.mock.tentacle.identity import Identity
 from mocknode.mock.tentacle.tls import Credential, Tls, TlsError, client_context
 from mocknode.system.tcp import keep_alive, reset_on_close
@@ -104,7 +104,7 @@ class Initiator(asyncio.Protocol):
         alpn: Real ones offer none.
         hello_pieces: TCP segments that the ClientHello is cut into.
         context: A `client_context`, shared by many connections of one process.
-        turns: Of the handshakes of many connections; None takes none.
+        handshakes: Of the handshakes of many connections; None takes none.
 
     Attributes:
         stage: How far it has come.
@@ -118,7 +118,7 @@ class Initiator(asyncio.Protocol):
     def __init__(
         self, identity: Identity | Credential | None, halibut: Connection, host: str, port: int, *,
         pinned: str | None = None, sni: str | None = "", alpn: Sequence[str] = (), hello_pieces: int = 1,
-        context: SSL.Context | None = None, turns: Turns | None = None,
+        context: SSL.Context | None = None, handshakes: HandshakeQueue | None = None,
     ) -> None:  # fmt: skip
         self.host, self.port = host, port
         self.stage: Stage = "new"
@@ -133,7 +133,7 @@ class Initiator(asyncio.Protocol):
         name = (None if _is_address(host) else host) if sni == "" else sni
         self._tls = Tls.connect(context or client_context(), credential, name, alpn)
         self._halibut = halibut
-        self._turns = turns
+        self._handshakes = handshakes
         self._early = bytearray()
         self._transport: asyncio.Transport | None = None
         self._events: deque[events.Event] = deque()
@@ -233,11 +233,11 @@ class Initiator(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Decrypt, and keep what it says for whoever waits."""
         self.bytes_in += len(data)
-        if self._turns is None or (self._tls.handshaken and not self._early):
+        if self._handshakes is None or (self._tls.handshaken and not self._early):
             self._decrypt(data)
             return
         if not self._early:
-            self._turns.take(self._go_on)
+            self._handshakes.put(self._go_on)
         self._early += data
 
     def _go_on(self) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal, Protocol, cast
 
 from mocknode.mock.tentacle import endings
-from mocknode.mock.tentacle.client_hello import HelloReader, Opened
+from mocknode.mock.tentacle.client_hello import FirstBytes, HelloReader
 from mocknode.mock.tentacle.endings import Ending
-from mocknode.mock.tentacle.handshake_queue import Turns
+from mocknode.mock.tentacle.handshake_queue import HandshakeQueue
 from mocknode.mock.tentacle.identity import Identity
 from mocknode.mock.tentacle.queues import Queues
 from mocknode.mock.tentacle.serving import Limits, Serving
@@ -61,7 +61,7 @@ class TentaclePort:
         self.connections: set[PortConnection] = set()
         self.exchanges = 0
         self.context = server_context(identity)
-        self.turns = Turns()
+        self.handshakes = HandshakeQueue()
 
     def protocol(self) -> "PortConnection":
         """The protocol of a new connection."""
@@ -167,7 +167,7 @@ class PortConnection(asyncio.Protocol):
             self._decrypt(self._tls, data)
             return
         if not self._early:
-            self._port.turns.take(self._shake_hands)
+            self._port.handshakes.put(self._shake_hands)
         self._early += data
         if len(self._early) > EARLY_MAX:
             self._transport.pause_reading()
@@ -206,12 +206,12 @@ class PortConnection(asyncio.Protocol):
         if tls.closed and not self._transport.is_closing():
             self._left()
 
-    def _opened(self, opened: Opened) -> None:
+    def _opened(self, opened: FirstBytes) -> None:
         self._note_hello(opened)
         if opened.opening != "tls":
             self.end(endings.not_tls(opened.opening, self.peer))
 
-    def _note_hello(self, opened: Opened) -> None:
+    def _note_hello(self, opened: FirstBytes) -> None:
         self._hello = None
         hello = opened.hello.document() if opened.hello else None
         self._note("hello", opening=opened.opening, first_bytes=opened.first_bytes.hex(), hello=hello)

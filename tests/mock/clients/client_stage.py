@@ -17,7 +17,7 @@ import httpx
 from mocknode.judge import balancers
 from mocknode.mock.cluster import certificates, ports
 from mocknode.mock.cluster.client import ControlClient
-from mocknode.mock.cluster.running import Cluster
+from mocknode.mock.cluster.running_cluster import Cluster
 from mocknode.mock.cluster.settings import ClusterSettings, numbered_nodes
 
 HOST = "127.0.0.1"

@@ -11,7 +11,7 @@ from mocknode.mock.cluster.channel import Channel, ChannelClosedError, Unreachab
 
 @pytest.mark.parametrize(
     "request_",
-    [{"do": "tell", "messages": [{"do": "reset"}], "wake": True}, {"do": "kill", "cause": "c"}, {"do": "freeze"}],
+    [{"do": "send", "messages": [{"do": "reset"}], "wake": True}, {"do": "kill", "cause": "c"}, {"do": "freeze"}],
 )
 def test_a_node_that_is_dead_is_unreachable_and_no_mistake_of_who_asks(request_: dict[str, Any]) -> None:
     async def asked() -> None:

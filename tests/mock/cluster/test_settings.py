@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from mocknode.mock.cluster.settings import (
     ClusterSettings,
-    SettingsError,
     advertised,
     is_loopback,
     numbered_nodes,
     parse_node,
     read_token,
 )
+from mocknode.mock.cluster.settings_error import SettingsError
 
 
 def settings(**changed: Any) -> ClusterSettings:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from mocknode.mock.cluster.client import ControlClient, ControlError
-from mocknode.mock.cluster.running import Cluster
+from mocknode.mock.cluster.running_cluster import Cluster
 from mocknode.mock.cluster.settings import ClusterSettings, numbered_nodes
 
 PING = "/api/octopusservernodes/ping"

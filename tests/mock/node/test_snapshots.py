@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mocknode.mock.data import snapshots
 from mocknode.mock.data.directory import Directory, Space
-from mocknode.mock.data.machines import POLLING, Machine, Machines, NameTakenError
+from mocknode.mock.data.machine_store import POLLING, Machine, Machines, NameTakenError
 from mocknode.mock.data.snapshots import SNAPSHOTS_MAX, Snapshots, TooManySnapshotsError, UnknownSnapshotError
 from mocknode.mock.data.store import NodeRow, Package, RestoredError, Store, draw
 from mocknode.mock.data.tasks import Tasks

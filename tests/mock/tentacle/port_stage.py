@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from mocknode.mock.tentacle.identity import SERVER_NAME, Identity
 from mocknode.mock.tentacle.listener import PortConnection, TentaclePort
-from mocknode.mock.tentacle.polling import PollingTentacle
+from mocknode.mock.tentacle.polling_tentacle import PollingTentacle
 from mocknode.mock.tentacle.serving import Limits
 
 WAIT_S = 10.0

@@ -12,9 +12,9 @@ from mocknode.mock.tentacle.client_hello import (
     FIRST_BYTES_MAX,
     HELLO_MAX,
     ClientHello,
+    FirstBytes,
     HelloError,
     HelloReader,
-    Opened,
     client_hello,
 )
 
@@ -34,7 +34,7 @@ def hello_bytes(name: str | None = "Node-1.corp.test", alpn: tuple[str, ...] = (
 HELLO = hello_bytes(alpn=("h2", "http/1.1"))
 
 
-def read(data: bytes, cuts: list[int]) -> Opened | None:
+def read(data: bytes, cuts: list[int]) -> FirstBytes | None:
     reader, at = HelloReader(), 0
     for cut in [*sorted(cuts), len(data)]:
         if (opened := reader.feed(data[at:cut])) is not None:

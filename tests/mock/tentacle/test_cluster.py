@@ -12,13 +12,13 @@ import pytest
 from port_stage import server_identity, tentacle_identity
 
 from mocknode.mock.cluster.client import CALL_FAILED, ControlClient, ControlError
-from mocknode.mock.cluster.running import Cluster
+from mocknode.mock.cluster.running_cluster import Cluster
 from mocknode.mock.cluster.settings import ClusterSettings, numbered_nodes
-from mocknode.mock.cluster.tentacles import SHOWN
+from mocknode.mock.cluster.tentacle_commands import SHOWN
 from mocknode.mock.tentacle import registering
 from mocknode.mock.tentacle.identity import TENTACLE_NAME
-from mocknode.mock.tentacle.listening import ListeningTentacle
-from mocknode.mock.tentacle.polling import EndedError, PollingTentacle, UnreachableError
+from mocknode.mock.tentacle.listening_tentacle import ListeningTentacle
+from mocknode.mock.tentacle.polling_tentacle import EndedError, PollingTentacle, UnreachableError
 from mocknode.mock.tentacle.services import CAPABILITIES, VERSION, Services
 
 URI = "poll://abc/"

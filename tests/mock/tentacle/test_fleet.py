@@ -11,8 +11,8 @@ from mocknode.mock.halibut import Connection
 from mocknode.mock.tentacle import backoff
 from mocknode.mock.tentacle.endings import Ending
 from mocknode.mock.tentacle.fleet import Fleet, FleetReport, Member, members, registrations
-from mocknode.mock.tentacle.loop import LoopState
-from mocknode.mock.tentacle.polling import PollingTentacle
+from mocknode.mock.tentacle.polling_loop import LoopState
+from mocknode.mock.tentacle.polling_tentacle import PollingTentacle
 
 FLEET = members([tentacle_identity(number) for number in (1, 2, 3)])
 

@@ -21,7 +21,12 @@ from mocknode.mock.halibut.limits import DEFLATED_MAX
 from mocknode.mock.tentacle import calls
 from mocknode.mock.tentacle.endings import Ending
 from mocknode.mock.tentacle.listener import EARLY_MAX
-from mocknode.mock.tentacle.polling import EndedError, PollingTentacle, UnexpectedCertificateError, UnreachableError
+from mocknode.mock.tentacle.polling_tentacle import (
+    EndedError,
+    PollingTentacle,
+    UnexpectedCertificateError,
+    UnreachableError,
+)
 from mocknode.mock.tentacle.queues import Call, CallFailedError
 from mocknode.mock.tentacle.services import VERSION, Services
 from mocknode.mock.tentacle.tls import client_context

@@ -12,8 +12,8 @@ from port_stage import server_identity, tentacle_identity
 from test_cluster import Staged, _poll_for_ever, staged
 
 from mocknode.judge.balancers import find
-from mocknode.mock.tentacle.listening import ListeningTentacle
-from mocknode.mock.tentacle.polling import EndedError
+from mocknode.mock.tentacle.listening_tentacle import ListeningTentacle
+from mocknode.mock.tentacle.polling_tentacle import EndedError
 from mocknode.mock.tentacle.services import VERSION
 
 pytestmark = [pytest.mark.balancer, pytest.mark.verified]

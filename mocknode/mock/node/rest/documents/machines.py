@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from typing_extensions import TypedDict
 
-from mocknode.mock.data.machines import Machine
+from mocknode.mock.data.machine_store import Machine
 
 CERTIFICATES: Final = "/api/configuration/certificates"
 GLOBAL: Final = "certificate-global"

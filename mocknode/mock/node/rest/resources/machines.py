@@ -11,7 +11,7 @@ from typing import Any, Final, NotRequired
 from typing_extensions import TypedDict
 
 from mocknode.mock.data.directory import ADMINISTER
-from mocknode.mock.data.machines import Machine, Machines, NameTakenError
+from mocknode.mock.data.machine_store import Machine, Machines, NameTakenError
 from mocknode.mock.node.rest.call import Call, text_of
 from mocknode.mock.node.rest.documents.collections import Collection, paged
 from mocknode.mock.node.rest.documents.machines import (

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mocknode.mock.tentacle.backoff import QUICK_APART_S, QUICK_TRIES, Backoff
-from mocknode.mock.tentacle.handshake_queue import Turns
-from mocknode.mock.tentacle.polling import (
+from mocknode.mock.tentacle.handshake_queue import HandshakeQueue
+from mocknode.mock.tentacle.polling_tentacle import (
     EndedError,
     PollingTentacle,
     TentacleError,
@@ -93,13 +93,13 @@ class PollingLoop:
     Attributes:
         make: Makes the next connection.
         starting: Bounds how many connect at once when a fleet starts; coming back is not bounded, as nobody bounds it.
-        turns: When the next connection is made.
+        handshakes: When the next connection is made.
     """
 
     make: Callable[[], PollingTentacle]
     backoff: Backoff
     starting: asyncio.Semaphore
-    turns: Turns
+    handshakes: HandshakeQueue
     state: LoopState = field(default_factory=LoopState)
     current: PollingTentacle | None = None
 
@@ -127,7 +127,7 @@ class PollingLoop:
         attempt = 0
         while True:
             attempt += 1
-            await self.turns.turn()
+            await self.handshakes.wait()
             tentacle = self.current = self.make()
             try:
                 await tentacle.connect()

@@ -27,7 +27,7 @@ from OpenSSL import SSL
 
 from mocknode.mock.halibut import Connection, events
 from mocknode.mock.halibut.lines import Newline
-from mocknode.mock.tentacle.handshake_queue import Turns
+from mocknode.mock.tentacle.handshake_queue import HandshakeQueue
 from mocknode.mock.tentacle.identity import Identity
 from mocknode.mock.tentacle.initiating import (
     CONNECT_LIMIT_S,
@@ -79,12 +79,12 @@ class PollingTentacle(Initiator):
         self, identity: Identity | Credential | None, subscription: str, host: str, port: int, *,
         pinned: str | None = None, sni: str | None = "", alpn: Sequence[str] = (), hello_pieces: int = 1,
         newline: Newline = "\n", services: Services = _SERVICES, context: SSL.Context | None = None,
-        turns: Turns | None = None,
+        handshakes: HandshakeQueue | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
             identity, Connection.poll(subscription, newline), host, port,
             pinned=pinned, sni=sni, alpn=alpn, hello_pieces=hello_pieces, context=context,
-            turns=turns,
+            handshakes=handshakes,
         )  # fmt: skip
         self.subscription = subscription
         self._services = services
