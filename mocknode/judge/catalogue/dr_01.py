@@ -1,10 +1,13 @@
 """DR-01 upload-survives-418: the node that receives a paced upload is drained at 30 % of its body; the upload finishes."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.record.history import Attempt, Request, Step
+from mocknode.judge.record import steps
+from mocknode.judge.record.history import Attempt, Request
+from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import Pace
 from mocknode.judge.verdict.case import Case, late, seconds
 from mocknode.judge.verdict.outcome import Variant
@@ -31,6 +34,33 @@ BUFFERED_WHY: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UploadArrived(StepFacts):
+    """The node receives the upload, and will be drained at 30 % of it."""
+
+    what = "watch"
+    variant: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turned(StepFacts):
+    """The node's ping turned to `variant` at `at_ns`."""
+
+    what = "turned"
+    variant: str
+    node: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UploadEnded(StepFacts):
+    """The upload is over, for its client and at the nodes."""
+
+    what = "ended"
+    variant: str
+
+
 async def run(lab: "Lab") -> None:
     """One upload a variant, its node drained or made to fail its ping when 30 % have arrived."""
     calibration = await lab.calibrated
@@ -45,7 +75,7 @@ async def run(lab: "Lab") -> None:
             await _turn_at_30_percent(lab, name, upload, duration_s)
             attempt = await upload
             await lab.until(lambda h, a=attempt.id: all(r.ended_ns for r in h.at_nodes(a)), 5.0)  # type: ignore[misc]
-            lab.step(ID, "ended", variant=name)
+            lab.step(ID, _UploadEnded(variant=name))
         await lab.restore(ID)
 
 
@@ -60,7 +90,7 @@ async def _turn_at_30_percent(lab: "Lab", name: str, upload: "asyncio.Task[objec
     got = next((r for r in lab.history.requests[first:] if r.method == "POST"), None)
     if got is None:
         return
-    since_ns = lab.step(ID, "watch", variant=name, node=got.node).t_ns
+    since_ns = lab.step(ID, _UploadArrived(variant=name, node=got.node))
     after = "30% of an upload"
     if (turn := TURNS[name]) is None:
         await lab.state(got.node, "draining", after=after)
@@ -78,15 +108,16 @@ async def _turn_at_30_percent(lab: "Lab", name: str, upload: "asyncio.Task[objec
         )
         turned = [f.t_ns for f in lab.history.faults if f.node == got.node and f.phase == "hit" and f.t_ns >= since_ns]
     if turned:
-        lab.step(ID, "turned", variant=name, node=got.node, at_ns=turned[0])
+        lab.step(ID, _Turned(variant=name, node=got.node, at_ns=turned[0]))
 
 
 def judge(case: Case) -> list[Variant]:
     """The upload is acknowledged by its node, arrived once and equal; the drained node gets nothing new."""
     variants = []
-    for step in case.history.steps_of(ID, "turned"):
+    turns = steps.read(case.history, ID, _Turned)
+    for step in turns:
         variants += _judge_variant(case, step)
-    turned = {str(s.detail["variant"]) for s in case.history.steps_of(ID, "turned")}
+    turned = {step.facts.variant for step in turns}
     return variants + [_not_turned(case, a) for a in case.history.attempts_of(ID) if a.variant not in turned]
 
 
@@ -111,8 +142,8 @@ def _buffered(attempt: Attempt, delivery: Request) -> bool:
     return attempt.body_sent_ns is not None and delivery.t_ns >= attempt.body_sent_ns - BUFFERED_NS
 
 
-def _judge_variant(case: Case, step: Step) -> list[Variant]:
-    name, node, turned_ns = str(step.detail["variant"]), str(step.detail["node"]), int(step.detail["at_ns"])
+def _judge_variant(case: Case, step: Recorded[_Turned]) -> list[Variant]:
+    name, node, turned_ns = step.facts.variant, step.facts.node, step.facts.at_ns
     attempt = next((a for a in case.history.attempts_of(ID, name)), None)
     if attempt is None:
         return [case.unknown(name, "core", "the upload was not recorded")]
@@ -143,9 +174,9 @@ def _judge_variant(case: Case, step: Step) -> list[Variant]:
     return [case.holds(name, "core", summary, **evidence), _new_requests(case, step)]
 
 
-def _new_requests(case: Case, step: Step) -> Variant:
-    name, node, turned_ns = str(step.detail["variant"]), str(step.detail["node"]), int(step.detail["at_ns"])
-    end_ns = next(s.t_ns for s in case.history.steps_of(ID, "ended") if s.detail["variant"] == name)
+def _new_requests(case: Case, step: Recorded[_Turned]) -> Variant:
+    name, node, turned_ns = step.facts.variant, step.facts.node, step.facts.at_ns
+    end_ns = next(s.t_ns for s in steps.read(case.history, ID, _UploadEnded) if s.facts.variant == name)
     arrivals = case.history.arrivals(node, turned_ns, end_ns)
     # A ping that fails by a reset needs up to as many tries as one that hangs; the calibrated drain saw the fall of a 418.
     budget_s = case.calibration.out_budget_s if name == "418" else 2 * case.calibration.out_budget_s

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
+from mocknode.judge.record import steps
 from mocknode.judge.verdict.case import Case, limited_on_l4
 from mocknode.judge.verdict.outcome import Variant
 
@@ -12,15 +13,13 @@ ID: Final = "DR-02"
 
 def judge(case: Case) -> list[Variant]:
     """After the drain every request on a kept connection is served, by another node, on the same connection."""
-    step = next(iter(case.history.steps_of(drain_sequence.ID, "first-drained")), None)
-    if step is None:
+    drained = steps.first(case.history, drain_sequence.ID, drain_sequence.FirstDrained)
+    if drained is None:
         return []
     names = [n for n in ("http1", "http2") if case.history.attempts_of(ID, f"{n}-before")]
-    found = [
-        _judge_connection(case, name, str(step.detail["node"]), out=step.detail["out_ns"] is not None) for name in names
-    ]
-    if without := case.history.steps_of(drain_sequence.ID, "no-http2"):
-        found.append(case.skips("http2", "core", f"no HTTP/2 at this front door: {without[0].detail['why']}"))
+    found = [_judge_connection(case, name, drained.facts.node, out=drained.facts.out_ns is not None) for name in names]
+    if without := steps.first(case.history, drain_sequence.ID, drain_sequence.NoHttp2):
+        found.append(case.skips("http2", "core", f"no HTTP/2 at this front door: {without.facts.why}"))
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
+from mocknode.judge.record import steps
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
 
@@ -13,11 +14,11 @@ ID: Final = "DR-04"
 
 def judge(case: Case) -> list[Variant]:
     """Every new request is served by the survivor."""
-    done = next(iter(case.history.steps_of(drain_sequence.ID, "one-left-done")), None)
-    first = next(iter(case.history.steps_of(drain_sequence.ID, "first-drained")), None)
+    done = steps.first(case.history, drain_sequence.ID, drain_sequence.OneLeftDone)
+    first = steps.first(case.history, drain_sequence.ID, drain_sequence.FirstDrained)
     if done is None or first is None:
         return []
-    survivor, since_ns = str(done.detail["node"]), int(done.detail["since_ns"])
+    survivor, since_ns = done.facts.node, done.facts.since_ns
     sent = [a for a in case.history.attempts_of("traffic", drain_sequence.ID) if since_ns <= a.started_ns < done.t_ns]
     reached = Counter(r.node for r in case.history.requests if r.attempt is not None and since_ns <= r.t_ns < done.t_ns)
     failed = [a for a in sent if a.status != 200]
@@ -31,7 +32,7 @@ def judge(case: Case) -> list[Variant]:
     if len(sent) < case.requests_to_confirm_out:
         return [case.unknown("one-left", "core", "too few requests to tell", **evidence)]
     if wrong:
-        alone_works = first.detail["out_ns"] is not None
+        alone_works = first.facts.out_ns is not None
         cause = "panic-mode" if alone_works and not case.blind else "drained-node-stays"
         summary = f"with {len(case.nodes) - 1} of {len(case.nodes)} nodes drained, {wrong} of {sum(reached.values())} requests went to drained ones"
         if cause == "panic-mode":

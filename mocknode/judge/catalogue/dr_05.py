@@ -5,7 +5,9 @@ from typing import Any, Final
 from mocknode.judge.catalogue import dr_04
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
-from mocknode.judge.record.history import Step
+from mocknode.judge.catalogue.shared.drain_sequence import AllOutDone
+from mocknode.judge.record import steps
+from mocknode.judge.record.steps import Recorded
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
 
@@ -19,15 +21,15 @@ CONSEQUENCES: Final = {
 def judge(case: Case) -> list[Variant]:
     """An answer within 5 s, recovery within the calibrated reaction; open or closed is a policy."""
     variants = []
-    for step in case.history.steps_of(drain_sequence.ID, "all-out-done"):
+    for step in steps.read(case.history, drain_sequence.ID, AllOutDone):
         variants += [_answers(case, step), _recovery(case, step)]
-        if step.detail["variant"] == "418":
+        if step.facts.variant == "418":
             variants.append(_policy(case))
     return variants
 
 
-def _answers(case: Case, step: Step) -> Variant:
-    name = str(step.detail["variant"])
+def _answers(case: Case, step: Recorded[AllOutDone]) -> Variant:
+    name = step.facts.variant
     attempts = case.history.attempts_of(ID, name)
     slow = [a for a in attempts if a.status is None or a.duration_s > drain_sequence.ANSWER_S_MAX]
     evidence: dict[str, Any] = {
@@ -47,15 +49,15 @@ def _answers(case: Case, step: Step) -> Variant:
     )
 
 
-def _recovery(case: Case, step: Step) -> Variant:
-    name, node, back_ns = f"{step.detail['variant']}-recovery", str(step.detail["node"]), int(step.detail["back_ns"])
+def _recovery(case: Case, step: Recorded[AllOutDone]) -> Variant:
+    name, node, back_ns = f"{step.facts.variant}-recovery", step.facts.node, step.facts.back_ns
     flows_ns = _flows_from(case, step)
     after_s = None if flows_ns is None else (flows_ns - back_ns) / 1e9
     evidence: dict[str, Any] = {"node": node, "after_s": None if after_s is None else round(after_s, 3)}
     budget_s = 2 * case.calibration.in_budget_s + 2.0
     if after_s is not None and after_s <= budget_s:
         return case.holds(name, "core", "traffic flows as soon as one node is back", **evidence)
-    returned = f"after all nodes were out ({step.detail['variant']}) and one returned"
+    returned = f"after all nodes were out ({step.facts.variant}) and one returned"
     if after_s is not None and case.blind:
         # Nobody probes, so there is no reaction to hold it to; passive marks end when their time is over.
         return case.observes(name, f"{returned}, requests failed for another {after_s:.1f} s", **evidence)
@@ -67,9 +69,9 @@ def _recovery(case: Case, step: Step) -> Variant:
     return case.breaks(name, "core", summary, cause="all-drained-no-recovery", caused_by=root, hurts=hurts, **evidence)
 
 
-def _flows_from(case: Case, step: Step) -> int | None:
+def _flows_from(case: Case, step: Recorded[AllOutDone]) -> int | None:
     """When the node that returned serves and no request fails any more; None when that did not come."""
-    back_ns, node = int(step.detail["back_ns"]), step.detail["node"]
+    back_ns, node = step.facts.back_ns, step.facts.node
     since = [a for a in drain_sequence.traffic_since(case.history, back_ns) if a.started_ns <= step.t_ns]
     failed_ns = max((a.ended_ns for a in since if a.status != 200), default=back_ns)
     served = (a.ended_ns for a in since if a.node == node and a.status == 200)

@@ -4,10 +4,12 @@ Node B is brought out by its 418 first, and stays drained underneath, so that no
 node is ever bad, so that a panic threshold cannot be mistaken for a lax status rule.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.record.history import Step
+from mocknode.judge.record import steps
+from mocknode.judge.record.steps import CALIBRATION, Recorded, StepFacts, WentOut
 from mocknode.judge.verdict.case import Case, late
 from mocknode.judge.verdict.outcome import Level, Variant
 
@@ -32,36 +34,92 @@ LET_IN_AT: Final = 2
 CAUSES: Final = {"2": "accepts-other-2xx", "3": "accepts-redirect", "4": "accepts-4xx", "5": "accepts-5xx"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unseen(StepFacts):
+    """The balancer does not react to a 418, so other statuses prove nothing."""
+
+    what = "blind"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Out(StepFacts):
+    """The node was drained; its last request came at `out_ns`, None when requests never stopped."""
+
+    what = "418"
+    node: str
+    out_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StatusSet(StepFacts):
+    """The node's ping answers `status` from now on."""
+
+    what = "set"
+    node: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried(StepFacts):
+    """The node's ping answered `status` from `since_ns` until now."""
+
+    what = "tried"
+    node: str
+    status: str
+    since_ns: int
+    watched_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BackTo418(StepFacts):
+    """The node's ping answers 418 again."""
+
+    what = "back-to-418"
+    node: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ControlWith200(StepFacts):
+    """The drain ended at `resumed_ns`; the next request came at `in_ns`, None when none did."""
+
+    what = "control-200"
+    node: str
+    in_ns: int | None
+    resumed_ns: int
+
+
 async def run(lab: "Lab") -> None:
     """Bring B out with 418, then switch its ping to each status in turn and back."""
     calibration = await lab.calibrated
     node = lab.serving[len(lab.serving) // 2]
     names = QUICK if lab.quick else (*CORE, *EXTENDED, *BODIES)
     if not calibration.reacts:
-        lab.step(ID, "blind", node=node)
+        lab.step(ID, _Unseen(node=node))
         return
     # Twice what was seen: HAProxy probes a node that is down by another interval than one that is up.
     patience_s = 2 * calibration.out_budget_s + 2.0
     async with lab.traffic(ID):
         since_ns = await lab.state(node, "draining")
         out_ns = await lab.wait_out(node, since_ns, patience_s)
-        lab.step(ID, "418", node=node, out_ns=out_ns)
+        lab.step(ID, _Out(node=node, out_ns=out_ns))
         if out_ns is None:
             return
         for name in names:
             await _try_status(lab, node, name, max(calibration.in_budget_s + 1.0, lab.confirming_takes_s()), patience_s)
         resumed_ns = await lab.state(node, "online")
         in_ns = await lab.wait_in(node, resumed_ns, 2 * calibration.in_budget_s + 2.0)
-        lab.step(ID, "control-200", node=node, in_ns=in_ns, resumed_ns=resumed_ns)
+        lab.step(ID, _ControlWith200(node=node, in_ns=in_ns, resumed_ns=resumed_ns))
 
 
 async def _try_status(lab: "Lab", node: str, name: str, watch_s: float, patience_s: float) -> None:
     kind, options = _fault(name)
-    since_ns = lab.step(ID, "set", node=node, status=name).t_ns
+    since_ns = lab.step(ID, _StatusSet(node=node, status=name))
     faults = await lab.fault([node], kind, options=options, on="ping")
     let_in = await lab.until(lambda history: len(history.arrivals(node, since_ns)) >= LET_IN_AT, watch_s)
-    lab.step(ID, "tried", node=node, status=name, since_ns=since_ns, watched_s=watch_s)
-    back_ns = lab.step(ID, "back-to-418", node=node, status=name).t_ns
+    lab.step(ID, _Tried(node=node, status=name, since_ns=since_ns, watched_s=watch_s))
+    back_ns = lab.step(ID, _BackTo418(node=node, status=name))
     await lab.heal(faults)
     if let_in:
         await lab.wait_out(node, back_ns, patience_s)
@@ -78,7 +136,7 @@ def _fault(name: str) -> tuple[str, dict[str, Any]]:
 
 def judge(case: Case) -> list[Variant]:
     """No request reaches B while its ping answers anything but a clean 200."""
-    if case.history.steps_of(ID, "blind"):
+    if steps.first(case.history, ID, _Unseen) is not None:
         root = case.root_of_blindness
         return [
             case.breaks(
@@ -87,30 +145,31 @@ def judge(case: Case) -> list[Variant]:
                 hurts="everybody whose request lands on a node that is being taken down", waited_s=_waited(case),
             )
         ]  # fmt: skip
-    first = next(iter(case.history.steps_of(ID, "418")), None)
-    if first is None:
+    drained = steps.first(case.history, ID, _Out)
+    if drained is None:
         return []
-    node = str(first.detail["node"])
-    if first.detail["out_ns"] is None:
+    node, out_ns = drained.facts.node, drained.facts.out_ns
+    if out_ns is None:
         hurts = "everybody whose request lands on a node that is being taken down"
         return [
             case.breaks(
                 "418", "core", "a drained node (418) stays in", cause="drained-node-stays", hurts=hurts, node=node
             )
         ]
-    after_s = round((int(first.detail["out_ns"]) - first.t_ns) / 1e9, 2)
+    after_s = round((out_ns - drained.t_ns) / 1e9, 2)
     variants = [case.holds("418", "core", "a drained node gets no new requests", node=node, last_request_s=after_s)]
-    control = next(iter(case.history.steps_of(ID, "control-200")), None)
-    sound = control is not None and control.detail["in_ns"] is not None
-    return variants + [_judge_status(case, step, sound=sound) for step in case.history.steps_of(ID, "tried")]
+    control = steps.first(case.history, ID, _ControlWith200)
+    sound = control is not None and control.facts.in_ns is not None
+    return variants + [_judge_status(case, step, sound=sound) for step in steps.read(case.history, ID, _Tried)]
 
 
 def _waited(case: Case) -> float:
-    return next((float(s.detail["waited_s"]) for s in case.history.steps_of("calibration", "out")), 0.0)
+    out = steps.first(case.history, CALIBRATION, WentOut)
+    return 0.0 if out is None else out.facts.waited_s
 
 
-def _judge_status(case: Case, step: Step, *, sound: bool) -> Variant:
-    name, node, since_ns = str(step.detail["status"]), str(step.detail["node"]), int(step.detail["since_ns"])
+def _judge_status(case: Case, step: Recorded[_Tried], *, sound: bool) -> Variant:
+    name, node, since_ns = step.facts.status, step.facts.node, step.facts.since_ns
     level: Level = "core" if name in CORE else "extended"
     arrivals = case.history.arrivals(node, since_ns, step.t_ns)
     others = sum(

@@ -1,10 +1,13 @@
 """HC-03 hung-probe-isolated: a node accepts the probe and never answers; is it out in time, and are the others probed on?"""
 
 import statistics
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.record.history import Probe, Step
+from mocknode.judge.record import steps
+from mocknode.judge.record.history import Probe
+from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.verdict.calibration import gaps_s
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -31,18 +34,50 @@ SERIAL_INTERVALS: Final = 2.0
 SERIAL_ROUNDS: Final = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unseen(StepFacts):
+    """The balancer does not ask every node's ping, so a ping that hangs proves nothing."""
+
+    what = "blind"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HangSet(StepFacts):
+    """The node's ping hangs from now on, as `how` says."""
+
+    what = "set"
+    node: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried(StepFacts):
+    """The node's ping hung from `since_ns` until now.
+
+    Attributes:
+        out_ns: Time of the last request that reached the node; None when requests still came after `bound_s`.
+    """
+
+    what = "tried"
+    node: str
+    how: str
+    since_ns: int
+    out_ns: int | None
+    bound_s: float
+
+
 async def run(lab: "Lab") -> None:
     """Hang one node's probe in each way, until the balancer takes the node out."""
     calibration = await lab.calibrated
     # One that asks and takes a 418 for good may still mind that nothing is answered.
     if not calibration.reacts and calibration.unprobed(lab.nodes):
-        lab.step(ID, "blind")
+        lab.step(ID, _Unseen())
         return
     node = lab.serving[len(lab.serving) // 2]
     bound_s = bound(calibration.interval_s or 1.0)
     for name in QUICK if lab.quick else FULL:
         async with lab.traffic(ID):
-            since_ns = lab.step(ID, "set", node=node, how=name).t_ns
+            since_ns = lab.step(ID, _HangSet(node=node, how=name))
             if name == "freeze":
                 await lab.state(node, "offline", "freeze")
             else:
@@ -51,7 +86,7 @@ async def run(lab: "Lab") -> None:
             out_ns = await lab.wait_out(node, since_ns, bound_s)
             if name == "hang" and out_ns is not None:
                 await _three_rounds(lab, node, since_ns)
-            lab.step(ID, "tried", node=node, how=name, since_ns=since_ns, out_ns=out_ns, bound_s=bound_s)
+            lab.step(ID, _Tried(node=node, how=name, since_ns=since_ns, out_ns=out_ns, bound_s=bound_s))
         await lab.restore(ID)
 
 
@@ -70,7 +105,7 @@ def bound(interval_s: float) -> float:
 
 def judge(case: Case) -> list[Variant]:
     """A node whose probe hangs is out within the calibrated bound, and delays nobody else's probe."""
-    if case.history.steps_of(ID, "blind"):
+    if steps.first(case.history, ID, _Unseen) is not None:
         hurts = "everybody whose request lands on the hung node: it is never taken out"
         summary = "a node whose ping hangs stays in rotation, as nobody looks at the ping"
         return [
@@ -78,19 +113,20 @@ def judge(case: Case) -> list[Variant]:
                 "hang", "core", summary, cause="hung-probe-stays", hurts=hurts, caused_by=case.root_of_blindness
             )
         ]
-    variants = [_judge_out(case, step) for step in case.history.steps_of(ID, "tried")]
-    hang = next((s for s in case.history.steps_of(ID, "tried") if s.detail["how"] == "hang"), None)
+    tried = steps.read(case.history, ID, _Tried)
+    variants = [_judge_out(case, step) for step in tried]
+    hang = next((step for step in tried if step.facts.how == "hang"), None)
     return [*variants, _judge_serial(case, hang)] if hang else variants
 
 
-def _judge_out(case: Case, step: Step) -> Variant:
-    how, node, since_ns = str(step.detail["how"]), str(step.detail["node"]), int(step.detail["since_ns"])
+def _judge_out(case: Case, step: Recorded[_Tried]) -> Variant:
+    how, node, since_ns, out_ns = step.facts.how, step.facts.node, step.facts.since_ns, step.facts.out_ns
     evidence: dict[str, Any] = {"node": node, "timeout_s": _timeout_s(case, node, since_ns, step.t_ns)}
-    if step.detail["out_ns"] is None:
-        summary = f"a node whose ping does not answer ({how}) still gets requests after {step.detail['bound_s']:.0f} s"
+    if out_ns is None:
+        summary = f"a node whose ping does not answer ({how}) still gets requests after {step.facts.bound_s:.0f} s"
         hurts = "everybody whose request lands on the hung node waits for a time-out"
         return case.breaks(how, "core", summary, cause="hung-probe-stays", hurts=hurts, **evidence)
-    out_s = round((int(step.detail["out_ns"]) - since_ns) / 1e9, 2)
+    out_s = round((out_ns - since_ns) / 1e9, 2)
     return case.holds(
         how, "core", f"a node whose ping does not answer ({how}) is out after {out_s} s", out_s=out_s, **evidence
     )
@@ -106,8 +142,8 @@ def _timeout_s(case: Case, node: str, since_ns: int, until_ns: int) -> float | N
     return round(statistics.median(waits), 2) if waits else None
 
 
-def _judge_serial(case: Case, step: Step) -> Variant:
-    node, since_ns = str(step.detail["node"]), int(step.detail["since_ns"])
+def _judge_serial(case: Case, step: Recorded[_Tried]) -> Variant:
+    node, since_ns = step.facts.node, step.facts.since_ns
     interval_s = case.calibration.interval_s or 1.0
     agents = {(p.source, p.user_agent) for p in case.calibration.probers if p.role == "balancer"}
 

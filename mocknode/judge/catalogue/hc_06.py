@@ -9,9 +9,12 @@ slowly again.
 import asyncio
 import time
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.record import steps
+from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import RequestSpec, request
 from mocknode.judge.verdict.calibration import steady_interval
 from mocknode.judge.verdict.case import Case, late
@@ -37,6 +40,58 @@ START_GRACE_S: Final = 0.1
 START_WATCH_S: Final = 1.5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drained(StepFacts):
+    """The node was drained after `idle_s` seconds without traffic."""
+
+    what = "drained"
+    node: str
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Burst(StepFacts):
+    """The first requests are sent now."""
+
+    what = "burst"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BurstDone(StepFacts):
+    """The first requests, sent from `since_ns` on and `waited_s` after the drain, have ended."""
+
+    what = "burst-done"
+    node: str
+    since_ns: int
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stopped(StepFacts):
+    """The balancer is stopped while the node is drained."""
+
+    what = "stopped"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Started(StepFacts):
+    """The balancer has started again."""
+
+    what = "started"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StartDone(StepFacts):
+    """The requests after the start, sent from `since_ns` on, have ended."""
+
+    what = "start-done"
+    node: str
+    since_ns: int
+
+
 async def run(lab: "Lab") -> None:
     """Idle, drain, wait, one burst; then the balancer's start with a drained node."""
     node = lab.nodes[len(lab.nodes) // 2]
@@ -44,12 +99,12 @@ async def run(lab: "Lab") -> None:
     await asyncio.sleep(idle_s)
     await lab.sync()
     drained_ns = await lab.state(node, "draining")
-    lab.step(ID, "drained", node=node, idle_s=round((drained_ns - lab.started_ns) / 1e9, 1))
+    lab.step(ID, _Drained(node=node, idle_s=round((drained_ns - lab.started_ns) / 1e9, 1)))
     await asyncio.sleep(_wait_s(lab))
-    burst_ns = lab.step(ID, "burst", node=node).t_ns
+    burst_ns = lab.step(ID, _Burst(node=node))
     await _send(lab, [0.0] * (lab.requests_to_confirm_out + SPARE), "idle")
     await lab.sync()
-    lab.step(ID, "burst-done", node=node, since_ns=burst_ns, waited_s=round((burst_ns - drained_ns) / 1e9, 2))
+    lab.step(ID, _BurstDone(node=node, since_ns=burst_ns, waited_s=round((burst_ns - drained_ns) / 1e9, 2)))
     if lab.restart is not None:
         await _start_with_drained(lab, node)
 
@@ -79,32 +134,32 @@ async def _start_with_drained(lab: "Lab", node: str) -> None:
     assert lab.restart is not None
 
     async def between() -> None:
-        lab.step(ID, "stopped", node=node)
+        lab.step(ID, _Stopped(node=node))
 
     await lab.restart(between)
     lab.restarted = True
-    started_ns = lab.step(ID, "started", node=node).t_ns
+    started_ns = lab.step(ID, _Started(node=node))
     await _send(lab, [index / START_PER_S for index in range(int(START_PER_S * START_WATCH_S))], "start")
     await lab.sync()
-    lab.step(ID, "start-done", node=node, since_ns=started_ns)
+    lab.step(ID, _StartDone(node=node, since_ns=started_ns))
 
 
 def judge(case: Case) -> list[Variant]:
     """Nothing reaches the drained node, neither first thing after idling nor first thing after the start."""
-    burst = next(iter(case.history.steps_of(ID, "burst-done")), None)
+    burst = steps.first(case.history, ID, _BurstDone)
     variants = []
     if burst is not None:
-        drained = case.history.steps_of(ID, "drained")[0]
-        variants.append(_judge_idle(case, str(burst.detail["node"]), int(burst.detail["since_ns"]), burst.t_ns,
-                                    float(burst.detail["waited_s"]), float(drained.detail["idle_s"])))  # fmt: skip
-    start = next(iter(case.history.steps_of(ID, "start-done")), None)
+        drained = steps.read(case.history, ID, _Drained)[0]
+        variants.append(_judge_idle(case, burst, drained.facts.idle_s))
+    start = steps.first(case.history, ID, _StartDone)
     if start is not None:
-        variants.append(_judge_start(case, str(start.detail["node"]), int(start.detail["since_ns"]), start.t_ns))
+        variants.append(_judge_start(case, start))
     return variants
 
 
-def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: float, idle_s: float) -> Variant:
-    wrong = case.history.arrivals(node, since_ns, until_ns)
+def _judge_idle(case: Case, burst: Recorded[_BurstDone], idle_s: float) -> Variant:
+    node, waited_s = burst.facts.node, burst.facts.waited_s
+    wrong = case.history.arrivals(node, burst.facts.since_ns, burst.t_ns)
     sent = case.history.attempts_of(ID, "idle")
     served = sum(a.status == 200 for a in sent)
     evidence: dict[str, Any] = {
@@ -151,13 +206,14 @@ def _judge_idle(case: Case, node: str, since_ns: int, until_ns: int, waited_s: f
     return case.holds("idle", "core", f"after {idle_s:.0f} s without traffic a drained node gets none", **evidence)
 
 
-def _judge_start(case: Case, node: str, since_ns: int, until_ns: int) -> Variant:
+def _judge_start(case: Case, start: Recorded[_StartDone]) -> Variant:
+    node, since_ns = start.facts.node, start.facts.since_ns
     answers = [a for a in case.history.attempts_of(ID, "start") if a.status is not None and a.started_ns >= since_ns]
     ready_ns = min((a.response_ns or a.ended_ns for a in answers), default=None)
     if ready_ns is None:
         return case.unknown("start", "extended", "the balancer did not answer in the time watched")
     in_time = [a for a in answers if a.started_ns <= ready_ns + 1_000_000_000]
-    wrong = late(case.history.arrivals(node, since_ns, until_ns), ready_ns, START_GRACE_S)
+    wrong = late(case.history.arrivals(node, since_ns, start.t_ns), ready_ns, START_GRACE_S)
     last_s = round((max(r.t_ns for r in wrong) - ready_ns) / 1e9, 2) if wrong else 0.0
     evidence: dict[str, Any] = {
         "node": node,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared.drain_sequence import NoHttp2
+from mocknode.judge.record import steps
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.traffic import Http1Connection, Http2Connection, RequestSpec
 from mocknode.judge.traffic.connecting import NotConnectedError
@@ -39,7 +41,7 @@ async def run(lab: "Lab") -> None:
         try:
             await _use(lab, Http2Connection(lab.secure), "http2", KEPT_REQUESTS)
         except NotConnectedError as exc:
-            lab.step(ID, "no-http2", why=str(exc))
+            lab.step(ID, NoHttp2(why=str(exc)))
     await lab.sync()
 
 
@@ -63,8 +65,8 @@ def judge(case: Case) -> list[Variant]:
         served = Counter(a.node or "" for a in case.history.attempts_of(ID, name) if a.node is not None)
         if served:
             variants.append(_reuse(case, name, served))
-    if without := case.history.steps_of(ID, "no-http2"):
-        variants.append(case.skips("http2", "policy", f"no HTTP/2 at this front door: {without[0].detail['why']}"))
+    if without := steps.first(case.history, ID, NoHttp2):
+        variants.append(case.skips("http2", "policy", f"no HTTP/2 at this front door: {without.facts.why}"))
     return variants
 
 

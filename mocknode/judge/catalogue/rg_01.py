@@ -2,12 +2,16 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.catalogue.shared.drain_sequence import RECOVERY_WATCH_S, SURVIVOR_WATCH_S
-from mocknode.judge.record.history import History, Request, Session, Step, sessions_of
+from mocknode.judge.record import steps
+from mocknode.judge.record.history import History, Request, Session, sessions_of
+from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import Pace
 from mocknode.judge.verdict.case import Case, late, seconds
 from mocknode.judge.verdict.outcome import Outcome, Variant
@@ -30,15 +34,81 @@ TENTACLES: Final = 6
 USERS: Final = "users and CI: what they write at the standby is not in the primary region's database"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pools(StepFacts):
+    """Nodes of both regions, and the thumbprints of the standby's; the n-th standby node stands in for the n-th primary node."""
+
+    what = "pools"
+    primary: Sequence[str]
+    standby: Sequence[str]
+    thumbprints: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WatchStarted(StepFacts):
+    """Traffic is watched from now on, with this many healthy primary nodes."""
+
+    what = "watch"
+    healthy: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(StepFacts):
+    """Traffic was watched from `since_ns` until now, with this many healthy primary nodes."""
+
+    what = "watched"
+    healthy: int
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AllDrained(StepFacts):
+    """The last primary node drains since `since_ns`."""
+
+    what = "all-drained"
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StandbyWatchStarted(StepFacts):
+    """The balancer had time to react; traffic at the standby is watched from now on."""
+
+    what = "watch-standby"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FailedOver(StepFacts):
+    """No primary node is healthy since `since_ns`; traffic was watched from `watch_ns` until now."""
+
+    what = "failed-over"
+    since_ns: int
+    watch_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PrimaryBack(StepFacts):
+    """All primary nodes are online again."""
+
+    what = "primary-back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Returned(StepFacts):
+    """The primary nodes are online since `back_ns`, and traffic had `waited_s` to go back."""
+
+    what = "returned"
+    back_ns: int
+    waited_s: float
+
+
 async def run(lab: "Lab") -> None:
     """Drain the primary nodes one by one, refuse them all, then bring them back; each step is on the record."""
     assert lab.standby is not None
     calibration = await lab.calibrated
     out_s = 2 * calibration.out_budget_s + 2.0
     polling.record_addresses(lab)
-    lab.step(
-        ID, "pools", primary=list(lab.nodes), standby=list(lab.standby.nodes), thumbprints=dict(lab.standby.thumbprints)
-    )
+    pools = _Pools(primary=list(lab.nodes), standby=list(lab.standby.nodes), thumbprints=dict(lab.standby.thumbprints))
+    lab.step(ID, pools)
     await _polled(lab, "dedicated")
     async with lab.traffic(ID):
         await _watch(lab, len(lab.nodes))
@@ -48,12 +118,12 @@ async def run(lab: "Lab") -> None:
         async with asyncio.TaskGroup() as tasks:
             await _under_way(lab, "at-primary", lab.api_key, tasks, out_s)
             since_ns = await lab.state(lab.nodes[-1], "draining")
-            lab.step(ID, "all-drained", since_ns=since_ns)
+            lab.step(ID, _AllDrained(since_ns=since_ns))
             await asyncio.sleep(out_s)
-            watch_ns = lab.step(ID, "watch-standby").t_ns
+            watch_ns = lab.step(ID, _StandbyWatchStarted())
             await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
             await lab.sync()
-            lab.step(ID, "failed-over", since_ns=since_ns, watch_ns=watch_ns)
+            lab.step(ID, _FailedOver(since_ns=since_ns, watch_ns=watch_ns))
             await _polled(lab, "drained")
         # No upload is under way now: whoever refuses cuts what is.
         for node in lab.nodes:
@@ -73,10 +143,10 @@ async def _polled(lab: "Lab", variant: str) -> None:
 
 async def _watch(lab: "Lab", healthy: int) -> None:
     """Look who serves while so many primary nodes are healthy."""
-    since_ns = lab.step(ID, "watch", healthy=healthy).t_ns
+    since_ns = lab.step(ID, _WatchStarted(healthy=healthy))
     await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
     await lab.sync()
-    lab.step(ID, "watched", healthy=healthy, since_ns=since_ns)
+    lab.step(ID, _Watched(healthy=healthy, since_ns=since_ns))
 
 
 async def _under_way(lab: "Lab", variant: str, api_key: str, tasks: asyncio.TaskGroup, reaction_s: float) -> None:
@@ -107,7 +177,7 @@ async def _return(lab: "Lab", back_s: float) -> None:
         await _under_way(lab, "at-standby", lab.standby.api_key, tasks, back_s)
         for node in lab.nodes:
             await lab.state(node, "online")
-        back_ns = lab.step(ID, "primary-back").t_ns
+        back_ns = lab.step(ID, _PrimaryBack())
 
         def went_back(history: History) -> bool:
             return any(r.attempt is not None and r.node in lab.nodes for r in history.requests if r.t_ns >= back_ns)
@@ -115,23 +185,24 @@ async def _return(lab: "Lab", back_s: float) -> None:
         await lab.until(went_back, back_s)
         await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
     await lab.until(lambda h: all(r.ended_ns for r in h.requests if r.method == "POST"), SURVIVOR_WATCH_S)
-    lab.step(ID, "returned", back_ns=back_ns, waited_s=round(back_s, 1))
+    lab.step(ID, _Returned(back_ns=back_ns, waited_s=round(back_s, 1)))
 
 
 def judge(case: Case) -> list[Variant]:
     """Standby traffic exactly while no primary node is healthy; uploads whole; failback as declared; Tentacles repointed."""
-    pools = next(iter(case.history.steps_of(ID, "pools")), None)
-    if pools is None:
+    found_pools = steps.first(case.history, ID, _Pools)
+    if found_pools is None:
         return []
-    standby = tuple(pools.detail["standby"])
+    pools = found_pools.facts
+    standby = tuple(pools.standby)
     variants = [_stays(case, standby)]
-    if done := next(iter(case.history.steps_of(ID, "failed-over")), None):
+    if done := steps.first(case.history, ID, _FailedOver):
         variants.append(_takes_over(case, standby, done))
     took_over = any(v.name == "standby-serves" and v.outcome is Outcome.PASS for v in variants)
     variants += [
         _upload(case, name, standby, took_over=took_over) for name in UPLOADS if case.history.attempts_of(ID, name)
     ]
-    if back := next(iter(case.history.steps_of(ID, "returned")), None):
+    if back := steps.first(case.history, ID, _Returned):
         variants.append(_failback(case, standby, back, took_over=took_over))
     if found := polling.addresses(case.history):
         variants += [_tentacles_wait(case, pools, found.own), _tentacles(case, pools, found.own)]
@@ -145,18 +216,18 @@ def _ours(case: Case, since_ns: int, until_ns: int) -> list[Request]:
 
 def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
     """Nobody is sent to the standby while a primary node is healthy."""
-    first = next(iter(case.history.steps_of(ID, "watch")), None)
-    last = next(iter(case.history.steps_of(ID, "all-drained")), None)
-    watched = case.history.steps_of(ID, "watched")
+    first = steps.first(case.history, ID, _WatchStarted)
+    last = steps.first(case.history, ID, _AllDrained)
+    watched = steps.read(case.history, ID, _Watched)
     if first is None or last is None:
         return case.unknown("standby-waits", "core", "the walk of drains did not come to its end")
     wrong: dict[str, int] = {}
     for done in watched:
-        seen = _ours(case, int(done.detail["since_ns"]), done.t_ns)
+        seen = _ours(case, done.facts.since_ns, done.t_ns)
         if len(seen) < case.requests_to_confirm_out:
             return case.unknown("standby-waits", "core", "too few requests to tell", requests=len(seen))
-        wrong[str(done.detail["healthy"])] = sum(r.node in standby for r in seen)
-    everything = _ours(case, first.t_ns, int(last.detail["since_ns"]))
+        wrong[str(done.facts.healthy)] = sum(r.node in standby for r in seen)
+    everything = _ours(case, first.t_ns, last.facts.since_ns)
     strayed = [r for r in everything if r.node in standby]
     evidence: dict[str, Any] = {"requests": len(everything), "at_standby": len(strayed), "by_healthy_nodes": wrong}
     if strayed:
@@ -172,9 +243,9 @@ def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
     )  # fmt: skip
 
 
-def _takes_over(case: Case, standby: tuple[str, ...], done: Step) -> Variant:
+def _takes_over(case: Case, standby: tuple[str, ...], done: Recorded[_FailedOver]) -> Variant:
     """With no primary node healthy everything is served by the standby, within the reaction to a single drain."""
-    since_ns, watch_ns = int(done.detail["since_ns"]), int(done.detail["watch_ns"])
+    since_ns, watch_ns = done.facts.since_ns, done.facts.watch_ns
     sent = [a for a in case.history.attempts_of("traffic", ID) if watch_ns <= a.started_ns < done.t_ns]
     seen = _ours(case, watch_ns, done.t_ns)
     failed = [a for a in sent if a.status != 200]
@@ -236,22 +307,22 @@ def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool)
     )  # fmt: skip
 
 
-def _failback(case: Case, standby: tuple[str, ...], back: Step, *, took_over: bool) -> Variant:
+def _failback(case: Case, standby: tuple[str, ...], back: Recorded[_Returned], *, took_over: bool) -> Variant:
     """Whether traffic goes back by itself; a policy, so only a declared one can be broken."""
     if not took_over:
         return case.skips("failback", "policy", "the standby did not take over, so nothing could go back")
-    back_ns = int(back.detail["back_ns"])
+    back_ns = back.facts.back_ns
     at_primary = [r for r in _ours(case, back_ns, back.t_ns) if r.node in case.nodes]
     found = "auto" if at_primary else "manual"
     after_s = seconds(at_primary[0].t_ns - back_ns) if at_primary else None
     evidence: dict[str, Any] = {
-        "failback": found, "declared": case.failback, "after_s": after_s, "waited_s": back.detail["waited_s"],
+        "failback": found, "declared": case.failback, "after_s": after_s, "waited_s": back.facts.waited_s,
         "at_standby": sum(r.node in standby for r in _ours(case, back_ns, back.t_ns)),
     }  # fmt: skip
     does = (
         f"traffic goes back by itself, {after_s:.1f} s after the primary nodes answer again"
         if after_s is not None
-        else f"traffic stays at the standby, {back.detail['waited_s']:.0f} s after the primary nodes answer again"
+        else f"traffic stays at the standby, {back.facts.waited_s:.0f} s after the primary nodes answer again"
     )
     if case.failback is None:
         return case.observes(
@@ -269,7 +340,7 @@ def _failback(case: Case, standby: tuple[str, ...], back: Step, *, took_over: bo
     )  # fmt: skip
 
 
-def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
+def _tentacles_wait(case: Case, pools: _Pools, own: Mapping[str, str]) -> Variant:
     """While a node is healthy, and while it only drains, its address leads to it and never to its stand-in."""
     name = "tentacles-wait"
     if not own:
@@ -290,7 +361,7 @@ def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
     }
     for variant, what in (("dedicated", "was healthy"), ("drained", "only drained")):
         for node, reached in evidence[variant].items():
-            led = {other: count for other, count in reached.items() if other in pools.detail["standby"]}
+            led = {other: count for other, count in reached.items() if other in pools.standby}
             if led:
                 tried = sum(s.node == node for s in at[variant])
                 where = " and ".join(sorted(led))
@@ -312,14 +383,14 @@ def _tentacles_wait(case: Case, pools: Step, own: Any) -> Variant:
     )  # fmt: skip
 
 
-def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
+def _tentacles(case: Case, pools: _Pools, own: Mapping[str, str]) -> Variant:
     """With the primary region refused, the address of each node leads to the standby's node of the same number."""
     name = "tentacles"
     if not own:
         return case.skips(name, "core", "the balancer has no addresses for Tentacles, or none were given")
     if before := [s for s in sessions_of(case.history, ID, "dedicated") if s.identified_ns is None]:
         return polling.not_connected(case, name, "core", before)
-    stand_in = dict(zip(pools.detail["primary"], pools.detail["standby"], strict=True))
+    stand_in = dict(zip(pools.primary, pools.standby, strict=True))
     last = {s.node: s for s in sessions_of(case.history, ID, "repointed")}
     reached = {node: next(iter(polling.nodes_reached(case.history, [s])), None) for node, s in last.items()}
     evidence: dict[str, Any] = {"reached": reached}
@@ -336,7 +407,7 @@ def _tentacles(case: Case, pools: Step, own: Any) -> Variant:
                 cause="tentacles-not-repointed", tentacle_says=session.error, **evidence,
                 hurts="deployments: after a failover the standby's node waits for Tentacles that cannot reach it",
             )  # fmt: skip
-        if not _both_known(case.history, session, pools.detail["thumbprints"].get(stand_in[node])):
+        if not _both_known(case.history, session, pools.thumbprints.get(stand_in[node])):
             return case.breaks(
                 name, "core", f"at {stand_in[node]} a thumbprint is not the one that is registered there",
                 cause="server-certificate-replaced", caused_by=polling.ROOT, hurts=polling.HURTS, server=session.server, **evidence,

@@ -1,10 +1,12 @@
 """RT-01 post-exactly-once: the node took the whole POST and then fails in each way; it must not be delivered again."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic import new_attempt_id
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -36,12 +38,19 @@ REPLAY_WATCH_S: Final = 2.0
 GATEWAY_ERRORS: Final = (502, 503, 504)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(StepFacts):
+    """The nodes were watched long enough for a replay to arrive."""
+
+    what = "watched"
+
+
 async def run(lab: "Lab") -> None:
     """All ends and the hang side by side; faults are set for one attempt each, on every node."""
     await asyncio.gather(*(_fail(lab, name) for name in (QUICK if lab.quick else tuple(ENDS))), _hang(lab))
     await asyncio.sleep(REPLAY_WATCH_S)
     await lab.sync()
-    lab.step(ID, "watched")
+    lab.step(ID, _Watched())
 
 
 async def _fail(lab: "Lab", name: str) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic.polling_session import Place
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -39,6 +41,14 @@ HURTS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NodeDown(StepFacts):
+    """The node refuses connections from now on."""
+
+    what = "down"
+    node: str
+
+
 async def run(lab: "Lab") -> None:
     """Many sessions at each address, some with odd ClientHellos; then each node is down once and nobody else may answer."""
     polling.record_addresses(lab)
@@ -59,7 +69,7 @@ async def run(lab: "Lab") -> None:
     for node, place in lab.tentacles.items():
         async with lab.exclusive(node):
             await lab.state(node, "offline", "refuse")
-            lab.step(ID, "down", node=node)
+            lab.step(ID, _NodeDown(node=node))
             await _all(lab, place, "node-down", TRIES)
             await polling.wait_until_reachable(lab, place, ID, "node-down", DOWN_S[lab.tier], DOWN_EVERY_S)
             await lab.state(node, "online")

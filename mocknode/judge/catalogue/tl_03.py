@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
+from mocknode.judge.record import steps
 from mocknode.judge.record.history import History, Session, sessions_of
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Outcome, Variant
 
@@ -34,6 +36,23 @@ UNDRAINED_LONGER_S: Final = 2.0
 WATCH_S: Final = {"quick": 12.0, "full": 100.0}
 NEW_EVERY_S: Final = 1.0
 AT_ONCE: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drained(StepFacts):
+    """These nodes drain since `since_ns`."""
+
+    what = "drained"
+    nodes: Sequence[str]
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(StepFacts):
+    """Connections were watched from `since_ns` until now, while the nodes drained."""
+
+    what = "watched"
+    since_ns: int
 
 
 async def run(lab: "Lab") -> None:
@@ -66,9 +85,9 @@ async def _drain(lab: "Lab") -> None:
         await asyncio.gather(*(live(node) for node in nodes for _ in range(each)))
         await asyncio.gather(*(_new(lab, node, "before") for node in nodes))
         since_ns = max([await lab.state(node, "draining") for node in nodes])
-        lab.step(ID, "drained", nodes=nodes, since_ns=since_ns)
+        lab.step(ID, _Drained(nodes=nodes, since_ns=since_ns))
         await _news(lab, nodes, WATCH_S[lab.tier])
-        lab.step(ID, "watched", since_ns=since_ns)
+        lab.step(ID, _Watched(since_ns=since_ns))
     for node in nodes:
         await lab.state(node, "online")
 
@@ -133,19 +152,19 @@ class _Drain:
 
 def _drained(history: History) -> _Drain | None:
     """None where the run was cut short in it."""
-    drained = next(iter(history.steps_of(ID, "drained")), None)
-    end = next(iter(history.steps_of(ID, "watched")), None)
+    drained = steps.first(history, ID, _Drained)
+    end = steps.first(history, ID, _Watched)
     if drained is None or end is None:
         return None
-    since_ns = int(drained.detail["since_ns"])
+    since_ns = drained.facts.since_ns
     before, live, undrained, talking = (
         sessions_of(history, ID, name) for name in ("before", "live", "undrained", polling.TALKING)
     )
     return _Drain(
-        nodes=list(drained.detail["nodes"]),
+        nodes=list(drained.facts.nodes),
         since_ns=since_ns,
         evidence={
-            "nodes": list(drained.detail["nodes"]),
+            "nodes": list(drained.facts.nodes),
             "watched_s": seconds(end.t_ns - drained.t_ns),
         },
         tried=[*before, *live],

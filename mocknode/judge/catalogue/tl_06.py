@@ -7,11 +7,14 @@ thousands is `mocknode tentacles`.
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
+from mocknode.judge.record import steps
 from mocknode.judge.record.history import Session, sessions_of
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Variant
 
@@ -32,6 +35,35 @@ AT_ONCE: Final = 20
 VAIN_MAX: Final = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FleetConnected(StepFacts):
+    """`stand` of `wanted` connections to the node are open."""
+
+    what = "stand"
+    node: str
+    wanted: int
+    stand: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NodeRestarted(StepFacts):
+    """The node crashed, and is online again."""
+
+    what = "restarted"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FleetBack(StepFacts):
+    """`missing` of `wanted` Tentacles had not reconnected `after_s` after the node's restart."""
+
+    what = "back"
+    node: str
+    wanted: int
+    missing: int
+    after_s: float
+
+
 async def run(lab: "Lab") -> None:
     """The fleet at the first node's address; in the full tier the node is restarted under it."""
     polling.record_addresses(lab)
@@ -40,7 +72,7 @@ async def run(lab: "Lab") -> None:
     node = next(iter(lab.tentacles))
     async with contextlib.AsyncExitStack() as stack:
         fleet = await _connect(lab, node, "fleet", FLEET[lab.tier], stack)
-        lab.step(ID, "stand", node=node, wanted=FLEET[lab.tier], stand=sum(s.ready for s in fleet))
+        lab.step(ID, _FleetConnected(node=node, wanted=FLEET[lab.tier], stand=sum(s.ready for s in fleet)))
         if lab.quick or not any(s.ready for s in fleet):
             return
         stood = [s for s in fleet if s.ready]
@@ -51,7 +83,7 @@ async def run(lab: "Lab") -> None:
             await asyncio.gather(*(_gone(s) for s in stood))
             await lab.state(node, "online")
         online = time.monotonic()
-        lab.step(ID, "restarted", node=node)
+        lab.step(ID, _NodeRestarted(node=node))
         await asyncio.sleep(BACK_OFF_S)
         wanted = waiting = len(stood)
         # A Tentacle that is refused tries again after five seconds, and so on.
@@ -60,7 +92,7 @@ async def run(lab: "Lab") -> None:
             waiting -= sum(s.ready for s in again)
             if waiting:
                 await asyncio.sleep(BACK_OFF_S)
-        lab.step(ID, "back", node=node, wanted=wanted, missing=waiting, after_s=round(time.monotonic() - online, 2))
+        lab.step(ID, _FleetBack(node=node, wanted=wanted, missing=waiting, after_s=round(time.monotonic() - online, 2)))
     await lab.sync()
 
 
@@ -89,20 +121,20 @@ def judge(case: Case) -> list[Variant]:
     """As many stand as were asked for, less one in a hundred."""
     if found := polling.no_addresses(case, ID):
         return found
-    stand = next(iter(case.history.steps_of(ID, "stand")), None)
+    stand = steps.first(case.history, ID, _FleetConnected)
     fleet = sessions_of(case.history, ID, "fleet")
     if stand is None or not fleet:
         return []
-    wanted = int(stand.detail["wanted"])
+    wanted = stand.facts.wanted
     up = [s for s in fleet if s.identified_ns is not None]
     if not up:
         return [polling.not_connected(case, "fleet", "extended", fleet)]
     variants = [_fleet(case, wanted, up, [s for s in fleet if s.identified_ns is None], stand.t_ns)]
-    back = next(iter(case.history.steps_of(ID, "back")), None)
+    back = steps.first(case.history, ID, _FleetBack)
     if back is not None:
         variants.append(
             polling.reached_wrong_node(case, "restart", "extended", up)
-            or _back(case, int(back.detail["wanted"]), int(back.detail["missing"]), float(back.detail["after_s"]))
+            or _back(case, back.facts.wanted, back.facts.missing, back.facts.after_s)
         )
     return variants
 

@@ -1,10 +1,12 @@
 """UP-08 chunked-integrity: a chunked upload arrives equal; one that breaks off never arrives as whole."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic import Framing
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -26,6 +28,14 @@ VARIANTS: Final = {
 ABORT_S_MAX: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(StepFacts):
+    """The nodes had time to notice that the truncated upload broke off."""
+
+    what = "watched"
+    attempt: str
+
+
 async def run(lab: "Lab") -> None:
     """All shapes side by side."""
     await asyncio.gather(
@@ -33,7 +43,7 @@ async def run(lab: "Lab") -> None:
     )
     truncated = lab.history.attempts_of(ID, "truncated")[0].id
     await lab.until(lambda h: all(r.ended_ns for r in h.at_nodes(truncated)), ABORT_S_MAX)
-    lab.step(ID, "watched", attempt=truncated)
+    lab.step(ID, _Watched(attempt=truncated))
 
 
 def judge(case: Case) -> list[Variant]:

@@ -6,6 +6,15 @@ from typing import Final
 
 from mocknode.judge.lab.lab import REACTION_S_MAX, Lab
 from mocknode.judge.record.history import History
+from mocknode.judge.record.steps import (
+    CALIBRATION,
+    CameBack,
+    DrainEnded,
+    DrainStarted,
+    ProbeIntervalAwaited,
+    TrafficStarted,
+    WentOut,
+)
 from mocknode.judge.verdict.calibration import (
     DOES_NOT_PROBE_AFTER_S,
     STABLE_GAPS,
@@ -15,7 +24,6 @@ from mocknode.judge.verdict.calibration import (
     interval_is_known,
 )
 
-CHECK: Final = "calibration"
 # Enough to count as traffic; heavy uploads may run beside it.
 RHYTHM_PER_S: Final = 10.0
 # A healthy balancer forwards the first of 40 requests per second within a fraction of this.
@@ -28,7 +36,7 @@ async def rhythm(lab: Lab) -> bool:
     Every instance needs this, not only the one that calibrates: Envoy probes a cluster slowly until it has carried
     traffic and its slow timer has run out once more.
     """
-    async with lab.traffic(CHECK, RHYTHM_PER_S):
+    async with lab.traffic(CALIBRATION, RHYTHM_PER_S):
         known = await lab.until(lambda history: interval_is_known(history, lab.nodes), DOES_NOT_PROBE_AFTER_S)
         if not known and lab.history.probes:
             # Something pings, but its rhythm is not known yet: shipped intervals of 30 s need four pings.
@@ -38,25 +46,25 @@ async def rhythm(lab: Lab) -> bool:
                 lambda history: interval_is_known(history, lab.nodes),
                 (STABLE_GAPS + 1) * min(slowest, DOES_NOT_PROBE_AFTER_S),
             )
-    lab.step(CHECK, "rhythm", known=known)
+    lab.step(CALIBRATION, ProbeIntervalAwaited(known=known))
     return known
 
 
 async def run(lab: Lab) -> Calibration:
     """Calibrate this lane's balancer by one drain, once its rhythm is known; undone by `Lab.restore`."""
-    async with lab.traffic(CHECK):
-        since_ns = lab.step(CHECK, "traffic").t_ns
+    async with lab.traffic(CALIBRATION):
+        since_ns = lab.step(CALIBRATION, TrafficStarted())
         await lab.until(lambda history: _busiest(history, since_ns, lab.nodes) is not None, RHYTHM_WAIT_S)
         node = _busiest(lab.history, since_ns, lab.nodes) or lab.nodes[-1]
         bound_s = _reaction_bound_s(lab)
-        drained_ns = lab.step(CHECK, "drain", node=node).t_ns
+        drained_ns = lab.step(CALIBRATION, DrainStarted(node=node))
         await lab.state(node, "draining")
         last_ns = await lab.wait_out(node, drained_ns, bound_s)
-        lab.step(CHECK, "out", node=node, at_ns=last_ns, never=last_ns is None, waited_s=bound_s)
+        lab.step(CALIBRATION, WentOut(node=node, at_ns=last_ns, never=last_ns is None, waited_s=bound_s))
         await lab.state(node, "online")
-        resumed_ns = lab.step(CHECK, "resume", node=node).t_ns
+        resumed_ns = lab.step(CALIBRATION, DrainEnded(node=node))
         first_ns = await lab.wait_in(node, resumed_ns, bound_s)
-        lab.step(CHECK, "in", node=node, at_ns=first_ns, never=first_ns is None, waited_s=bound_s)
+        lab.step(CALIBRATION, CameBack(node=node, at_ns=first_ns, never=first_ns is None, waited_s=bound_s))
     result = calibrate(lab.history, lab.nodes)
     lab.calibrated.set_result(result)
     return result

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from mocknode.judge.lab.preflight import redirects_to_https
 from mocknode.judge.lab.region import BothJournals, Standby
-from mocknode.judge.record.history import Attempt, History, Request, Step
+from mocknode.judge.record.history import Attempt, History, Request
 from mocknode.judge.record.recording import Recording
+from mocknode.judge.record.steps import Restored, RestoreStarted, StepFacts, to_step
 from mocknode.judge.traffic import FrontDoor, RequestSpec, request, steady
 from mocknode.judge.traffic import upload as send_upload
 from mocknode.judge.traffic.polling_session import Place, Poller, PollingSession
@@ -141,11 +142,11 @@ class Lab:
         """Return how long the background traffic needs for `requests_to_confirm_out` requests, plus a fifth."""
         return 1.2 * self.requests_to_confirm_out / TRAFFIC_PER_S
 
-    def step(self, check: str, what: str, **detail: Any) -> Step:
-        """Record something that a check did or noticed, now."""
-        step = Step(t_ns=time.monotonic_ns(), check=check, what=what, detail=detail)
-        self.recording.step(step)
-        return step
+    def step(self, check: str, facts: StepFacts) -> int:
+        """Record something that a check just did or noticed, and return the time."""
+        t_ns = time.monotonic_ns()
+        self.recording.step(to_step(t_ns, check, facts))
+        return t_ns
 
     async def sync(self) -> None:
         """Read what the nodes journalled since the last time."""
@@ -288,7 +289,7 @@ class Lab:
             SteadyStateLostError: naming the nodes that did not come back, and how long they were given.
         """
         await self.control.reset()
-        since_ns = self.step(check, "restore").t_ns
+        since_ns = self.step(check, RestoreStarted())
         budget_s = REACTION_S_MAX
         # A balancer that was just started is not the one that was calibrated: it may look slowly at first (Envoy).
         if self.calibrated.done() and not self.calibrated.cancelled() and not self.restarted:
@@ -311,7 +312,7 @@ class Lab:
                 f"after {check} the cluster was reset, but within {budget_s:.0f} s nothing reached {missing} through the balancer"
             )
         await self._polled_again(check, budget_s)
-        self.step(check, "restored")
+        self.step(check, Restored())
         self.recording.flush()
 
     async def _polled_again(self, check: str, budget_s: float) -> None:

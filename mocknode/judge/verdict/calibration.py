@@ -12,7 +12,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-from mocknode.judge.record.history import History, Probe, Step
+from mocknode.judge.record.history import History, Probe
+from mocknode.judge.record.steps import (
+    CALIBRATION,
+    CameBack,
+    DrainEnded,
+    DrainStarted,
+    Recorded,
+    WentOut,
+    first,
+)
 
 PING_PATH: Final = "/api/octopusservernodes/ping"
 
@@ -231,11 +240,11 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
         until_ns: Ignore pings after this instant, when checks disturb the nodes. The default is the drain of the calibration,
             or no limit when no node was drained.
     """
-    steps = {step.what: step for step in history.steps_of("calibration")}
-    if until_ns is None and "drain" in steps:
-        until_ns = steps["drain"].t_ns
+    drain = first(history, CALIBRATION, DrainStarted)
+    if until_ns is None and drain is not None:
+        until_ns = drain.t_ns
     probes = [p for p in history.probes if until_ns is None or p.t_ns < until_ns]
-    out_after_s = _reaction_s(steps.get("drain"), steps.get("out"))
+    out_after_s = _reaction_s(drain, first(history, CALIBRATION, WentOut))
     other: dict[str, int] = defaultdict(int)
     for request in history.requests:
         if request.attempt is None and (until_ns is None or request.t_ns < until_ns):
@@ -243,8 +252,8 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
     return Calibration(
         probers=_with_the_likeliest(probers(probes, nodes), reacts=out_after_s is not None),
         out_after_s=out_after_s,
-        in_after_s=_reaction_s(steps.get("resume"), steps.get("in")),
-        drained="drain" in steps,
+        in_after_s=_reaction_s(first(history, CALIBRATION, DrainEnded), first(history, CALIBRATION, CameBack)),
+        drained=drain is not None,
         other=tuple(sorted(other.items(), key=lambda item: -item[1])),
         bare_connections=sum(
             c.requests == 0 and c.bytes_in == 0
@@ -271,7 +280,9 @@ def _with_the_likeliest(found: tuple[Prober, ...], *, reacts: bool) -> tuple[Pro
     )
 
 
-def _reaction_s(cause: Step | None, effect: Step | None) -> float | None:
-    if cause is None or effect is None or effect.detail.get("never"):
+def _reaction_s(
+    cause: Recorded[DrainStarted] | Recorded[DrainEnded] | None, effect: Recorded[WentOut] | Recorded[CameBack] | None
+) -> float | None:
+    if cause is None or effect is None or effect.facts.at_ns is None:
         return None
-    return max(0.0, (int(effect.detail["at_ns"]) - cause.t_ns) / 1e9)
+    return max(0.0, (effect.facts.at_ns - cause.t_ns) / 1e9)

@@ -53,8 +53,8 @@ def hc_02(status: str | None, node: str = "node-2", *, let_in: bool = False) -> 
     history = gets("traffic", "HC-02", ["node-1", "node-3"] * 30, 10 * S)
     if status is not None:
         steps += [
-            step("HC-02", "tried", 14 * S, node=node, status=status, since_ns=9 * S),
-            step("HC-02", "control-200", 20 * S, node=node, in_ns=19 * S),
+            step("HC-02", "tried", 14 * S, node=node, status=status, since_ns=9 * S, watched_s=5.0),
+            step("HC-02", "control-200", 20 * S, node=node, in_ns=19 * S, resumed_ns=18 * S),
         ]
         history.probes.append(probe(node, 11 * S, status=500))
     if let_in:

@@ -145,7 +145,8 @@ def steps(draw: st.DrawFn, check: str) -> Step:
         "how": draw(st.sampled_from(["hang", "freeze", "reset"])), "status": draw(st.sampled_from(["302", "503", "200-garbage-body"])),
         "since_ns": draw(TIME), "out_ns": draw(MAYBE_TIME), "in_ns": draw(MAYBE_TIME), "back_ns": draw(TIME),
         "wanted": draw(st.integers(1, 9)), "stand": 1, "missing": draw(st.integers(0, 9)), "after_s": 60.0,
-        "bound_s": 30.0, "waited_s": draw(st.floats(0, 100)), "idle_s": 90.0, "never": draw(st.booleans()),
+        "bound_s": 30.0, "watched_s": 5.0, "resumed_ns": draw(TIME), "waited_s": draw(st.floats(0, 100)),
+        "idle_s": 90.0, "never": draw(st.booleans()),
     }  # fmt: skip
     for name in draw(st.sets(st.sampled_from(sorted(detail)), max_size=1)):
         del detail[name]

@@ -34,9 +34,11 @@ def recorded(run_dir: Path) -> dict[str, Recording]:
         for node in NODES:
             drains.journal(ping(node, n * 2 * SECOND) for n in range(5))
         drains.step(step("calibration", "drain", 10 * SECOND, node="node-1"))
-        drains.step(step("calibration", "out", 14 * SECOND, at_ns=12 * SECOND, never=False))
+        drains.step(
+            step("calibration", "out", 14 * SECOND, node="node-1", at_ns=12 * SECOND, never=False, waited_s=9.0)
+        )
         drains.step(step("calibration", "resume", 15 * SECOND, node="node-1"))
-        drains.step(step("calibration", "in", 16 * SECOND, at_ns=16 * SECOND, never=False))
+        drains.step(step("calibration", "in", 16 * SECOND, node="node-1", at_ns=16 * SECOND, never=False, waited_s=9.0))
         drains.synced(17 * SECOND)
     with Recording(run_dir / "heavy" / "history.jsonl") as heavy:
         for size in (1024, 1048577, 30000001):

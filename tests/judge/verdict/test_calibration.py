@@ -72,7 +72,10 @@ def test_a_prober_that_leaves_a_node_out_is_not_known_to_be_a_balancer() -> None
 
 
 def reacting(pings: list[Probe]) -> Calibration:
-    steps = [step("calibration", "drain", 90 * SECOND), step("calibration", "out", 92 * SECOND, at_ns=91 * SECOND)]
+    steps = [
+        step("calibration", "drain", 90 * SECOND, node="node-1"),
+        step("calibration", "out", 92 * SECOND, node="node-1", at_ns=91 * SECOND, never=False, waited_s=9.0),
+    ]
     return calibrate(History(probes=pings, steps=steps), NODES)
 
 
@@ -102,9 +105,9 @@ def drained(*, out: int | None, back: int | None) -> History:
         requests=[request(None, method="GET", target="/", t_ns=1)],
         steps=[
             step("calibration", "drain", 10 * SECOND, node="node-1"),
-            step("calibration", "out", 14 * SECOND, at_ns=out, never=out is None),
+            step("calibration", "out", 14 * SECOND, node="node-1", at_ns=out, never=out is None, waited_s=9.0),
             step("calibration", "resume", 15 * SECOND, node="node-1"),
-            step("calibration", "in", 18 * SECOND, at_ns=back, never=back is None),
+            step("calibration", "in", 18 * SECOND, node="node-1", at_ns=back, never=back is None, waited_s=9.0),
         ],
     )
 

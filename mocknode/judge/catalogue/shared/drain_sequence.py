@@ -1,9 +1,11 @@
 """One walk of drains that DR-02, DR-04 and DR-05 read: all nodes but one, then the last, then one returns."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mocknode.judge.record.history import Attempt, History
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic import FrontDoor, Http1Connection, Http2Connection, RequestSpec
 from mocknode.judge.traffic.connecting import NotConnectedError
 
@@ -25,6 +27,76 @@ RECOVERY_WATCH_S: Final = 12.0
 KeptConnection = Http1Connection | Http2Connection
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleNode(StepFacts):
+    """The cluster has one node, so nothing is drained."""
+
+    what = "single-node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstDrained(StepFacts):
+    """The first node was drained at `since_ns`; its last request came at `out_ns`, None when requests never stopped."""
+
+    what = "first-drained"
+    node: str
+    since_ns: int
+    out_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoHttp2(StepFacts):
+    """The front door does not speak HTTP/2."""
+
+    what = "no-http2"
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneLeft(StepFacts):
+    """Every node but this one is drained."""
+
+    what = "one-left"
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneLeftDone(StepFacts):
+    """Traffic was watched from `since_ns` until now, with every node but this one drained."""
+
+    what = "one-left-done"
+    node: str
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOut(StepFacts):
+    """Every node goes out now; `variant` says how: `418`, `503` or `refused`."""
+
+    what = "all-out"
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneReturns(StepFacts):
+    """The node is healthy again, the others are still out."""
+
+    what = "one-returns"
+    variant: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllOutDone(StepFacts):
+    """Every node was out from `since_ns` on; this node returned at `back_ns` and traffic was watched until now."""
+
+    what = "all-out-done"
+    variant: str
+    node: str
+    since_ns: int
+    back_ns: int
+
+
 async def run(lab: "Lab") -> None:
     """Walk; each step is on the record with its instant."""
     calibration = await lab.calibrated
@@ -33,22 +105,22 @@ async def run(lab: "Lab") -> None:
     # Where one client sees one node (affinity by source), the others are there all the same, and take over when it drains.
     rest = [node for node in (lab.serving if len(lab.serving) > 1 else lab.nodes) if node != first]
     if not rest:
-        lab.step(ID, "single-node")
+        lab.step(ID, SingleNode())
         return
     async with lab.traffic(ID):
         kept = await _open_kept(lab, first)
         since_ns = await lab.state(first, "draining")
         out_ns = await lab.wait_out(first, since_ns, bound_s)
-        lab.step(ID, "first-drained", node=first, since_ns=since_ns, out_ns=out_ns)
+        lab.step(ID, FirstDrained(node=first, since_ns=since_ns, out_ns=out_ns))
         await _use_kept(lab, kept)
         for node in rest[:-1]:
             since_ns = await lab.state(node, "draining")
             await lab.wait_out(node, since_ns, bound_s)
         await asyncio.sleep(calibration.interval_s or 0.0)
-        watch_ns = lab.step(ID, "one-left", node=rest[-1]).t_ns
+        watch_ns = lab.step(ID, OneLeft(node=rest[-1]))
         await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
         await lab.sync()
-        lab.step(ID, "one-left-done", node=rest[-1], since_ns=watch_ns)
+        lab.step(ID, OneLeftDone(node=rest[-1], since_ns=watch_ns))
     await _all_drained(lab, rest[-1], bound_s)
     await lab.restore(ID)
 
@@ -60,7 +132,7 @@ async def _open_kept(lab: "Lab", node: str) -> "list[tuple[str, KeptConnection]]
         try:
             kept.append(("http2", await _aligned(lab, "http2", lab.secure, node)))
         except NotConnectedError as exc:
-            lab.step(ID, "no-http2", why=str(exc))
+            lab.step(ID, NoHttp2(why=str(exc)))
     return kept
 
 
@@ -114,7 +186,7 @@ async def _all_drained(lab: "Lab", last: str, bound_s: float) -> None:
 
 
 async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
-    since_ns = lab.step(ID, "all-out", variant=name).t_ns
+    since_ns = lab.step(ID, AllOut(variant=name))
     faults = []
     for node in lab.nodes:
         if name == "503":
@@ -129,13 +201,13 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
         await lab.heal([(node, fault) for node, fault in faults if node == last])
     else:
         await lab.state(last, "online")
-    back_ns = lab.step(ID, "one-returns", variant=name, node=last).t_ns
+    back_ns = lab.step(ID, OneReturns(variant=name, node=last))
     async with lab.traffic(ID):
         # Enough requests to prove it: workers with health states of their own do not agree immediately.
         await lab.until(
             lambda history: _flows(history, back_ns, last, lab.requests_to_confirm_out), bound_s + RECOVERY_WATCH_S
         )
-    lab.step(ID, "all-out-done", variant=name, node=last, since_ns=since_ns, back_ns=back_ns)
+    lab.step(ID, AllOutDone(variant=name, node=last, since_ns=since_ns, back_ns=back_ns))
 
 
 def _flows(history: History, back_ns: int, node: str, enough: int) -> bool:

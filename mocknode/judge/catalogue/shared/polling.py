@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mocknode.judge.record import steps
 from mocknode.judge.record.history import History, Session, TentacleConnection, sessions_of
+from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Level, Variant
 
@@ -43,7 +45,7 @@ HURTS: Final = "every polling Tentacle: it cannot talk to this node, so no deplo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
+class Addresses(StepFacts):
     """Where nodes are polled through the balancer, and by which thumbprint they are known.
 
     Attributes:
@@ -52,6 +54,7 @@ class Addresses:
         thumbprints: Of each node, those of a standby among them.
     """
 
+    what = "addresses"
     own: Mapping[str, str]
     names: Mapping[str, str]
     thumbprints: Mapping[str, str]
@@ -59,13 +62,13 @@ class Addresses:
 
 def record_addresses(lab: "Lab") -> None:
     """Put the addresses of a lane on its record, once."""
-    if not lab.history.steps_of(ID, "addresses"):
-        lab.step(
-            ID, "addresses",
+    if addresses(lab.history) is None:
+        found = Addresses(
             own={node: place.address for node, place in lab.tentacles.items()},
-            names={node: place.sni for node, place in lab.tentacles_by_name.items()},
+            names={node: place.sni or "" for node, place in lab.tentacles_by_name.items()},
             thumbprints={**lab.thumbprints, **(lab.standby.thumbprints if lab.standby is not None else {})},
-        )  # fmt: skip
+        )
+        lab.step(ID, found)
 
 
 async def wait_until_reachable_again(lab: "Lab", check: str, place: "Place") -> None:
@@ -103,8 +106,8 @@ async def keep_calling(lab: "Lab", check: str, place: "Place", for_s: float) -> 
 
 def addresses(history: History) -> Addresses | None:
     """The addresses of a lane; None where nobody noted any."""
-    step = next(iter(history.steps_of(ID, "addresses")), None)
-    return None if step is None else Addresses(**step.detail)
+    step = steps.first(history, ID, Addresses)
+    return None if step is None else step.facts
 
 
 def no_addresses(case: Case, check: str) -> list[Variant]:
