@@ -9,10 +9,7 @@ from mocknode.cli.output import looks
 from mocknode.judge import balancers
 from mocknode.judge.catalogue.registry import CHECKS
 from mocknode.judge.report import ReportError, load
-from mocknode.judge.report.causes import CAUSES
 from mocknode.judge.report.explain import explain as explain_check
-from mocknode.judge.report.wording import PRODUCTS
-from mocknode.judge.verdict.outcome import Fix
 from mocknode.text.suggestions import did_you_mean
 
 
@@ -30,8 +27,9 @@ def explain(check_id: str, report: Path | None) -> None:
     try:
         if report is None:
             _refuse_unknown(check_id, list(CHECKS))
-            fixes, limits = _fixes(id_), _limits(id_)
-            screen = explain_check(id_, entry=CHECKS[id_], fixes=fixes, limits=limits, colour=colour, unicode=unicode)
+            check = CHECKS[id_]
+            fixes, limits = balancers.fixes_of(check.causes), balancers.limitations_of(check.causes)
+            screen = explain_check(id_, entry=check, fixes=fixes, limits=limits, colour=colour, unicode=unicode)
         else:
             document = load(report)
             _refuse_unknown(check_id, [check["id"] for check in document["checks"]] + document["unfinished"])
@@ -45,26 +43,3 @@ def _refuse_unknown(check_id: str, known: Sequence[str]) -> None:
     if check_id.upper() not in known:
         hint = did_you_mean(check_id.upper(), known)
         raise click.UsageError(f"ID: got {check_id!r}, allowed: {', '.join(known) or 'none'}{hint}")
-
-
-def _fixes(check_id: str) -> list[tuple[str, Fix]]:
-    """What mends the causes that a check can name, a balancer after the other, each fix once; at last for any other."""
-    causes = CAUSES.get(check_id, ())
-    found: dict[Fix, list[str]] = {}
-    for kind in balancers.KINDS:
-        for cause in causes:
-            if (mended := balancers.fix(kind, cause)) is not None:
-                found.setdefault(mended, []).append(cause)
-    for cause in causes:
-        found.setdefault(balancers.generic_fix(cause), []).append(cause)
-    return [(", ".join(named), mended) for mended, named in found.items()]
-
-
-def _limits(check_id: str) -> list[str]:
-    """Why some balancer can't be mended, each reason once."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for kind in balancers.KINDS:
-        for cause in CAUSES.get(check_id, ()):
-            if (reason := balancers.limitation(kind, cause)) is not None:
-                found.setdefault((kind, reason), []).append(cause)
-    return [f"{PRODUCTS.get(kind, kind)} ({', '.join(causes)}): {reason}" for (kind, reason), causes in found.items()]

@@ -16,7 +16,8 @@ from mocknode.judge.balancers.adapter import (
     UnknownBalancerError,
 )
 from mocknode.judge.balancers.binaries import find
-from mocknode.judge.balancers.fixes import CAUSES, fix, generic_fix, impossible, kinds_with_fixes, limitation
+from mocknode.judge.balancers.fixes import fix, fixes_of, generic_fix, impossible, limitation, limitations_of
+from mocknode.judge.balancers.products import kinds_with_fixes, title
 from mocknode.judge.balancers.registry import KINDS, fails_over, modes, passes, probes, routes_by_name
 from mocknode.judge.balancers.rendering import free_ports, placeholders, polling_name, print_config, production, render
 from mocknode.judge.balancers.running import Running, start
@@ -24,7 +25,6 @@ from mocknode.judge.balancers.running import Running, start
 MODES = modes
 
 __all__ = [
-    "CAUSES",
     "KINDS",
     "MODES",
     "BalancerConfigError",
@@ -41,11 +41,13 @@ __all__ = [
     "fails_over",
     "find",
     "fix",
+    "fixes_of",
     "free_ports",
     "generic_fix",
     "impossible",
     "kinds_with_fixes",
     "limitation",
+    "limitations_of",
     "passes",
     "placeholders",
     "polling_name",
@@ -55,4 +57,5 @@ __all__ = [
     "render",
     "routes_by_name",
     "start",
+    "title",
 ]

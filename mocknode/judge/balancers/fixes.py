@@ -1,133 +1,86 @@
-"""What mends a cause in a balancer, or why nothing can: data of `<kind>/fixes.yaml` and `generic.yaml`, looked up here.
+"""Fixes of each cause for each product, and the reasons why some product needs none or has none.
 
-Every cause is, for every kind, exactly one of: mended by a `Fix`, a limitation with its reason, or impossible.
+For every kind that we start, its `fixes.yaml` says of each cause exactly one of: the lines that fix it, why no configuration
+of the product can (a limitation), or why the cause cannot occur with it (impossible).
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mocknode.judge.balancers.registry import ADAPTERS
+from mocknode.judge.balancers.products import UNKNOWN, other_lines, title
+from mocknode.judge.balancers.registry import ADAPTERS, KINDS
+from mocknode.judge.verdict.cause import Cause
 from mocknode.judge.verdict.outcome import Fix
 
-_FOLDER = Path(__file__).parent
 
-CAUSES: tuple[str, ...] = (
-    *("no-active-probe", "probe-wrong-path", "probe-method-blind", "probe-tcp-only"),  # HC-01
-    *("accepts-redirect", "accepts-other-2xx", "accepts-4xx", "accepts-5xx", "drained-node-stays"),  # HC-02
-    *("hung-probe-stays", "serial-probing"),  # HC-03
-    *("slow-probes-while-idle", "traffic-before-first-verdict"),  # HC-06
-    *("drain-cuts-upload", "drained-node-gets-requests", "upload-redelivered"),  # DR-01
-    *("kept-alive-pinned", "kept-alive-closed"),  # DR-02
-    *("panic-mode", "survivor-errors"),  # DR-04
-    *("all-drained-no-answer", "all-drained-no-recovery", "all-drained-policy-differs"),  # DR-05
-    "body-size-limit",  # UP-01
-    "request-buffering",  # UP-02
-    *("upload-total-limit", "upload-idle-limit"),  # UP-03
-    "response-timeout",  # UP-04
-    *("chunked-not-forwarded", "truncated-body-completed"),  # UP-08
-    *("post-replayed", "truncated-answer-completed", "answer-rewritten"),  # RT-01
-    *("no-passage", "server-certificate-replaced", "tls-terminated", "proxy-header-added"),  # TL-01
-    *("client-certificate-missing", "client-certificate-replaced", "client-hello-changed"),
-    *(
-        "address-leads-elsewhere",
-        "address-not-forwarded",
-        "client-hello-refused",
-        "fails-over-to-another-node",
-    ),  # TL-02
-    *("drain-cuts-polling", "drained-node-refuses-polling"),  # TL-03
-    *("polling-idle-limit", "polling-lifetime-limit"),  # TL-04
-    "half-close-cut",  # TL-05
-    *("connection-limit", "reconnects-refused"),  # TL-06
-    *("forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed"),  # PR-01
-    *("node-starved", "node-overloaded", "random-balancing"),  # PR-05
-    *("standby-gets-traffic", "standby-not-used", "failover-cuts-upload"),  # RG-01
-    *("failback-not-as-declared", "tentacles-not-repointed", "tentacles-at-standby"),
-)
-"""Every cause that a check names, in the order of the checks."""
+def fix(kind: str, cause: Cause) -> Fix | None:
+    """Return the lines that fix `cause`, or None where there are none (see `limitation` and `impossible`).
 
-
-def fix(kind: str, cause: str) -> Fix | None:
-    """Lines that mend `cause`; None where there are none (see `limitation`) or where it cannot happen.
-
-    A kind that we cannot start, such as `aws-alb` or `unknown`, gets what `generic_fix` knows of it.
-
-    Raises:
-        ValueError: for a cause that no check names.
+    A kind that we do not start, such as `aws-alb` or `unknown`, gets `generic_fix`.
     """
-    _require(cause)
     if kind not in ADAPTERS:
         return generic_fix(cause, kind)
-    found = _data(kind)["fixes"].get(cause)
+    found = _data(kind)["fixes"].get(cause.slug)
     return None if found is None else Fix(balancer=kind, **{name: text.strip() for name, text in found.items()})
 
 
-def kinds_with_fixes() -> frozenset[str]:
-    """Kinds for which product-specific lines are known, those that we cannot start included."""
-    products = (name for entry in _generic()["causes"].values() for name in entry["products"])
-    return frozenset({*ADAPTERS, *products})
-
-
-def limitation(kind: str, cause: str) -> str | None:
-    """Why no configuration of this product mends `cause`, and what to change or buy; None where one does.
-
-    Raises:
-        ValueError: for a cause that no check names.
-    """
+def limitation(kind: str, cause: Cause) -> str | None:
+    """Return why no configuration of this product fixes `cause`, and what to change or buy; None where one does."""
     return _reason(kind, "limitations", cause)
 
 
-def impossible(kind: str, cause: str) -> str | None:
-    """Why `cause` cannot happen with this product; None where it can.
-
-    Raises:
-        ValueError: for a cause that no check names.
-    """
+def impossible(kind: str, cause: Cause) -> str | None:
+    """Return why `cause` cannot occur with this product; None where it can."""
     return _reason(kind, "impossible", cause)
 
 
-def generic_fix(cause: str, kind: str = "unknown") -> Fix:
-    """What to do about `cause` in a balancer that we do not start; only the product's own lines when we know its kind.
+def generic_fix(cause: Cause, kind: str = UNKNOWN) -> Fix:
+    """Return the advice that is true of every product, and the lines of the product that `kind` names.
 
-    Raises:
-        ValueError: for a cause that no check names.
+    An unknown product gets the lines of all products that we do not start.
     """
-    _require(cause)
-    entry = _generic()["causes"][cause]
-    products: dict[str, str] = entry["products"]
-    if kind in products:
-        products = {kind: products[kind]}
-    elif kind != "unknown":
-        products = {}
-    lines = [entry["do"], *(f"{name}: {line}" for name, line in products.items())]
-    return Fix(balancer=kind, file="the balancer's configuration", snippet="\n".join(lines), costs=entry["costs"])
+    lines = other_lines(cause.slug)
+    if kind != UNKNOWN:
+        lines = {name: line for name, line in lines.items() if name == kind}
+    text = [cause.advice.do, *(f"{name}: {line}" for name, line in lines.items())]
+    return Fix(balancer=kind, file="the balancer's configuration", snippet="\n".join(text), costs=cause.advice.costs)
 
 
-def _reason(kind: str, section: str, cause: str) -> str | None:
-    _require(cause)
+def fixes_of(causes: Sequence[Cause]) -> list[tuple[str, Fix]]:
+    """Return every fix of these causes once, product by product and last for any other, with the slugs that it fixes."""
+    found: dict[Fix, list[str]] = {}
+    for kind in KINDS:
+        for cause in causes:
+            if (lines := fix(kind, cause)) is not None:
+                found.setdefault(lines, []).append(cause.slug)
+    for cause in causes:
+        found.setdefault(generic_fix(cause), []).append(cause.slug)
+    return [(", ".join(slugs), lines) for lines, slugs in found.items()]
+
+
+def limitations_of(causes: Sequence[Cause]) -> list[str]:
+    """Return why some products cannot fix these causes, each reason once, with the product and the slugs."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for kind in KINDS:
+        for cause in causes:
+            if (reason := limitation(kind, cause)) is not None:
+                found.setdefault((kind, reason), []).append(cause.slug)
+    return [f"{title(kind)} ({', '.join(slugs)}): {reason}" for (kind, reason), slugs in found.items()]
+
+
+def _reason(kind: str, section: str, cause: Cause) -> str | None:
     if kind not in ADAPTERS:
         return None
-    reason: str | None = _data(kind).get(section, {}).get(cause)
+    reason: str | None = _data(kind).get(section, {}).get(cause.slug)
     return reason
-
-
-def _require(cause: str) -> None:
-    if cause not in CAUSES:
-        raise ValueError(f"{cause!r} is not a cause; there are {', '.join(CAUSES)}")
 
 
 @functools.cache
 def _data(kind: str) -> dict[str, dict[str, Any]]:
-    return _load(_FOLDER / kind / "fixes.yaml")
-
-
-@functools.cache
-def _generic() -> dict[str, dict[str, Any]]:
-    return _load(_FOLDER / "generic.yaml")
-
-
-def _load(path: Path) -> dict[str, dict[str, Any]]:
-    data: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    text = (Path(__file__).parent / kind / "fixes.yaml").read_text(encoding="utf-8")
+    data: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return data

@@ -9,6 +9,7 @@ from typing import Literal
 
 from mocknode.judge.lab.lab import Lab
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Cause
 from mocknode.judge.verdict.outcome import Tier, Variant
 
 Lane = Literal["heavy", "light", "waiting", "idle", "status", "drains", "polling", "silence", "region"]
@@ -23,6 +24,7 @@ class Check:
         claim: One sentence that holds for a balancer that hurts nobody.
         offenders: Balancers and settings known to break it, one sentence each.
         quick, full: What each tier does.
+        causes: What its verdicts can find wrong, and no other check declares; a verdict may also name a cause of another check.
         lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody. Those of `polling`
             run one after another, side by side with `silence`, for which they wait to disturb a node. `region` has a standby behind
             its balancer and runs alone.
@@ -37,6 +39,7 @@ class Check:
     offenders: tuple[str, ...]
     quick: str
     full: str
+    causes: tuple[Cause, ...]
     lane: Lane
     judge: Callable[[Case], list[Variant]]
     run: Callable[[Lab], Awaitable[None]] | None = None

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import advice
 from mocknode.judge.record import steps
 from mocknode.judge.record.history import Attempt, Request
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import Pace
 from mocknode.judge.verdict.case import Case, late, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -214,6 +216,23 @@ CHECK = Check(
     ),
     quick="0.9 MB paced over four reaction times, ping turns to 418",
     full="60 MB, ping turns to 418, to 503, and to a reset",
+    causes=(
+        Cause(
+            "drain-cuts-upload",
+            Advice(
+                do="When a node leaves rotation, let what is in flight finish; do not reset or flush its connections.",
+                costs="Requests to a node that really died end by their own timeouts.",
+            ),
+        ),
+        Cause(
+            "drained-node-gets-requests",
+            Advice(
+                do="Probe the ping path for exactly 200 every few seconds, and turn session affinity off; Octopus does not need it.",
+                costs="One small request a probe and node.",
+            ),
+        ),
+        Cause("upload-redelivered", advice.RETRY_FAILED_CONNECTIONS_ONLY),
+    ),
     lane="drains",
     judge=judge,
     run=run,

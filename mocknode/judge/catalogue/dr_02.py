@@ -6,6 +6,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
 from mocknode.judge.verdict.case import Case, limited_on_l4
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 ID: Final = "DR-02"
@@ -58,6 +59,22 @@ CHECK = Check(
     offenders=("every balancer on layer 4: NLB, Azure Load Balancer, `stream` and `mode tcp`",),
     quick="one HTTP/1.1 and one HTTP/2 connection",
     full="the same",
+    causes=(
+        Cause(
+            "kept-alive-pinned",
+            Advice(
+                do="Balance requests (layer 7), not connections.",
+                costs="The balancer must terminate TLS; :10943 must stay layer 4.",
+            ),
+        ),
+        Cause(
+            "kept-alive-closed",
+            Advice(
+                do="Keep clients' idle connections at least 60 s, and let a drain end none of them.",
+                costs="Idle clients hold connections.",
+            ),
+        ),
+    ),
     lane="drains",
     judge=judge,
     run=drain_sequence.run,

@@ -7,6 +7,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 ID: Final = "DR-04"
@@ -67,6 +68,25 @@ CHECK = Check(
     ),
     quick="nodes are drained one by one down to one",
     full="the same",
+    causes=(
+        Cause(
+            "panic-mode",
+            Advice(
+                do="Turn off the threshold below which the balancer ignores health (panic, fail open, minimum healthy percentage).",
+                costs="With all nodes out clients get an error instead of a draining node.",
+            ),
+        ),
+        Cause(
+            "survivor-errors",
+            Advice(
+                do=(
+                    "Let the one node that is left take what all took (limits of connections, requests or queue a node), and look for a rule"
+                    "of the balancer that answers with errors by itself."
+                ),
+                costs="The node is as busy as all were together.",
+            ),
+        ),
+    ),
     lane="drains",
     judge=judge,
     run=drain_sequence.run,

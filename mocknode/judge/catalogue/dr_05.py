@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from mocknode.judge.catalogue import dr_04
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.shared import drain_sequence
+from mocknode.judge.catalogue.shared import advice, drain_sequence
 from mocknode.judge.catalogue.shared.drain_sequence import AllOutDone
 from mocknode.judge.record import steps
 from mocknode.judge.record.steps import Recorded
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 ID: Final = "DR-05"
@@ -111,6 +112,26 @@ CHECK = Check(
     ),
     quick="all 418",
     full="all 418, all 503, all refused",
+    causes=(
+        Cause(
+            "all-drained-no-answer",
+            Advice(
+                do="Let the balancer answer at once (503) when no node is healthy, instead of waiting or dropping the connection.",
+                costs="Nothing.",
+            ),
+        ),
+        Cause("all-drained-no-recovery", advice.PROBE_WHILE_IDLE),
+        Cause(
+            "all-drained-policy-differs",
+            Advice(
+                do="Choose what happens when all nodes drain (open or closed), or declare in the balancer file what this product does.",
+                costs=(
+                    "open: users reach the portal and CI reaches nodes that are about to stop;"
+                    "closed: the administrator un-drains on a node itself."
+                ),
+            ),
+        ),
+    ),
     lane="drains",
     judge=judge,
     run=drain_sequence.run,

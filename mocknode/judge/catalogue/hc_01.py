@@ -1,10 +1,11 @@
 """HC-01 probe-contract: read from the calibration alone; nothing is provoked."""
 
-from typing import Any
+from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.verdict.calibration import METHODS_WITH_STATUS, PING_PATH, Prober
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 # HEAD was answered 404 by these builds and older ones of their lines (OctopusDeploy/Issues#8081).
@@ -91,6 +92,11 @@ def _notes(prober: Prober) -> list[str]:
     return notes
 
 
+PROBE_THE_PING: Final = Advice(
+    do="Probe GET /api/octopusservernodes/ping with a Host header, every 5 s or less, and count exactly 200 as healthy.",
+    costs="One small request a probe and node.",
+)
+
 CHECK = Check(
     id="HC-01",
     name="probe-contract",
@@ -103,6 +109,12 @@ CHECK = Check(
     ),
     quick="probes are watched until their rhythm is known",
     full="the same",
+    causes=(
+        Cause("no-active-probe", PROBE_THE_PING),
+        Cause("probe-wrong-path", PROBE_THE_PING),
+        Cause("probe-method-blind", PROBE_THE_PING),
+        Cause("probe-tcp-only", PROBE_THE_PING),
+    ),
     lane="drains",
     judge=judge,
 )

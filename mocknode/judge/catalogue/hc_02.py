@@ -11,6 +11,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record import steps
 from mocknode.judge.record.steps import CALIBRATION, Recorded, StepFacts, WentOut
 from mocknode.judge.verdict.case import Case, late
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
 
 if TYPE_CHECKING:
@@ -214,6 +215,10 @@ def _hurts(name: str) -> str:
     return f"users: a node whose ping says {name} is not ready for them, and gets their requests"
 
 
+COUNT_200_ONLY: Final = Advice(
+    do="Count exactly 200 as healthy, and do not follow redirects in the probe.", costs="Nothing."
+)
+
 CHECK = Check(
     id=ID,
     name="only-200-is-in",
@@ -226,6 +231,13 @@ CHECK = Check(
     ),
     quick="418, 302, 404, 503 and 204",
     full="418 and thirteen other statuses, and three broken bodies",
+    causes=(
+        Cause("accepts-redirect", COUNT_200_ONLY),
+        Cause("accepts-other-2xx", COUNT_200_ONLY),
+        Cause("accepts-4xx", COUNT_200_ONLY),
+        Cause("accepts-5xx", COUNT_200_ONLY),
+        Cause("drained-node-stays", COUNT_200_ONLY),
+    ),
     lane="status",
     judge=judge,
     run=run,

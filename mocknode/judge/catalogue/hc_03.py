@@ -10,6 +10,7 @@ from mocknode.judge.record.history import Probe
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.verdict.calibration import gaps_s
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -170,6 +171,11 @@ def _judge_serial(case: Case, step: Recorded[_Tried]) -> Variant:
     return case.holds("parallel-probing", "extended", "a hung probe delays no other", **evidence)
 
 
+TIME_PROBES_OUT: Final = Advice(
+    do="Give the probe a timeout shorter than its interval (1 s), and take a node out after two failures.",
+    costs="A node that needs longer than that for its ping, twice in a row, is out until it answers again.",
+)
+
 CHECK = Check(
     id=ID,
     name="hung-probe-isolated",
@@ -181,6 +187,10 @@ CHECK = Check(
     ),
     quick="ping accepted and never answered; the process frozen",
     full="also reset, and dripped at one byte per second",
+    causes=(
+        Cause("hung-probe-stays", TIME_PROBES_OUT),
+        Cause("serial-probing", TIME_PROBES_OUT),
+    ),
     lane="status",
     judge=judge,
     run=run,

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import advice
 from mocknode.judge.record import steps
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import RequestSpec, request
 from mocknode.judge.verdict.calibration import steady_interval
 from mocknode.judge.verdict.case import Case, late
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -243,6 +245,16 @@ CHECK = Check(
     ),
     quick="20 s without traffic",
     full="90 s without traffic; and a start with one node drained, where the balancer is ours to start",
+    causes=(
+        Cause("slow-probes-while-idle", advice.PROBE_WHILE_IDLE),
+        Cause(
+            "traffic-before-first-verdict",
+            Advice(
+                do="Take a node into rotation only after its first probe has passed, and give the balancer traffic only after its first round.",
+                costs="A short time of 503 after a cold start.",
+            ),
+        ),
+    ),
     lane="idle",
     judge=judge,
     run=run,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt, Request
 from mocknode.judge.verdict.case import Case, limited_on_l4
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -119,6 +120,11 @@ def _spoofed(case: Case, attempt: Attempt, seen: Request) -> Variant:
     )
 
 
+SET_FORWARDED_HEADERS: Final = Advice(
+    do="Set X-Forwarded-Proto, X-Forwarded-Host (or keep Host) and X-Forwarded-For on every request.",
+    costs="Nothing; list the balancer in Trusted Proxies of Octopus.",
+)
+
 CHECK = Check(
     id=ID,
     name="forwarded-headers",
@@ -130,6 +136,18 @@ CHECK = Check(
     ),
     quick="one honest and one spoofing request by HTTP and by HTTPS",
     full="the same",
+    causes=(
+        Cause("forwarded-proto-missing", SET_FORWARDED_HEADERS),
+        Cause("original-host-missing", SET_FORWARDED_HEADERS),
+        Cause("forwarded-for-missing", SET_FORWARDED_HEADERS),
+        Cause(
+            "spoofed-forwarded-passed",
+            Advice(
+                do="In Octopus set Trusted Proxies to the balancer's addresses; in the balancer overwrite forwarding headers instead of appending.",
+                costs="What a proxy in front of this one has put there is lost.",
+            ),
+        ),
+    ),
     lane="light",
     judge=judge,
     run=run,

@@ -13,6 +13,7 @@ from mocknode.judge.record.history import Attempt
 from mocknode.judge.traffic import Http1Connection, Http2Connection, RequestSpec
 from mocknode.judge.traffic.connecting import NotConnectedError
 from mocknode.judge.verdict.case import Case, tail_probability
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ def _reuse(case: Case, name: str, served: "Counter[str]") -> Variant:
     return case.holds(name, "policy", f"requests on {words} are spread over {len(served)} nodes", **evidence)
 
 
+BALANCE_EVENLY: Final = Advice(
+    do="Balance by round robin or least connections with equal weights; no source hash, no affinity.",
+    costs="A client meets several nodes, which Octopus does not mind.",
+)
+
 CHECK = Check(
     id=ID,
     name="fairness",
@@ -131,6 +137,11 @@ CHECK = Check(
     ),
     quick="600 requests on fresh connections, 60 on six kept ones, 60 on one HTTP/2 connection",
     full="the same",
+    causes=(
+        Cause("node-starved", BALANCE_EVENLY),
+        Cause("node-overloaded", BALANCE_EVENLY),
+        Cause("random-balancing", BALANCE_EVENLY),
+    ),
     lane="light",
     judge=judge,
     run=run,

@@ -29,6 +29,7 @@ from mocknode.judge.catalogue import (
     up_08,
 )
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.verdict.cause import Cause
 
 CHECKS: Final[Mapping[str, Check]] = {
     module.CHECK.id: module.CHECK
@@ -38,3 +39,17 @@ CHECKS: Final[Mapping[str, Check]] = {
     )
 }  # fmt: skip
 """Every check by id, in the order in which reports show them."""
+
+CAUSES: Final[Mapping[str, Cause]] = {cause.slug: cause for check in CHECKS.values() for cause in check.causes}
+"""Every cause by its slug, in the order of the checks that declare them."""
+
+
+def cause_of(slug: str) -> Cause:
+    """Return the cause that a verdict names.
+
+    Raises:
+        ValueError: when no check declares it.
+    """
+    if slug not in CAUSES:
+        raise ValueError(f"no check declares the cause {slug!r}; declared are {', '.join(CAUSES)}")
+    return CAUSES[slug]

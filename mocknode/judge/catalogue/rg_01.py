@@ -14,6 +14,7 @@ from mocknode.judge.record.history import History, Request, Session, sessions_of
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import Pace
 from mocknode.judge.verdict.case import Case, late, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Outcome, Variant
 
 if TYPE_CHECKING:
@@ -424,6 +425,11 @@ def _both_known(history: History, session: Session, server: str | None) -> bool:
     return session.server == server and all(c.trusted and c.thumbprint == session.client for c in seen)
 
 
+SECOND_POOL: Final = Advice(
+    do="Put the standby's nodes into a pool of lower priority that is used only while no primary node passes its ping check.",
+    costs="The standby's capacity is idle while the primary region is healthy, as its database must not be written.",
+)
+
 CHECK = Check(
     id=ID,
     name="region-failover",
@@ -437,6 +443,41 @@ CHECK = Check(
     ),
     quick="primary nodes are drained one by one, refused, and come back; two uploads are under way meanwhile",
     full="the same",
+    causes=(
+        Cause("standby-gets-traffic", SECOND_POOL),
+        Cause("standby-not-used", SECOND_POOL),
+        Cause(
+            "failover-cuts-upload",
+            Advice(
+                do="Let connections to a node that is marked down end by themselves; no reset, no session clean-up on a change of pools.",
+                costs="An upload that began before the change ends at the region where it began.",
+            ),
+        ),
+        Cause(
+            "failback-not-as-declared",
+            Advice(
+                do="Set the balancer's failback to what is declared, or declare what it does (failback in the balancer file).",
+                costs="By hand, somebody has to switch back once the primary database is current; by itself, nobody can forget to.",
+            ),
+        ),
+        Cause(
+            "tentacles-not-repointed",
+            Advice(
+                do="Point each node's address at the standby's node of the same number when the region fails; by TCP check, never by the ping.",
+                costs="A single node that refuses moves to its stand-in as well, unless the switch is made by hand.",
+            ),
+        ),
+        Cause(
+            "tentacles-at-standby",
+            Advice(
+                do=(
+                    "Let a node's address lead to its stand-in only while the node refuses TCP;"
+                    "a drained node answers 418 to the ping and keeps its Tentacles."
+                ),
+                costs="A node that hangs but still accepts TCP keeps its Tentacles.",
+            ),
+        ),
+    ),
     lane="region",
     judge=judge,
     run=run,

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import advice
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic import new_attempt_id
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -125,6 +127,17 @@ CHECK = Check(
     ),
     quick="closed, answered 503, half an answer, and a hang of 15 s",
     full="closed, reset, 502, 503, 504, 429, half an answer, and a hang as long as the operator's patience",
+    causes=(
+        Cause("post-replayed", advice.RETRY_FAILED_CONNECTIONS_ONLY),
+        Cause("truncated-answer-completed", advice.PASS_ON_BROKEN_TRANSFERS),
+        Cause(
+            "answer-rewritten",
+            Advice(
+                do="Pass the nodes' own statuses and bodies through; no custom error pages over answers of a node.",
+                costs="Users see the node's error pages instead of yours.",
+            ),
+        ),
+    ),
     lane="waiting",
     judge=judge,
     run=run,

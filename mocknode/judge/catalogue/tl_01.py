@@ -6,6 +6,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, TentacleConnection, sessions_of
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -148,6 +149,11 @@ def _hello(case: Case, sessions: list[Session]) -> Variant:
     )
 
 
+PASS_TLS_THROUGH: Final = Advice(
+    do="Give each node an address of its own for :10943 and pass TCP through untouched; tell each Tentacle every address (poll-server).",
+    costs="One address or port a node.",
+)
+
 CHECK = Check(
     id=ID,
     name="end-to-end-identity",
@@ -160,6 +166,21 @@ CHECK = Check(
     ),
     quick="two sessions at each address, one of which offers ALPN",
     full="the same",
+    causes=(
+        Cause("no-passage", PASS_TLS_THROUGH),
+        Cause("server-certificate-replaced", PASS_TLS_THROUGH),
+        Cause("tls-terminated", PASS_TLS_THROUGH),
+        Cause(
+            "proxy-header-added",
+            Advice(
+                do="Turn PROXY headers off for :10943; Octopus does not speak them.",
+                costs="The nodes see the balancer's address instead of the Tentacle's.",
+            ),
+        ),
+        Cause("client-certificate-missing", PASS_TLS_THROUGH),
+        Cause("client-certificate-replaced", PASS_TLS_THROUGH),
+        Cause("client-hello-changed", PASS_TLS_THROUGH),
+    ),
     lane="polling",
     judge=judge,
     run=run,

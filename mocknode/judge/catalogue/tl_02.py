@@ -12,6 +12,7 @@ from mocknode.judge.record.history import Session, sessions_of
 from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic.polling_session import Place
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -259,6 +260,39 @@ CHECK = Check(
     ),
     quick="10 sessions at each address, five kinds of ClientHello, and each node down for a moment",
     full=f"50 sessions at each address, five kinds of ClientHello, and each node down for {DOWN_S['full']:.0f} s",
+    causes=(
+        Cause(
+            "address-leads-elsewhere",
+            Advice(
+                do="Put the node that an address for Tentacles belongs to behind it, and only that one; no pool, no backup.",
+                costs="A node that is down is unreachable for its Tentacles, as it should be.",
+            ),
+        ),
+        Cause(
+            "address-not-forwarded",
+            Advice(
+                do="See that something listens at the address (the port in --tentacle may be wrong), and pass TCP through to its node untouched.",
+                costs="Nothing.",
+            ),
+        ),
+        Cause(
+            "client-hello-refused",
+            Advice(
+                do=(
+                    "Read the whole ClientHello before routing by its name, whatever its segments and its size up to 16 KiB;"
+                    "compare names without case."
+                ),
+                costs="Nothing.",
+            ),
+        ),
+        Cause(
+            "fails-over-to-another-node",
+            Advice(
+                do="Put one node, and only that, behind each address for Tentacles; no failover.",
+                costs="A node that is down is unreachable for its Tentacles, as it should be.",
+            ),
+        ),
+    ),
     lane="polling",
     judge=judge,
     run=run,

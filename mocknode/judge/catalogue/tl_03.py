@@ -18,6 +18,7 @@ from mocknode.judge.record import steps
 from mocknode.judge.record.history import History, Session, sessions_of
 from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.verdict.case import Case, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Outcome, Variant
 
 if TYPE_CHECKING:
@@ -280,6 +281,11 @@ def _refuses(case: Case, summary: str, **evidence: Any) -> Variant:
     )  # fmt: skip
 
 
+NO_PING_CHECK: Final = Advice(
+    do="On :10943 use a TCP check or none, never the ping; a node that drains still runs deployments on its Tentacles.",
+    costs="A node that is down is noticed by the Tentacle that cannot connect.",
+)
+
 CHECK = Check(
     id=ID,
     name="drain-does-not-touch-polling",
@@ -291,6 +297,10 @@ CHECK = Check(
     ),
     quick=f"{LIVE['quick']} live connections, {WATCH_S['quick']:.0f} s of drain of all nodes, new ones every second",
     full=f"{LIVE['full']} live connections, {WATCH_S['full']:.0f} s of drain of all nodes, new ones every second",
+    causes=(
+        Cause("drain-cuts-polling", NO_PING_CHECK),
+        Cause("drained-node-refuses-polling", NO_PING_CHECK),
+    ),
     lane="polling",
     judge=judge,
     run=run,

@@ -16,6 +16,7 @@ from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
 from mocknode.judge.traffic.polling_session import NotedServices, Place
 from mocknode.judge.verdict.case import Case, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
 
 if TYPE_CHECKING:
@@ -146,6 +147,22 @@ CHECK = Check(
     ),
     quick="35 s at every address, beside a connection that is called every second",
     full="31 and 35 s at every address, beside a connection that is called every second; 65, 120 and 290 s at one, as far as patience goes",
+    causes=(
+        Cause(
+            "polling-idle-limit",
+            Advice(
+                do="Let a connection on :10943 be silent for more than 10 minutes; an idle poll is silent for 30 s, a long call for minutes.",
+                costs="A peer that vanished holds its connection until keepalive notices.",
+            ),
+        ),
+        Cause(
+            "polling-lifetime-limit",
+            Advice(
+                do="Set no longest age for connections on :10943; a Tentacle keeps one for as long as it can.",
+                costs="Connections end only when one side wants it or vanishes.",
+            ),
+        ),
+    ),
     lane="silence",
     judge=judge,
     run=run,

@@ -13,6 +13,7 @@ from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import sessions_of
 from mocknode.judge.traffic.polling_session import NotedServices
 from mocknode.judge.verdict.case import Case, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ CHECK = Check(
     ),
     quick="a Tentacle half-closes, 3 s later its node sends something",
     full="the same",
+    causes=(
+        Cause(
+            "half-close-cut",
+            Advice(
+                do="Keep the other half of a connection open for some seconds when one side has ended.",
+                costs="A connection that one side has closed stays that long.",
+            ),
+        ),
+    ),
     lane="polling",
     judge=judge,
     run=run,

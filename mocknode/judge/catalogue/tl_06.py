@@ -16,6 +16,7 @@ from mocknode.judge.record import steps
 from mocknode.judge.record.history import Session, sessions_of
 from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.verdict.case import Case, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -176,6 +177,11 @@ def _back(case: Case, wanted: int, missing: int, after_s: float) -> Variant:
     )  # fmt: skip
 
 
+RAISE_LIMITS: Final = Advice(
+    do="Raise the limits on connections and open files above the number of Tentacles times the nodes, with room for a restart.",
+    costs="Memory for so many connections.",
+)
+
 CHECK = Check(
     id=ID,
     name="fleet-scale",
@@ -187,6 +193,10 @@ CHECK = Check(
     ),
     quick=f"{FLEET['quick']} connections at one address",
     full=f"{FLEET['full']} connections at one address, and a restart of its node",
+    causes=(
+        Cause("connection-limit", RAISE_LIMITS),
+        Cause("reconnects-refused", RAISE_LIMITS),
+    ),
     lane="polling",
     judge=judge,
     run=run,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt, Request
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
 from mocknode.text.units import format_size
 
@@ -126,6 +127,15 @@ CHECK = Check(
     ),
     quick="an empty file, and bodies from 1 KiB to 1 GiB + 1",
     full="also around 30,000,000 bytes and 1 GiB, 2 GiB + 1 and 4 GiB + 1",
+    causes=(
+        Cause(
+            "body-size-limit",
+            Advice(
+                do="Raise or remove the limit on request bodies for /api/*/packages/raw; packages of 1 GB and more are normal.",
+                costs="The size of a package is limited by the nodes alone.",
+            ),
+        ),
+    ),
     lane="heavy",
     judge=judge,
     run=run,

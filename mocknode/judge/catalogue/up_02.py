@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.traffic import Pause
 from mocknode.judge.verdict.case import Case, seconds
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ CHECK = Check(
     ),
     quick="a pause of 3 s after 256 KiB",
     full="the same",
+    causes=(
+        Cause(
+            "request-buffering",
+            Advice(
+                do="Stream request bodies to the node instead of storing them first.",
+                costs="A slow client holds a connection to the node for as long as it uploads.",
+            ),
+        ),
+    ),
     lane="light",
     judge=judge,
     run=run,

@@ -12,6 +12,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.traffic import Pace, Pause
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ def _silence_s(attempt: Attempt, age_s: float) -> float:
     return age_s if paused_ns is None else age_s - (paused_ns - attempt.started_ns) / 1e9
 
 
+LIMIT_SILENCE: Final = Advice(
+    do="Limit the silence within an upload (15 min), not its whole duration.",
+    costs="A client that died without a word holds its connection that long.",
+)
+
 CHECK = Check(
     id=ID,
     name="long-slow-and-stalled",
@@ -139,6 +145,10 @@ CHECK = Check(
     ),
     quick="15 s steady, and a stall of 15 s",
     full="steady for 95 and 135 s; stalls of 20, 45 and 70 s",
+    causes=(
+        Cause("upload-total-limit", LIMIT_SILENCE),
+        Cause("upload-idle-limit", LIMIT_SILENCE),
+    ),
     lane="waiting",
     judge=judge,
     run=run,

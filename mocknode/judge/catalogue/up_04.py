@@ -8,6 +8,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.traffic import new_attempt_id
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ CHECK = Check(
     ),
     quick="16 s, three tries, two sizes",
     full="10, 18, 25 and 45 s, and 65 and 130 s as far as the operator's patience goes; three tries, two sizes each",
+    causes=(
+        Cause(
+            "response-timeout",
+            Advice(
+                do="Let a node think for 15 minutes after the last byte of a request before the balancer gives up.",
+                costs="A hung node holds the client's connection that long.",
+            ),
+        ),
+    ),
     lane="waiting",
     judge=judge,
     run=run,

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import advice
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.record.steps import StepFacts
 from mocknode.judge.traffic import Framing
 from mocknode.judge.verdict.case import Case
+from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
@@ -97,6 +99,16 @@ CHECK = Check(
     offenders=("Front Door above 2 GB; middlewares that buffer; proxies that end a broken body with a last chunk",),
     quick="chunks of 1 byte to 64 KiB, with extensions, with trailers, and broken off",
     full="the same",
+    causes=(
+        Cause(
+            "chunked-not-forwarded",
+            Advice(
+                do="Speak HTTP/1.1 to the nodes and forward chunked bodies as they arrive.",
+                costs="A slow client holds a connection to the node for as long as it uploads.",
+            ),
+        ),
+        Cause("truncated-body-completed", advice.PASS_ON_BROKEN_TRANSFERS),
+    ),
     lane="light",
     judge=judge,
     run=run,

@@ -8,11 +8,12 @@ from typing import Any, Final, Protocol
 from rich.cells import cell_len
 from rich.text import Text
 
+from mocknode.judge.balancers import title
 from mocknode.judge.report import text_timeline as strip
 from mocknode.judge.report.document import ReportError
 from mocknode.judge.report.screen import diff, only
 from mocknode.judge.report.terminal import WIDTH, draw
-from mocknode.judge.report.wording import PRODUCTS, SIGNS, figures, plain
+from mocknode.judge.report.wording import SIGNS, figures, plain
 from mocknode.judge.verdict.outcome import Fix
 
 _INDENT: Final = 12
@@ -198,7 +199,7 @@ def _entry(entry: Entry, fixes: Sequence[tuple[str, Fix]], limits: Sequence[str]
     lines += _field("breaks it", entry.offenders, width)
     lines += _field("no remedy", limits, width)
     for causes, fix in fixes:
-        name = f"{PRODUCTS.get(fix.balancer, fix.balancer)}: {fix.file} ({causes})"
+        name = f"{title(fix.balancer)}: {fix.file} ({causes})"
         lines += [Text(), *_fix("fix", name, fix.snippet, fix.costs, width)]
     return [*lines, Text(), _label("judge it").append(f"mocknode check ... --only {entry.id}")]
 

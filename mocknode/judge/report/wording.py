@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mocknode.judge.balancers import title
 from mocknode.text.units import format_duration, format_size
 
 # One figure is one cell of a line; longer text is evidence, and that is in the JSON.
@@ -49,17 +50,6 @@ RESULTS: Final[Mapping[str, str]] = {
     "untrusted": "NOT TO BE TRUSTED",
 }
 
-PRODUCTS: Final[Mapping[str, str]] = {
-    "haproxy": "HAProxy",
-    "nginx": "nginx",
-    "envoy": "Envoy",
-    "traefik": "Traefik",
-    "caddy": "Caddy",
-    "unknown": "any other",
-    "aws-alb": "AWS ALB",
-    "aws-nlb": "AWS NLB",
-}
-
 # Evidence names attempts so that they can be looked up in the record; a person reading figures has no use for them.
 _LOOKUPS: Final = ("attempt", "attempts")
 # Every character of ours that ASCII lacks. What is left afterwards (a package's name, say) becomes a question mark.
@@ -93,7 +83,7 @@ def product(balancer: Mapping[str, Any]) -> str:
     if kind is None:
         return "balancer unknown"
     how = [balancer["version"], balancer["mode"], "(detected)" if balancer["detected"] else None]
-    return plain(" ".join([PRODUCTS.get(kind, kind), *(word for word in how if word)]))
+    return plain(" ".join([title(kind), *(word for word in how if word)]))
 
 
 def seconds(value: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from mocknode.judge.balancers import fix, generic_fix, limitation
 from mocknode.judge.catalogue.check import Check
-from mocknode.judge.catalogue.registry import CHECKS
+from mocknode.judge.catalogue.registry import CHECKS, cause_of
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Dropped, History
 from mocknode.judge.verdict.calibration import Calibration
@@ -182,7 +182,7 @@ def _as_limitation(variant: Variant, kind: str | None) -> Variant:
     """A failure that no configuration of this product can mend."""
     if kind is None or variant.cause is None or variant.outcome not in (Outcome.FAIL, Outcome.ADVICE):
         return variant
-    reason = limitation(kind, variant.cause)
+    reason = limitation(kind, cause_of(variant.cause))
     if reason is None:
         return variant
     return replace(variant, outcome=Outcome.LIMITATION, summary=f"{variant.summary}. {reason}")
@@ -197,9 +197,8 @@ def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
     for variant in sorted(variants, key=lambda v: v.outcome.badness):
         # A limitation has said already what to change or buy.
         if variant.cause is not None and variant.cause not in found and variant.outcome is not Outcome.LIMITATION:
-            lines = (fix(kind, variant.cause) if kind else None) or generic_fix(variant.cause)
-            if lines is not None:
-                found[variant.cause] = lines
+            cause = cause_of(variant.cause)
+            found[variant.cause] = (fix(kind, cause) if kind else None) or generic_fix(cause)
     fixes = tuple(found.values())
     return tuple(one for one in fixes if not any(_changes(one) < _changes(other) for other in fixes))
 

@@ -1,12 +1,16 @@
 import pytest
 
-from mocknode.judge.balancers import CAUSES, KINDS, fix, generic_fix, impossible, limitation
-from mocknode.judge.balancers.fixes import _data, _generic
+from mocknode.judge.balancers import KINDS, fix, generic_fix, impossible, kinds_with_fixes, limitation, title
+from mocknode.judge.balancers.fixes import _data
+from mocknode.judge.balancers.products import UNKNOWN, _others
+from mocknode.judge.balancers.registry import ADAPTERS
+from mocknode.judge.catalogue.registry import CAUSES, cause_of
+from mocknode.judge.verdict.cause import Cause
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cause", CAUSES)
-def test_every_cause_is_mended_or_a_limitation_or_impossible(kind: str, cause: str) -> None:
+@pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
+def test_every_cause_is_fixed_or_a_limitation_or_impossible(kind: str, cause: Cause) -> None:
     answers = [
         answer for answer in (fix(kind, cause), limitation(kind, cause), impossible(kind, cause)) if answer is not None
     ]
@@ -15,14 +19,24 @@ def test_every_cause_is_mended_or_a_limitation_or_impossible(kind: str, cause: s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_data_is_for_a_cause_that_does_not_exist(kind: str) -> None:
-    named = {cause for section in _data(kind).values() for cause in section}
+    named = {slug for section in _data(kind).values() for slug in section}
     assert named <= set(CAUSES)
-    assert set(_generic()["causes"]) == set(CAUSES)
+
+
+def test_other_products_are_not_ours_and_their_lines_are_for_causes_that_exist() -> None:
+    assert set(_others()["fixes"]) <= set(CAUSES)
+    assert set(_others()["titles"]) <= kinds_with_fixes() - set(KINDS)
+    assert not {kind for lines in _others()["fixes"].values() for kind in lines} & {*KINDS, UNKNOWN}
+
+
+def test_the_title_of_a_product_is_its_adapters() -> None:
+    assert [title(kind) for kind in KINDS] == [adapter.title for adapter in ADAPTERS.values()]
+    assert (title("aws-alb"), title("kemp"), title(UNKNOWN)) == ("AWS ALB", "kemp", "any other")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fix_is_lines_to_paste_with_their_price(kind: str) -> None:
-    for cause in CAUSES:
+    for cause in CAUSES.values():
         found = fix(kind, cause)
         if found is not None:
             assert found.balancer == kind
@@ -47,32 +61,29 @@ def test_a_fix_is_lines_to_paste_with_their_price(kind: str) -> None:
     ],
 )
 def test_the_fixes_people_come_for(kind: str, cause: str, line: str) -> None:
-    found = fix(kind, cause)
+    found = fix(kind, cause_of(cause))
     assert found is not None
     assert line in found.snippet
 
 
 def test_nginx_says_what_to_change_or_buy() -> None:
-    reason = limitation("nginx", "no-active-probe")
+    blind = cause_of("no-active-probe")
+    reason = limitation("nginx", blind)
     assert reason is not None
     assert "nginx Plus" in reason
-    assert fix("nginx", "no-active-probe") is None
+    assert fix("nginx", blind) is None
 
 
 def test_a_product_that_we_do_not_start_gets_its_own_lines() -> None:
-    found = fix("aws-nlb", "drain-cuts-upload")
+    cut = cause_of("drain-cuts-upload")
+    found = fix("aws-nlb", cut)
     assert found is not None
     assert "connection_termination.enabled=false" in found.snippet
     assert "netscaler" not in found.snippet
-    everything = fix("unknown", "drain-cuts-upload")
-    assert everything == generic_fix("drain-cuts-upload")
+    everything = fix(UNKNOWN, cut)
+    assert everything == generic_fix(cut)
     assert everything is not None
     assert "netscaler" in everything.snippet
-    nothing_known = fix("self-made", "drain-cuts-upload")
+    nothing_known = fix("self-made", cut)
     assert nothing_known is not None
     assert nothing_known.snippet.count("\n") == 0
-
-
-def test_an_unknown_cause_is_an_error() -> None:
-    with pytest.raises(ValueError, match="'gremlins' is not a cause; there are no-active-probe"):
-        fix("haproxy", "gremlins")

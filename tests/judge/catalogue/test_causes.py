@@ -1,15 +1,18 @@
 """Every cause that a check may name, earned by a history, and a history that passes; with the root it is blamed on."""
 
+import ast
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import mocknode.judge
 from mocknode.judge.catalogue.pr_01 import SPOOFED
-from mocknode.judge.catalogue.registry import CHECKS
+from mocknode.judge.catalogue.registry import CAUSES, CHECKS, cause_of
 from mocknode.judge.record.history import History
-from mocknode.judge.report.causes import CAUSES
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -408,7 +411,49 @@ def test_a_history_and_its_verdict(
 def test_each_check_can_pass_and_each_of_its_causes_can_be_earned(id_: str) -> None:
     rows = [row for row in ROWS if row[0] == id_]
     assert any(row[3] == "pass" for row in rows)
-    assert set(CAUSES[id_]) <= {row[4] for row in rows}
+    assert {cause.slug for cause in CHECKS[id_].causes} <= {row[4] for row in rows}
+
+
+def test_a_cause_is_declared_by_one_check() -> None:
+    declared = [cause.slug for check in CHECKS.values() for cause in check.causes]
+    assert declared == list(CAUSES)
+
+
+def test_a_check_without_a_declared_cause_does_not_exist() -> None:
+    assert [id_ for id_, check in CHECKS.items() if not check.causes] == []
+
+
+def causes_in(source: str) -> set[str]:
+    """Return the strings that a source gives as `cause=` or assigns to a variable `cause`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.keyword(arg="cause", value=value):
+                found.append(value)
+            case ast.Assign(targets=[ast.Name(id="cause")], value=value):
+                found.append(value)
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                found += [v for n, v in zip(names, values, strict=True) if isinstance(n, ast.Name) and n.id == "cause"]
+    strings = [s.value for value in found for s in ast.walk(value) if isinstance(s, ast.Constant)]
+    return {s for s in strings if isinstance(s, str) and re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", s)}
+
+
+def test_every_cause_that_a_judge_names_is_declared_by_a_check() -> None:
+    judge = Path(mocknode.judge.__file__).parent
+    files = [*judge.glob("catalogue/**/*.py"), *judge.glob("verdict/*.py")]
+    named = {slug: file.name for file in files for slug in causes_in(file.read_text(encoding="utf-8"))}
+    assert len(named) > len(CAUSES) / 2
+    assert {slug: file for slug, file in named.items() if slug not in CAUSES} == {}
+
+
+def test_a_cause_that_no_check_declares_is_an_error() -> None:
+    assert causes_in("cause = 'one-thing' if x else 'or-another'\nb(cause='a-third')") == {
+        "one-thing",
+        "or-another",
+        "a-third",
+    }
+    with pytest.raises(ValueError, match="no check declares the cause 'gremlins'; declared are no-active-probe"):
+        cause_of("gremlins")
 
 
 @pytest.mark.parametrize(("check", "variant"), [("UP-01", "1024"), ("UP-03", "steady-95s"), ("UP-08", "plain")])

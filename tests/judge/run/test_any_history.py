@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mocknode.judge.balancers.fixes import CAUSES
-from mocknode.judge.catalogue.registry import CHECKS
+from mocknode.judge.catalogue.registry import CAUSES, CHECKS
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Attempt, History, Probe, Request, Session, Step, TentacleConnection
 from mocknode.judge.run.judging import Facts, judge
