@@ -1,1 +1,1 @@
-"""What happened in a run: the history on disk, made of the clients' attempts and the nodes' journals."""
+"""What happened in a run: the history on disk, merged from the clients' attempts and the nodes' journals."""

@@ -1,46 +1,46 @@
 """The history of a run: what our clients did, what the nodes saw, and what was done to the nodes.
 
-A judge sees a `History` and nothing else, so that `mocknode judge` gives the same verdicts from the saved file. Pure data:
-no I/O; the runner appends, `to_lines` and `from_lines` turn it into JSON lines and back. All times are nanoseconds of the
-nodes' host's monotonic clock (the runner maps the client's clock onto it before it records).
+A judge reads a `History` and nothing else, so `mocknode judge` reaches the same verdicts from the saved file. This module does
+no I/O: `to_line` and `from_lines` convert between events and lines of JSON. All times are nanoseconds of the monotonic clock of
+the host that runs the nodes; clients' times are converted before they are recorded.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Told = Literal["acknowledged", "error", "nothing"]
-"""What the client was told about its request: a 2xx, another status, or no complete answer."""
+"""What the client learned about its request: a 2xx, another status, or no complete answer."""
 
 End = Literal["complete", "reset", "eof", "timeout", "refused", "aborted", "protocol-error"]
-"""How an exchange ended for the client; `aborted` is the client's own RST or FIN, done on purpose; `eof` includes an
+"""How an exchange ended for the client. `aborted` means that the client itself sent RST or FIN on purpose; `eof` includes an
 answer that was cut short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request of ours as its client saw it.
+    """One request of a check, as its client saw it.
 
     Attributes:
         id: Unique; sent as `X-Mocknode-Attempt` and part of an upload's file name.
-        check: Id of the check it belongs to, or `calibration`, `preflight`, `traffic`.
+        check: Id of the check that sent it, or `calibration`, `preflight`, `traffic`.
         variant: Variant of the check, or an empty string.
         url: Front door, `scheme://host:port`.
         target: Path and query as sent.
-        connection: Client's own id of the connection; equal ids share one connection.
+        connection: The client's id of the connection; requests on one connection have equal ids.
         source: Local `address:port`.
         started_ns: Just before connecting, or before the first byte on a reused connection.
-        head_sent_ns, body_sent_ns: When the last byte of head and body was handed to the kernel; None if never.
-        body_bytes: Bytes of the request body handed to the kernel, after any chunked framing was taken off.
-        file_bytes, sha1: Of the package content that the client meant to send; None without a package.
+        head_sent_ns, body_sent_ns: When the last byte of head and body was handed to the kernel; None if that never happened.
+        body_bytes: Bytes of the request body handed to the kernel, without chunked framing.
+        file_bytes, sha1: Size and digest of the package that the client meant to send; None without a package.
         response_ns: When the final response's head was complete.
         told, end, status: See `Told` and `End`; status is None without a response head.
-        node: `Octopus-Node` of the response, None when the balancer answered itself (or strips it).
+        node: `Octopus-Node` of the response; None when the balancer answered itself, or removes the header.
         body: First 2048 characters of the response body.
         interim: 1xx statuses received before the final one.
-        marks: Named instants of the client's own doing, such as `pause` and `continue`.
+        marks: Times of the client's own actions, such as `pause` and `continue`.
         error: What went wrong, in words, or None.
     """
 
@@ -72,7 +72,7 @@ class Attempt:
     error: str | None = None
 
     def header(self, name: str) -> str | None:
-        """First value of a response header, by case-insensitive name."""
+        """Return the first value of a response header; case does not matter."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     @property
@@ -83,15 +83,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request as a node saw it, merged from the phases that its journal holds.
+    """One request as a node saw it, merged from the phases in its journal.
 
     Attributes:
-        boot, req, conn: Node start, request and connection number; (node, boot, req) is unique.
-        received: Body bytes the node's parser handed over.
-        complete: The body arrived whole: this is a delivery.
-        file_bytes, sha1: Of the file part of an upload.
-        end: `complete` when the node's answer was written whole, `fin`, `rst`, `timeout` when the peer ended it,
-            `local` when the node itself cut it (a fault), None while open or when the node died.
+        boot, req, conn: Numbers of the node's start, the request and the connection; (node, boot, req) is unique.
+        received: Body bytes that the node's parser handed over.
+        complete: Whether the whole body arrived; such a request is a delivery.
+        file_bytes, sha1: Size and digest of the uploaded file.
+        end: `complete` when the node wrote its whole answer; `fin`, `rst` or `timeout` when the peer ended the request;
+            `local` when a fault made the node cut it; None while it is open, or when the node died.
         faults: Ids of the faults that acted on it.
     """
 
@@ -119,16 +119,16 @@ class Request:
     tls: bool = False
 
     def header(self, name: str) -> str | None:
-        """First value of a request header, by case-insensitive name."""
+        """Return the first value of a request header; case does not matter."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A request on the ping path that is none of ours: a balancer, a monitor or a person.
+    """A request on the ping path that is not ours: from a balancer, a monitor or a person.
 
-    `answered_ns` and `status` are None while the node left it unanswered; `ended_ns` and `end` say how its connection
-    or exchange went on (`complete`, `fin`, `rst`).
+    `answered_ns` and `status` are None while the node has not answered. `ended_ns` and `end` say how the exchange or its connection
+    ended: `complete`, `fin` or `rst`.
     """
 
     node: str
@@ -168,24 +168,24 @@ class Connection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One polling connection of a simulated Tentacle as the Tentacle saw it.
+    """One polling connection of a simulated Tentacle, as the Tentacle saw it.
 
     Attributes:
         id: Unique; its subscription is `poll://<id>/`.
-        node: Node whose address it was told; the one whose name it was told where names decide.
+        node: The node that it meant to poll: the one with this address, or with this server name where names decide.
         address: That address, `host:port`.
         sni: Server name that it sent, None without one.
         source: Local `host:port`, empty without a connection.
-        identified_ns: When the server had identified itself: from then on it polls.
-        polls: When messages came.
-        ended_ns: When it was over; for one that was still open, when its client closed it.
-        by, how: `peer` or `self`, and `fin`, `rst`, `timeout`; or `nobody` and `refused` or `silence` for one that never
-            came to be, as nobody listened or nothing came within the limit.
+        identified_ns: When the server had identified itself; the Tentacle polls from then on.
+        polls: When messages arrived.
+        ended_ns: When the connection ended; if it was still open, when its client closed it.
+        by, how: `peer` or `self`, with `fin`, `rst` or `timeout`. A connection that was never established has `nobody`, with
+            `refused` when nothing listened, or `silence` when nothing arrived within the limit.
         stage: How far it came: `new`, `tcp`, `tls`, `greeted`, `identified`.
-        server, subject: Thumbprint and subject of the certificate that it saw, None without one.
-        client: Thumbprint of the one that it presented.
-        hello: The ClientHello that it sent, as the journal has those of nodes; None where nobody asks.
-        marks: Named instants of its own doing, such as `request`, `answered` and `half-closed`.
+        server, subject: Thumbprint and subject of the certificate that it received, None without one.
+        client: Thumbprint of the certificate that it presented.
+        hello: The ClientHello that it sent, in the journal's form; None where no check reads it.
+        marks: Times of the Tentacle's own actions, such as `request`, `answered` and `half-closed`.
         error: What went wrong, in words, or None.
     """
 
@@ -212,13 +212,13 @@ class Session:
 
     @property
     def cut(self) -> bool:
-        """It polled, and somebody else ended it."""
+        """Whether somebody else ended the connection while the Tentacle polled."""
         return self.identified_ns is not None and self.by == "peer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TentacleConnection:
-    """A connection at a node's Tentacle port; the words are those of `mocknode.mock.tentacle.records`."""
+    """A connection at a node's Tentacle port; `mocknode.mock.tentacle.records` defines the values."""
 
     node: str
     boot: int
@@ -243,7 +243,7 @@ class TentacleConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
-    """A node changed its state: `online`, `draining`, `starting`, `offline` (with `how`)."""
+    """A node changed its state to `online`, `draining`, `starting` or `offline` (with `how`)."""
 
     node: str
     t_ns: int
@@ -254,7 +254,7 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultEvent:
-    """A fault was set, hit, ended or removed on a node."""
+    """A fault was set, acted on a request, ended or was removed on a node."""
 
     node: str
     t_ns: int
@@ -266,7 +266,7 @@ class FaultEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A node's journal dropped entries: evidence on this node from `t_ns` on is incomplete."""
+    """A node's journal lost entries: the evidence of this node is incomplete from `t_ns` on."""
 
     node: str
     t_ns: int
@@ -275,7 +275,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Something that a check did or noticed; `what` is a slug, `detail` its facts. Judges and timelines read it."""
+    """Something that a check did or noticed: `what` names it, `detail` holds its facts. Judges and timelines read it."""
 
     t_ns: int
     check: str
@@ -296,10 +296,11 @@ _TYPES: dict[str, type] = {
 
 @dataclass(slots=True)
 class History:
-    """Everything that happened in one lane of a run, one list a kind, in the order of recording.
+    """Everything that happened in one lane of a run: one list for each kind of event, in the order of recording.
 
     Attributes:
-        synced_ns: What the nodes had journalled by then is here; of what came later only the client's side may be.
+        synced_ns: Everything that the nodes journalled before this time has been read. Later events may be known from the client's
+            side only.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -315,14 +316,14 @@ class History:
     synced_ns: int = 0
 
     def lists(self) -> tuple[list[Any], ...]:
-        """The ten lists, in the order of their fields."""
+        """Return the ten lists, in the order of their fields."""
         return (
             self.attempts, self.requests, self.probes, self.connections, self.states, self.faults, self.dropped, self.steps,
             self.sessions, self.tentacles,
         )  # fmt: skip
 
     def attempts_of(self, check: str, variant: str | None = None) -> list[Attempt]:
-        """Attempts of a check, and of one variant if named."""
+        """Return the attempts of a check, or of one of its variants."""
         return [a for a in self.attempts if a.check == check and variant in (None, a.variant)]
 
     def steps_of(self, check: str) -> list[Step]:
@@ -330,15 +331,15 @@ class History:
         return [s for s in self.steps if s.check == check]
 
     def deliveries(self, attempt: str) -> list[Request]:
-        """Requests of one attempt at any node whose body arrived whole."""
+        """Return the requests of one attempt whose whole body reached a node."""
         return [r for r in self.requests if r.attempt == attempt and r.complete]
 
     def at_nodes(self, attempt: str) -> list[Request]:
-        """Requests of one attempt at any node, whole or torn."""
+        """Return the requests of one attempt at any node, complete or not."""
         return [r for r in self.requests if r.attempt == attempt]
 
     def arrivals(self, node: str, since_ns: int, until_ns: int | None = None) -> list[Request]:
-        """Requests (never probes) that reached `node` in a span of time."""
+        """Return the requests (never probes) that reached `node` in this time span."""
         return [
             r
             for r in self.requests
@@ -347,20 +348,20 @@ class History:
 
 
 def sessions_of(history: History, check: str, variant: str | None = None) -> list[Session]:
-    """Sessions of one check, or of one of its variants."""
+    """Return the polling sessions of a check, or of one of its variants."""
     return [s for s in history.sessions if s.check == check and variant in (None, s.variant)]
 
 
 def to_line(event: Event) -> str:
-    """One event as a line of JSON without a line end."""
+    """Return one event as a line of JSON without a line end."""
     return json.dumps({"type": type(event).__name__, **dataclasses.asdict(event)}, separators=(",", ":"))
 
 
 def from_lines(lines: Iterable[str]) -> History:
-    """The history that `to_line` wrote.
+    """Return the history that `to_line` wrote.
 
     Raises:
-        ValueError: for a line that is not an event, with its number.
+        ValueError: a line is not an event; the message gives its number.
     """
     history = History()
     by_type = dict(zip(_TYPES.values(), history.lists(), strict=True))
@@ -377,14 +378,3 @@ def from_lines(lines: Iterable[str]) -> History:
         except (KeyError, TypeError, ValueError) as exc:
             raise ValueError(f"line {number} of the history is not an event: {line[:80]!r}") from exc
     return history
-
-
-def events(history: History) -> Iterator[Event]:
-    """Every event, list by list."""
-    for items in history.lists():
-        yield from items
-
-
-def overlapping(items: Sequence[Request], since_ns: int, until_ns: int) -> list[Request]:
-    """Requests that were in flight at any time of a span."""
-    return [r for r in items if r.t_ns < until_ns and (r.ended_ns is None or r.ended_ns >= since_ns)]

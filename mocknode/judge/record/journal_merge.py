@@ -1,7 +1,7 @@
-"""Journal lines of the nodes, merged into a `History`. Pure: lines in, records out.
+"""Merges the journal lines of the nodes into a `History`. Does no I/O.
 
-A node writes a request in phases (head, body, end), so that what it saw survives its own SIGKILL; here they become one
-`Request` that grows as its phases arrive. Field names are those of `mocknode.mock.node.journal`.
+A node writes a request in phases (head, body, end), so that a SIGKILL loses nothing it has seen. Here the phases become one
+`Request`, which is completed as they arrive. Field names are those of `mocknode.mock.node.journal`.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +25,11 @@ REQUEST_PHASES: Final = ("head", "body", "end", "whole")
 
 
 class JournalMerger:
-    """Feeds the journals of one cluster into a history.
+    """Adds the journals of one cluster to a history.
 
     Args:
-        history: What to append to.
-        clock_offset_ns: Added to every time, to map the nodes' monotonic clock onto the judge's.
+        history: Events are appended to it.
+        clock_offset_ns: Added to every time, to convert from the nodes' monotonic clock to the judge's.
     """
 
     def __init__(self, history: History, clock_offset_ns: int = 0) -> None:
@@ -47,15 +47,15 @@ class JournalMerger:
             "fault": self._fault,
             "dropped": self._dropped,
             "boot": lambda record: None,
-            # A call is judged by what its Tentacle saw; the node's word on it is for people.
+            # A call is judged by what its Tentacle saw; the node's own record of it is for people to read.
             "rpc": lambda record: None,
         }
 
     def feed(self, record: Record) -> None:
-        """Take one journal line.
+        """Add one journal line.
 
         Raises:
-            ValueError: for a kind or a shape that this version does not know.
+            ValueError: this version does not know the line's kind or fields.
         """
         try:
             self._by_kind[record["kind"]](record)
@@ -94,12 +94,12 @@ class JournalMerger:
         key = (record["node"], record["boot"], record["req"])
         index = self._requests.get(key)
         if index is None and record["phase"] in ("body", "end") and key[:2] in self._drops:
-            return  # Its head is among what this boot said it dropped; shorter lines may still have fitted.
+            return  # The node said that it dropped entries, and this request's head is among them; its shorter lines may have fitted.
         if index is None:
             self._requests[key] = len(self._history.requests)
-            self._history.requests.append(self._grown(self._head(record), record))
+            self._history.requests.append(self._with_phase(self._head(record), record))
         else:
-            self._history.requests[index] = self._grown(self._history.requests[index], record)
+            self._history.requests[index] = self._with_phase(self._history.requests[index], record)
 
     def _head(self, record: Record) -> Request:
         return Request(
@@ -117,10 +117,10 @@ class JournalMerger:
             tls=bool(record.get("tls")),
         )
 
-    def _grown(self, request: Request, record: Record) -> Request:
+    def _with_phase(self, request: Request, record: Record) -> Request:
         phase = record["phase"]
         if phase not in REQUEST_PHASES:
-            raise ValueError(f"a request has no phase {phase!r}; there are {', '.join(REQUEST_PHASES)}")
+            raise ValueError(f"a request has no phase {phase!r}; allowed are {', '.join(REQUEST_PHASES)}")
         if phase == "head":
             return request
         request = replace(
@@ -159,7 +159,7 @@ class JournalMerger:
                 )
             )
         elif record["phase"] != "close":
-            raise ValueError(f"a connection has no phase {record['phase']!r}; there are open, close")
+            raise ValueError(f"a connection has no phase {record['phase']!r}; allowed are open, close")
         elif key in self._connections:
             index = self._connections[key]
             self._history.connections[index] = replace(
@@ -172,7 +172,7 @@ class JournalMerger:
             )
 
     def _tentacle(self, key: tuple[str, int, int], record: Record) -> None:
-        """Up to four records a connection at the Tentacle port: see `mocknode.mock.tentacle.records`."""
+        """Add one of up to four records of a connection at the Tentacle port; see `mocknode.mock.tentacle.records`."""
         items = self._history.tentacles
         if record["phase"] == "open":
             self._tentacles[key] = len(items)
@@ -183,7 +183,7 @@ class JournalMerger:
             return
         index = self._tentacles.get(key)
         if index is None and key[:2] in self._drops:
-            return  # Its first record is among what this boot said it dropped.
+            return  # The node said that it dropped entries, and this connection's first record is among them.
         if index is None:
             raise ValueError(f"connection {key} at the Tentacle port was never opened")
         match record["phase"]:
@@ -196,7 +196,7 @@ class JournalMerger:
                 more = {name: record.get(name) for name in ("by", "how", "cause", "log")}
                 more |= {"closed_ns": self._at(record), "bytes_in": record["bytes_in"], "requests": record["requests"]}
             case phase:
-                raise ValueError(f"a connection has no phase {phase!r}; there are open, hello, identified, close")
+                raise ValueError(f"a connection has no phase {phase!r}; allowed are open, hello, identified, close")
         items[index] = replace(items[index], **more)
 
     def _state(self, record: Record) -> None:
@@ -223,7 +223,7 @@ class JournalMerger:
         )
 
     def _dropped(self, record: Record) -> None:
-        """One `Dropped` a boot, from its first loss on: every line repeats the count of all before it."""
+        """Keep one `Dropped` for each start of a node; each line repeats the total so far."""
         key, entries = (record["node"], record["boot"]), int(record["entries"])
         index = self._drops.setdefault(key, len(self._history.dropped))
         if index == len(self._history.dropped):
@@ -233,9 +233,10 @@ class JournalMerger:
 
 
 class AnsweringNodes:
-    """Which node answered, where the balancer takes `Octopus-Node` out of every answer: the one whose journal says so.
+    """Finds out which node answered an attempt, for balancers that remove `Octopus-Node` from every answer.
 
-    Once a single answer has named its node, one that does not came from the balancer itself, and nothing is looked up.
+    The answering node is the one whose journal has the request with the same status. As soon as one answer has carried the header,
+    an answer without it came from the balancer itself, and nothing is looked up any more.
     """
 
     def __init__(self, history: History) -> None:
@@ -244,13 +245,13 @@ class AnsweringNodes:
         self._open: list[int] = []
 
     def seen(self, attempt: Attempt) -> None:
-        """The attempt that was recorded last."""
+        """Take note of the attempt that was recorded last."""
         self._told = self._told or attempt.node is not None
         if attempt.node is None and attempt.status is not None:
             self._open.append(len(self._history.attempts) - 1)
 
     def find(self) -> None:
-        """Name the node of each attempt whose request, with the answer that the client got, has been read by now."""
+        """Fill in the node of each attempt whose request, with the status that the client got, has been read by now."""
         if self._told or not self._open:
             return
         attempts = self._history.attempts

@@ -1,8 +1,8 @@
-"""The upload ledger: client side and journals joined, each attempt in exactly one class.
+"""The upload ledger: joins attempts with the nodes' journals and puts each attempt into exactly one class.
 
-A decision table over what the client was told, how many complete deliveries the nodes received, whether their digest is
-equal, and whether the node itself answered with an error. No class is computed as a remainder: the table is total, and
-`tests/judge/record/test_ledger.py` walks all of it.
+A decision table over what the client learned, how many complete deliveries the nodes received, whether their digest is equal,
+and whether the node itself answered with an error. The table covers every combination; no class is a remainder.
+`tests/judge/record/test_ledger.py` tries them all.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ Class = Literal[
 CLASSES: Final[tuple[Class, ...]] = get_args(Class)
 
 _ONCE: Final[Mapping[tuple[Told, bool], Class]] = {
-    # (what the client was told, the node itself answered with an error): exactly one whole and equal delivery
+    # Exactly one complete delivery with the right digest. Key: what the client learned, whether the node answered with an error.
     ("acknowledged", False): "delivered_once",
     ("acknowledged", True): "lost",
     ("error", False): "stored_but_reported_failed",
@@ -34,7 +34,7 @@ _ONCE: Final[Mapping[tuple[Told, bool], Class]] = {
     ("nothing", True): "refused",
 }
 _NEVER: Final[Mapping[tuple[Told, bool], Class]] = {
-    # (what the client was told, a node still holds the request open): no whole delivery
+    # No complete delivery. Key: what the client learned, whether a node still has the request open.
     ("acknowledged", False): "lost",
     ("acknowledged", True): "lost",
     ("error", False): "refused",
@@ -43,51 +43,51 @@ _NEVER: Final[Mapping[tuple[Told, bool], Class]] = {
     ("nothing", True): "unresolved",
 }
 
-# These say that something did not happen, so they hold only once every journal was read up to the end of the attempt.
+# These classes say that something did not happen, which is known only once all journals are read up to the attempt's end.
 ABSENT: Final[frozenset[Class]] = frozenset({"lost", "refused", "broken_off"})
 
 
 class Sent(Protocol):
-    """What the ledger needs of an attempt."""
+    """The part of an attempt that the ledger reads."""
 
     @property
     def told(self) -> Told:
-        """What the client was told."""
+        """What the client learned about its upload."""
         ...
 
     @property
     def sha1(self) -> str | None:
-        """Digest of the content."""
+        """Digest of the package."""
         ...
 
 
 class Seen(Protocol):
-    """What the ledger needs of a request at a node."""
+    """The part of a node's request that the ledger reads."""
 
     @property
     def complete(self) -> bool:
-        """The body arrived whole."""
+        """Whether the whole body arrived."""
         ...
 
     @property
     def sha1(self) -> str | None:
-        """Digest of the content."""
+        """Digest of the package."""
         ...
 
     @property
     def status(self) -> int | None:
-        """What the node answered."""
+        """Status that the node answered with."""
         ...
 
     @property
     def ended_ns(self) -> int | None:
-        """None while the node has it."""
+        """When the request ended; None while it is open."""
         ...
 
 
 def classify(attempt: Sent, seen: Sequence[Seen]) -> Class:
-    """The class of one upload, from every request of it that any node saw."""
-    whole = [request for request in seen if request.complete and not _empty_handed(request)]
+    """Return the class of one upload, given every request of it that any node saw."""
+    whole = [request for request in seen if request.complete and not _has_no_package(request)]
     if any(request.sha1 is not None and request.sha1 != attempt.sha1 for request in whole):
         return "corrupted"
     if len(whole) >= 2:
@@ -97,21 +97,21 @@ def classify(attempt: Sent, seen: Sequence[Seen]) -> Class:
     return _NEVER[attempt.told, any(request.ended_ns is None for request in seen)]
 
 
-def _empty_handed(request: Seen) -> bool:
-    """A node was content with it and found no package in it: the balancer made something else of the upload, such as a GET."""
+def _has_no_package(request: Seen) -> bool:
+    """Whether a node accepted the request but found no package in it: the balancer changed the upload, for instance into a GET."""
     return request.sha1 is None and request.status is not None and request.status < 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Counts by class; `attempts` is their sum. `provoked` counts those that a fault of a check acted on."""
+    """Number of uploads by class; `attempts` is the sum. `provoked` counts those on which a check's own fault acted."""
 
     attempts: int
     counts: Mapping[Class, int]
     provoked: int
 
     def document(self) -> dict[str, int]:
-        """The report's `ledger`."""
+        """Return the report's `ledger`."""
         return {
             "attempts": self.attempts,
             **{name: self.counts.get(name, 0) for name in CLASSES},
@@ -120,7 +120,7 @@ class Ledger:
 
 
 def balance(histories: Iterable[History]) -> Ledger:
-    """The ledger of a run over all its lanes; only uploads count, a GET has nothing to lose."""
+    """Return the ledger of a run over all its lanes. Only uploads count, as a GET has nothing to lose."""
     counts: Counter[Class] = Counter()
     provoked = 0
     for history in histories:

@@ -1,6 +1,6 @@
-"""A lane's record on disk, append-only: attempts and steps as they end, journal lines as they arrive.
+"""A lane's record on disk. Attempts and steps are appended as they end, journal lines as they are read.
 
-The history is always built from these lines by the same code, while a run goes on and when a saved run is judged again.
+The same code builds the history from these lines, whether the run is going on or a saved run is judged again.
 """
 
 import json
@@ -13,11 +13,11 @@ from mocknode.judge.record.journal_merge import AnsweringNodes, JournalMerger
 
 
 class Recording:
-    """Appends to `path` and keeps the history that the lines amount to.
+    """Appends events to a file and keeps the history that they make up.
 
     Args:
-        path: File of JSON lines; created, must not exist.
-        clock_offset_ns: Added to the nodes' times (see `JournalMerger`).
+        path: File of JSON lines; it must not exist yet.
+        clock_offset_ns: Added to the nodes' times, see `JournalMerger`.
     """
 
     def __init__(self, path: Path, clock_offset_ns: int = 0) -> None:
@@ -48,7 +48,7 @@ class Recording:
         self._file.write(to_line(session) + "\n")
 
     def journal(self, records: Iterable[dict[str, Any]]) -> None:
-        """Record journal lines as the control API gave them."""
+        """Record journal lines as the control API returned them."""
         for record in records:
             self._merger.feed(record)
             self._write({"type": "journal", "record": record})
@@ -60,7 +60,7 @@ class Recording:
         self._write({"type": "synced", "t_ns": t_ns})
 
     def flush(self) -> None:
-        """Hand what was recorded to the file system, so that a killed run keeps it; a closed one has done so."""
+        """Hand all records to the operating system, so that they survive a killed run. Does nothing once the file is closed."""
         if not self._file.closed:
             self._file.flush()
 
@@ -72,17 +72,17 @@ class Recording:
 
 
 def load(path: Path) -> History:
-    """The history of a saved lane.
+    """Return the history of a saved lane.
 
     Raises:
-        ValueError: naming file and line of what is not a record.
-        OSError: when the file cannot be read.
+        ValueError: a line is not a record; the message gives file and line.
+        OSError: the file cannot be read.
     """
     history = History()
     merger, nodes = JournalMerger(history), AnsweringNodes(history)
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            # Every line is written with its end: one without is what a killed run was writing, hence the last.
+            # Every line is written with its line end. One without was being written when the run was killed, so it is the last.
             if not line.endswith("\n"):
                 break
             try:
