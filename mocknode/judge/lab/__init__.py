@@ -1,1 +1,1 @@
-"""What a check works with: clusters and balancers started in lanes, the front door, and the clean-up afterwards."""
+"""What a check works with: its cluster and balancer, the front door, the preflight, and the clean-up afterwards."""

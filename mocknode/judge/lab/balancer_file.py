@@ -1,6 +1,6 @@
 """The balancer file: what its operator declares about the balancer. Strict YAML.
 
-Unknown and duplicate keys are refused with their line; an acceptance past its date is a failure again.
+Unknown and duplicate keys are refused with their line. An acceptance past its date no longer applies: its failure counts again.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from mocknode.text.units import parse_duration, parse_size
 
 
 class BalancerFileError(ValueError):
-    """The file does not say what it may say; the message names line, key, what was got and what is allowed."""
+    """The file has a mistake; the message names line, key, what was got and what is allowed."""
 
 
 class _Strict(BaseModel):
@@ -25,21 +25,21 @@ class _Strict(BaseModel):
 
 
 def _day(value: object) -> object:
-    """Refuses numbers, which would pass as seconds since 1970."""
+    """Refuse numbers, which would otherwise pass as seconds since 1970."""
     if isinstance(value, int | float):
         raise ValueError("not a day; write one such as 2027-03-01")
     return value
 
 
 class Acceptance(_Strict):
-    """A failure that its owner lives with, for a reason and until a day."""
+    """A failure that the owner accepts, with a reason and an end date."""
 
     id: str
     because: str = Field(min_length=1)
     until: Annotated[datetime.date, BeforeValidator(_day)]
 
     def holds(self, today: datetime.date) -> bool:
-        """Not expired: the last day still counts."""
+        """Whether it has not expired; the last day still counts."""
         return today <= self.until
 
 
@@ -50,7 +50,7 @@ class Timeouts(_Strict):
 
 
 def place(node: str, address: str) -> Place:
-    """Where a node is polled.
+    """Return where a node is polled.
 
     Raises:
         ValueError: naming what was got and what is allowed.
@@ -72,9 +72,9 @@ def _addresses(value: dict[str, str]) -> dict[str, str]:
 
 
 class BalancerFile(_Strict):
-    """The declarations. `hooks` is known but belongs to later work, so it is refused by name."""
+    """What a balancer file declares. `hooks` is refused with a message of its own, as it is planned but not built."""
 
-    # Strict: `true` and `1.0` are equal to 1.
+    # Strict, because `true` and `1.0` equal 1.
     version: int = Field(alias="mocknode-balancer", strict=True, ge=1, le=1)
     kind: str | None = None
     url: str | None = None
@@ -89,12 +89,12 @@ class BalancerFile(_Strict):
     accept: tuple[Acceptance, ...] = ()
 
     def places(self) -> dict[str, Place]:
-        """Where each node is polled by Tentacles."""
+        """Return where Tentacles poll each node."""
         return {node: place(node, address) for node, address in self.tentacles.items()}
 
 
 LATER = {
-    "hooks": "hooks are not built yet; remove the key",
+    "hooks": "hooks are not supported yet; remove the key",
 }
 
 
@@ -106,7 +106,7 @@ def load(path: Path, known_checks: frozenset[str], known_kinds: frozenset[str]) 
         known_kinds: Kinds that `kind` may name.
 
     Raises:
-        BalancerFileError: for everything that the file may not say.
+        BalancerFileError: the file has a mistake.
     """
     try:
         document = strict_yaml.read(path)
@@ -120,12 +120,12 @@ def load(path: Path, known_checks: frozenset[str], known_kinds: frozenset[str]) 
     try:
         found = BalancerFile.model_validate(document.content)
     except ValidationError as exc:
-        raise BalancerFileError("; ".join(_words(path, document, error) for error in exc.errors())) from exc
+        raise BalancerFileError("; ".join(_describe(path, document, error) for error in exc.errors())) from exc
     _check_names(path, document, found, known_checks, known_kinds)
     return found
 
 
-def _words(path: Path, document: Document, error: Any) -> str:
+def _describe(path: Path, document: Document, error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     at = f"{path}, line {document.line(error['loc'])}"
     if error["type"] == "extra_forbidden":
@@ -133,7 +133,7 @@ def _words(path: Path, document: Document, error: Any) -> str:
         nested: dict[str, type[BaseModel]] = {"timeouts": Timeouts, "accept": Acceptance}
         model = nested[str(owner)] if inside else BalancerFile
         known = sorted(f.alias or name for name, f in model.model_fields.items())
-        return f"{at}: unknown key {where!r}; {f'in {owner}' if inside else 'at the top'} are known: {', '.join(known)}"
+        return f"{at}: unknown key {where!r}; allowed {f'in {owner}' if inside else 'at the top'}: {', '.join(known)}"
     return f"{at}: {where}: {error['msg']}, got {error['input']!r}"
 
 
@@ -144,10 +144,10 @@ def _check_names(
         if acceptance.id not in checks:
             line = document.line(("accept", index, "id"))
             raise BalancerFileError(
-                f"{path}, line {line}: no check {acceptance.id!r}; there are {', '.join(sorted(checks))}"
+                f"{path}, line {line}: no check {acceptance.id!r}; allowed are {', '.join(sorted(checks))}"
             )
     if found.kind is not None and found.kind not in kinds:
         line = document.line(("kind",))
         raise BalancerFileError(
-            f"{path}, line {line}: no fixes are known for {found.kind!r}; kinds are {', '.join(sorted(kinds))}"
+            f"{path}, line {line}: no fixes are known for {found.kind!r}; allowed are {', '.join(sorted(kinds))}"
         )

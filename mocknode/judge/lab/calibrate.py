@@ -1,4 +1,4 @@
-"""Drives what `calibration` reads: traffic until the probe spacing is known, then one drain of one node."""
+"""Sends the traffic and makes the one drain from which `mocknode.judge.verdict.calibration` concludes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,22 +24,22 @@ from mocknode.judge.verdict.calibration import (
     interval_is_known,
 )
 
-# Enough to count as traffic; heavy uploads may run beside it.
-RHYTHM_PER_S: Final = 10.0
+# Enough to count as traffic, and little enough to leave room for large uploads.
+INTERVAL_TRAFFIC_PER_S: Final = 10.0
 # A healthy balancer forwards the first of 40 requests per second within a fraction of this.
-RHYTHM_WAIT_S: Final = 5.0
+FIRST_REQUEST_S_MAX: Final = 5.0
 
 
-async def rhythm(lab: Lab) -> bool:
-    """Send traffic until the probe spacing is known; gives whether it is.
+async def wait_for_probe_interval(lab: Lab) -> bool:
+    """Send traffic until the probe interval is known, and return whether it is.
 
-    Every instance needs this, not only the one that calibrates: Envoy probes a cluster slowly until it has carried
-    traffic and its slow timer has run out once more.
+    Every balancer instance needs this, not only the calibrated one: Envoy probes a cluster slowly until it has carried traffic and its
+    slow timer has run out once more.
     """
-    async with lab.traffic(CALIBRATION, RHYTHM_PER_S):
+    async with lab.traffic(CALIBRATION, INTERVAL_TRAFFIC_PER_S):
         known = await lab.until(lambda history: interval_is_known(history, lab.nodes), DOES_NOT_PROBE_AFTER_S)
         if not known and lab.history.probes:
-            # Something pings, but its rhythm is not known yet: shipped intervals of 30 s need four pings.
+            # Something pings, but not often enough yet to know the interval: a default of 30 s takes four pings.
             pings = [p.t_ns for p in lab.history.probes if p.node == lab.nodes[0]]
             slowest = max(gaps_s(pings), default=DOES_NOT_PROBE_AFTER_S)
             known = await lab.until(
@@ -51,10 +51,10 @@ async def rhythm(lab: Lab) -> bool:
 
 
 async def run(lab: Lab) -> Calibration:
-    """Calibrate this lane's balancer by one drain, once its rhythm is known; undone by `Lab.restore`."""
+    """Drain one node, and conclude how this lane's balancer reacts. Its probe interval must be known. `Lab.restore` undoes the drain."""
     async with lab.traffic(CALIBRATION):
         since_ns = lab.step(CALIBRATION, TrafficStarted())
-        await lab.until(lambda history: _busiest(history, since_ns, lab.nodes) is not None, RHYTHM_WAIT_S)
+        await lab.until(lambda history: _busiest(history, since_ns, lab.nodes) is not None, FIRST_REQUEST_S_MAX)
         node = _busiest(lab.history, since_ns, lab.nodes) or lab.nodes[-1]
         bound_s = _reaction_bound_s(lab)
         drained_ns = lab.step(CALIBRATION, DrainStarted(node=node))
@@ -71,16 +71,16 @@ async def run(lab: Lab) -> Calibration:
 
 
 def _busiest(history: History, since_ns: int, nodes: Sequence[str]) -> str | None:
-    """The one of these nodes that got most requests: draining one that gets none would show nothing."""
+    """Return the node that got most requests. Draining one that gets none would show nothing."""
     came = (r for r in history.requests if r.t_ns >= since_ns and r.attempt is not None and r.node in nodes)
     counts = Counter(r.node for r in came)
     return counts.most_common(1)[0][0] if counts else None
 
 
 def _reaction_bound_s(lab: Lab) -> float:
-    """How long a reaction may take before it counts as none: 4 intervals cover a fall of 3, plus 5 s for time-outs.
+    """Return how long to wait for a reaction: 4 probe intervals for a fall of 3, plus 5 s for time-outs.
 
-    A balancer that was not seen to probe gets 10 s, so that one that reacts in another way is still noticed.
+    A balancer that was not seen probing gets 10 s, in case it notices the drain in some other way.
     """
     interval_s = calibrate(lab.history, lab.nodes).interval_s
     return 10.0 if interval_s is None else min(REACTION_S_MAX, 4 * interval_s + 5.0)

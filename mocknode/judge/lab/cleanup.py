@@ -1,4 +1,4 @@
-"""What a run leaves in a cluster that is not its own, and takes out again: the packages that it pushed."""
+"""Deletes the packages that a run pushed into a cluster of somebody else."""
 
 import ssl
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import httpx
 from mocknode.judge.traffic import attempt_of_file_name
 
 ALL: Final = 2**31 - 1
-"""The largest page there is: as the vendor's command line asks for every package."""
+"""The largest page that the API allows; the vendor's command line also asks for all packages this way."""
 
 
 async def delete_packages(cluster: Mapping[str, Any], attempts: set[str]) -> None:
@@ -17,7 +17,7 @@ async def delete_packages(cluster: Mapping[str, Any], attempts: set[str]) -> Non
 
     Args:
         cluster: The control API's `/`: nodes, API key, authority.
-        attempts: Ids that stand in the packages' names.
+        attempts: Ids that are part of the packages' names.
 
     Raises:
         httpx.HTTPError: the node is not reached, or refuses.

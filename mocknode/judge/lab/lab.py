@@ -1,7 +1,7 @@
-"""What a check works with: the front door, the nodes, and the record of both.
+"""What a check works with: the front door, the nodes, and the recording.
 
-A `Lab` is one lane: a cluster, the balancer in front of it, one recording. Everything a check does goes through it, so that
-nothing happens off the record. `restore` leaves the cluster as it was found and proves it.
+A `Lab` is one lane: a cluster, the balancer in front of it, and one recording. A check does everything through it, so that
+everything is recorded. `restore` puts the cluster back into its first state and proves it.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ from mocknode.judge.verdict.calibration import Calibration, requests_to_confirm_
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
 
-# Requests per second of background traffic: the 52 in a row that three nodes need take 1.3 s, and two busy cores hardly
-# notice.
+# Requests per second of background traffic. Three nodes need 52 requests in a row, which take 1.3 s; two busy cores hardly
+# notice this rate.
 TRAFFIC_PER_S: Final = 40.0
 
-# How often the journals are read while something is awaited.
+# How often the journals are read while a check waits for something.
 POLL_S: Final = 0.05
 
-# A node that a person would call healthy answers a GET within this time; longer counts as an error of the traffic.
+# A healthy node answers a GET within this time; a longer answer counts as an error of the traffic.
 GET_TIMEOUT_S: Final = 5.0
 
-# Longest reaction that calibration and restore wait for, beyond the probe interval: shipped defaults need up to
-# 3 failed probes of 30 s each, those of HAProxy, Envoy and Caddy far less.
+# Longest reaction that calibration and restore wait for, on top of the probe interval: default configurations need up to
+# 3 failed probes of 30 s each; HAProxy, Envoy and Caddy need far less.
 REACTION_S_MAX: Final = 100.0
 
 
@@ -44,7 +44,7 @@ READY_S_MAX: Final = 15.0
 
 
 class SteadyStateLostError(Exception):
-    """After a check the cluster did not become healthy again through the balancer."""
+    """The cluster did not become healthy again through the balancer after a check."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,18 +53,18 @@ class Lab:
 
     Attributes:
         front, secure: Front door over HTTP, and over HTTPS where there is one.
-        serving: Nodes that answered through the balancer while everything was healthy; `restore` wants them back.
-        patience_s: Longest silence that the operator demands.
+        serving: Nodes that answered through the balancer while everything was healthy; `restore` waits for them.
+        patience_s: Longest silence that the operator requires the balancer to bear.
         max_upload: Largest request body in bytes that the operator allows or declares.
-        calibrated: Resolved by the lane that calibrates, awaited by those that need reaction times.
-        restart: Stops and starts the balancer with a pause for the caller between the two; None when it is not ours.
+        calibrated: Set by the lane that calibrates, awaited by those that need reaction times.
+        restart: Stops the balancer, calls the given function, and starts it again; None when we did not start it.
         tentacles: Where each node is polled through the balancer, by node; empty where nothing polls.
-        tentacles_by_name: The same where the TLS server name decides.
-        thumbprints: By which Tentacles know each node.
-        poller: Who polls; registered with the nodes.
+        tentacles_by_name: The addresses at which the TLS server name decides, by node.
+        thumbprints: Certificate thumbprint of each node that listens for Tentacles.
+        poller: The Tentacle that polls; it is registered with the nodes.
         standby: The cluster that takes over when no node of this one is healthy; None without one.
-        started_ns: When the balancer began to listen, or when the run met it.
-        clock_offset_ns: Added to the nodes' times, to map their clock onto ours.
+        started_ns: When the balancer began to listen, or when the run connected to it.
+        clock_offset_ns: Added to the nodes' times, to convert from their clock to ours.
     """
 
     name: str
@@ -96,17 +96,17 @@ class Lab:
 
     @property
     def history(self) -> History:
-        """What was recorded so far."""
+        """Everything recorded so far."""
         return self.recording.history
 
     @property
     def journals(self) -> ControlClient | BothJournals:
-        """Where the journals of every node are read, those of a standby included."""
+        """Where the journals of all nodes are read, including those of a standby."""
         return self.control if self.standby is None else self.standby.journals
 
     @property
     def quick(self) -> bool:
-        """Whether the short form of each claim is asked for."""
+        """Whether this is a run with `--quick`."""
         return self.tier == "quick"
 
     @property
@@ -115,18 +115,18 @@ class Lab:
         return requests_to_confirm_out(len(self.serving))
 
     def tag_requests(self) -> None:
-        """From now on requests carry their id in the query too: the balancer takes our header away."""
+        """Send the id in the query as well from now on, because the balancer removes our header."""
         self.front = replace(self.front, tagged=True)
         self.secure = self.secure and replace(self.secure, tagged=True)
 
     def use_https(self) -> None:
-        """From now on everything goes through the HTTPS front."""
+        """Send everything through the HTTPS front door from now on."""
         self.front = self.secure or self.front
 
     async def sent_to_https(self) -> bool:
-        """Whether the balancer has nothing but a redirect to HTTPS for those who come by HTTP.
+        """Return whether the balancer answers HTTP with nothing but a redirect to HTTPS.
 
-        Asked until it answers anything sensible, as one that just started may not know its routes yet (Traefik: 404).
+        Asks again until the answer is a 200 or a redirect, as a balancer that just started may not know its routes yet (Traefik: 404).
         """
         deadline = time.monotonic() + READY_S_MAX
         while self.secure is not None and self.front.scheme == "http" and time.monotonic() < deadline:
@@ -149,7 +149,7 @@ class Lab:
         return t_ns
 
     async def sync(self) -> None:
-        """Read what the nodes journalled since the last time."""
+        """Read what the nodes have journalled since the last call."""
         async with self._reading:
             more, began_ns = True, time.monotonic_ns()
             while more:
@@ -159,7 +159,7 @@ class Lab:
             self.recording.synced(began_ns)
 
     async def until(self, condition: Callable[[History], bool], timeout_s: float) -> bool:
-        """Whether the history fulfils `condition` within `timeout_s`."""
+        """Wait until the history fulfils `condition`, and return whether it did within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         while True:
             await self.sync()
@@ -179,7 +179,7 @@ class Lab:
         self, check: str, variant: str = "", *, target: str = "/api", headers: Sequence[tuple[str, str]] = (),
         front: FrontDoor | None = None, timeout_s: float = GET_TIMEOUT_S,
     ) -> Attempt:  # fmt: skip
-        """A GET on a connection of its own."""
+        """Send one GET on a connection of its own and record it."""
         spec = RequestSpec(
             check=check, variant=variant, method="GET", target=target, headers=tuple(headers), timeout_s=timeout_s
         )
@@ -195,10 +195,10 @@ class Lab:
     async def polling(
         self, place: Place, check: str, variant: str = "", **options: Any
     ) -> AsyncIterator[PollingSession]:
-        """A polling connection while the block runs, opened as far as it comes; recorded when it is over.
+        """Open a polling connection and keep it while the block runs; record it at the end, whether or not it got through.
 
         Args:
-            options: As `Poller.session` has them.
+            options: Passed to `Poller.session`.
         """
         assert self.poller is not None
         session = self.poller.session(place, check, variant, **options)
@@ -210,16 +210,16 @@ class Lab:
 
     @contextlib.asynccontextmanager
     async def exclusive(self, *nodes: str) -> AsyncIterator[None]:
-        """While the block runs nobody else disturbs the Tentacles of these nodes, or needs them undisturbed."""
+        """Keep other checks from disturbing the Tentacles of these nodes, or relying on them, while the block runs."""
         async with contextlib.AsyncExitStack() as stack:
-            # In one order, or two who want the same would wait for each other.
+            # Always in the same order; otherwise two checks that want the same nodes would wait for each other.
             for node in sorted(nodes):
                 await stack.enter_async_context(self._exclusive[node])
             yield
 
     @contextlib.asynccontextmanager
     async def registered(self, session: PollingSession) -> AsyncIterator[str]:
-        """The name under which nodes can call this session's Tentacle while the block runs."""
+        """Register this session's Tentacle while the block runs; yields the name under which nodes can call it."""
         assert self.poller is not None
         await self.control.register_tentacle(session.id, self.poller.identity.thumbprint, session.subscription)
         try:
@@ -228,25 +228,25 @@ class Lab:
             await self.control.unregister_tentacle(session.id)
 
     async def call(self, node: str, name: str) -> None:
-        """Call a Tentacle through a node. What becomes of it is the Tentacle's to see: the control API may give up waiting."""
+        """Call a Tentacle through a node. The Tentacle records the result; the control API may give up waiting for it."""
         with contextlib.suppress(ControlError, ControlUnreachableError):
             await self.control.call_tentacle(node, name, "capabilities")
 
     @contextlib.asynccontextmanager
     async def traffic(self, variant: str, rate_per_s: float = TRAFFIC_PER_S) -> AsyncIterator[None]:
-        """Background GETs on fresh connections while the block runs; recorded as check `traffic`."""
+        """Send background GETs on fresh connections while the block runs; they are recorded as check `traffic`."""
         async with steady(
             self.front, rate_per_s=rate_per_s, check="traffic", variant=variant, record=self.recording.attempt
         ):
             yield
 
     async def state(self, node: str, state: str, how: str | None = None, *, after: str | None = None) -> int:
-        """Put a node into a state; gives the instant from which its own answers show it."""
+        """Put a node into a state, and return the time from which its own answers show it."""
         await self.control.set_state(node, state, how, after=after)
         return time.monotonic_ns()
 
     async def fault(self, nodes: Sequence[str], kind: str, **scope: Any) -> list[tuple[str, str]]:
-        """Set one fault on several nodes; gives (node, fault id) for `heal`."""
+        """Set one fault on several nodes, and return (node, fault id) for `heal`."""
         return [(node, await self.control.add_fault(node, kind, **scope)) for node in nodes]
 
     async def heal(self, faults: Sequence[tuple[str, str]]) -> None:
@@ -255,10 +255,11 @@ class Lab:
             await self.control.remove_fault(node, fault)
 
     async def wait_out(self, node: str, since_ns: int, timeout_s: float) -> int | None:
-        """Wait until the balancer sends `node` nothing new.
+        """Wait until the balancer sends no new requests to `node`. Needs background traffic.
 
-        Needs background traffic. Gives the instant of the last request that reached the node after `since_ns` (or
-        `since_ns` itself), None when requests kept coming until the timeout.
+        Returns:
+            Time of the last request that reached the node after `since_ns`, or `since_ns` if none did; None when requests kept coming
+            until the timeout.
         """
         found = await self.until(
             lambda history: is_out(history, node, since_ns, self.requests_to_confirm_out), timeout_s
@@ -266,15 +267,15 @@ class Lab:
         return last_arrival(self.history, node, since_ns) if found else None
 
     async def wait_in(self, node: str, since_ns: int, timeout_s: float) -> int | None:
-        """Wait until a new request reaches `node`; gives its instant or None. Needs background traffic."""
+        """Wait until a new request reaches `node`, and return its time, None after the timeout. Needs background traffic."""
         if await self.until(lambda history: bool(history.arrivals(node, since_ns)), timeout_s):
             return self.history.arrivals(node, since_ns)[0].t_ns
         return None
 
     async def ready(self) -> None:
-        """Wait until every node answers through the balancer: one that just started knows no healthy node yet.
+        """Wait until every node answers through the balancer, which knows no healthy node right after its start.
 
-        Bounded and without a verdict: what a balancer that never gets there means is for the preflight to say.
+        Returns after a fixed time in any case: the preflight judges a balancer that never gets there.
         """
         deadline = time.monotonic() + READY_S_MAX
         answered: set[str | None] = set()
@@ -283,7 +284,7 @@ class Lab:
             await asyncio.sleep(POLL_S)
 
     async def restore(self, check: str) -> None:
-        """Undo everything, and prove that every node that served before serves again.
+        """Reset the cluster, and prove that every node that served before serves again.
 
         Raises:
             SteadyStateLostError: naming the nodes that did not come back, and how long they were given.
@@ -291,7 +292,7 @@ class Lab:
         await self.control.reset()
         since_ns = self.step(check, RestoreStarted())
         budget_s = REACTION_S_MAX
-        # A balancer that was just started is not the one that was calibrated: it may look slowly at first (Envoy).
+        # A balancer that was restarted may react more slowly at first than the calibrated one (Envoy).
         if self.calibrated.done() and not self.calibrated.cancelled() and not self.restarted:
             budget_s = 3 * self.calibrated.result().in_budget_s + 10.0
 
@@ -309,14 +310,14 @@ class Lab:
             seen = {a.node for a in self.history.attempts if a.started_ns >= since_ns and a.status == 200}
             missing = ", ".join(sorted(set(self.serving) - seen)) or "no node steadily"
             raise SteadyStateLostError(
-                f"after {check} the cluster was reset, but within {budget_s:.0f} s nothing reached {missing} through the balancer"
+                f"the cluster was reset after {check}, but within {budget_s:.0f} s no request reached {missing} through the balancer"
             )
         await self._polled_again(check, budget_s)
         self.step(check, Restored())
         self.recording.flush()
 
     async def _polled_again(self, check: str, budget_s: float) -> None:
-        """Every address at which a Tentacle got through before lets one through again; a pool may have probes of its own."""
+        """Wait until Tentacles get through again wherever they did before; a pool for Tentacles may have probes of its own."""
         deadline = time.monotonic() + budget_s
         for node in {s.node for s in self.history.sessions if s.identified_ns is not None}:
             through = False
@@ -325,13 +326,13 @@ class Lab:
                     through = session.ready
                 if not through and time.monotonic() > deadline:
                     raise SteadyStateLostError(
-                        f"after {check} the cluster was reset, but within {budget_s:.0f} s no Tentacle got through to {node}"
+                        f"the cluster was reset after {check}, but within {budget_s:.0f} s no Tentacle got through to {node}"
                     )
                 await asyncio.sleep(0 if through else POLL_S)
 
 
 def last_arrival(history: History, node: str, since_ns: int) -> int:
-    """Instant of the last request of ours at `node` after `since_ns`, or `since_ns`."""
+    """Return the time of the last request of ours at `node` after `since_ns`, or `since_ns` if there was none."""
     return max((r.t_ns for r in history.arrivals(node, since_ns)), default=since_ns)
 
 
@@ -345,6 +346,6 @@ def is_out(history: History, node: str, since_ns: int, enough: int) -> bool:
                 break
     if len(recent) == enough:
         return all(candidate.node != node for candidate in recent)
-    # A balancer that answers by itself forwards nothing: then its own answers count.
+    # When the balancer answers everything itself, nothing reaches the nodes: then its own answers count.
     answered = [a for a in history.attempts if a.started_ns >= since_ns][-enough:]
     return len(answered) == enough and all(a.node != node for a in answered)

@@ -1,7 +1,7 @@
-"""Where lanes come from: a cluster and a balancer of our own for each, or the one balancer that somebody runs.
+"""Where lanes come from: a cluster and a balancer that we start for each lane, or a balancer that already runs.
 
-`OwnLanes` starts both and surely ends them; `GivenLanes` meets a control API and a URL. Both give `Lab`s, and nothing in a
-check can tell which.
+`OwnLanes` starts both and always ends them; `GivenLanes` connects to a control API and a URL. Both yield `Lab`s, and a check
+cannot tell which.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from mocknode.mock.tentacle.identity import Identity
 
 NODES: Final = 3
 HOST: Final = "127.0.0.1"
-# A control API that is still there answers well within this; one that is gone must not keep a run from ending.
+# A control API that is alive answers well within this time; one that is gone must not keep a run from ending.
 CLEANUP_S_MAX: Final = 5.0
-# Version of the control API that this judge speaks.
+# Version of the control API that this judge understands.
 CONTROL_API: Final = 1
 POLLING: Final = "polling"
 """The lane whose nodes are polled by Tentacles."""
@@ -45,16 +45,16 @@ REGION: Final = "region"
 _POLLED: Final = frozenset({POLLING, REGION})
 """Lanes in which a Tentacle of this run polls the nodes."""
 POLLER: Final = "mocknode-check"
-"""Name under which the Tentacle of a check is registered."""
+"""Name under which a check's Tentacle is registered."""
 
 
 class LaneError(Exception):
-    """The environment is not as it must be: exit code 3."""
+    """The environment does not allow a run: exit code 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What every lane is told."""
+    """Settings that hold for every lane."""
 
     tier: Tier
     patience_s: float
@@ -70,10 +70,10 @@ class Lanes(Protocol):
     nodes: tuple[str, ...]
     url: str
     shared: bool
-    """One balancer stands behind all lanes, so they are used one after another."""
+    """Whether all lanes share one balancer, and so must run one after another."""
 
     def open(self, name: str) -> contextlib.AbstractAsyncContextManager[Lab]:
-        """A lane, ready for traffic; left, everything of it has ended."""
+        """Open a lane that is ready for traffic; everything that it started has ended when the block is left."""
         ...
 
 
@@ -87,13 +87,13 @@ def read_control(document: dict[str, Any], url: str) -> None:
         raise LaneError(f"{url} is not the control API of a mocknode cluster; it answered {str(document)[:200]}")
     if document.get("control_api") != CONTROL_API:
         raise LaneError(
-            f"{url} speaks control API {document.get('control_api')!r} (mocknode {document.get('version')}); "
-            f"this mocknode speaks {CONTROL_API}"
+            f"{url} has version {document.get('control_api')!r} of the control API (mocknode {document.get('version')}); "
+            f"this mocknode needs version {CONTROL_API}"
         )
 
 
 async def _clock_offset_ns(control: ControlClient, url: str) -> int:
-    """What to add to the nodes' monotonic times; 0 when the difference is within the uncertainty of one round trip."""
+    """Return what to add to the nodes' monotonic times; 0 when one round trip cannot show a difference."""
     before_ns = time.monotonic_ns()
     health = await control.healthz()
     after_ns = time.monotonic_ns()
@@ -106,14 +106,14 @@ async def _clock_offset_ns(control: ControlClient, url: str) -> int:
 
 @dataclass(slots=True, kw_only=True)
 class OwnLanes:
-    """A cluster and a balancer of our own for each lane.
+    """Lanes with a cluster and a balancer that we start for each.
 
     Attributes:
-        template: The user's `--config`, text of a configuration with placeholders.
-        forwards_tentacles: The balancer has an address for each node's Tentacles.
-        host: Name that clients ask for, where the configuration serves by name; None: the front's address.
-        keep_only: Nodes keep packages whose file names begin so; None keeps none.
-        configuration: Files that the balancers ran with, as the first lane had them.
+        template: Text of the user's `--config`, with placeholders; None for one of our own configurations.
+        forwards_tentacles: Whether the balancer has an address for each node's Tentacles.
+        host: Name that clients ask for, where the configuration serves by name; None for the address of the front.
+        keep_only: Nodes keep packages whose file names start with this; None keeps none.
+        configuration: Configuration files of the first lane's balancer.
     """
 
     kind: str
@@ -133,10 +133,10 @@ class OwnLanes:
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[Lab]:
-        """Start cluster and balancer; end them on leaving, whatever happened.
+        """Start cluster and balancer, and end them when the block is left, whatever happened.
 
         Raises:
-            LaneError: when something does not start, with its own words.
+            LaneError: something does not start; the message quotes its own error.
         """
         directory = self.run_dir / name
         directory.mkdir(parents=True)
@@ -146,15 +146,17 @@ class OwnLanes:
             offset_ns = await _clock_offset_ns(control, cluster.control_url)
             second = standby = None
             if name == REGION:
-                # An installation of its own: another identity, so that its nodes have another certificate.
+                # A second installation has another identity, so that its nodes have another certificate.
                 second = await stack.enter_async_context(Cluster(self._settings(name, "standby", "standby-identity")))
                 client = await stack.enter_async_context(ControlClient(second.control_url))
                 standby = Standby.of(control, client, self.nodes, self.nodes, second.api_key)
-            front, files, nodes = await self._prepare(cluster, second, directory, polled=self._addressed(name))
+            front, files, nodes = await self._prepare(
+                cluster, second, directory, polled=self._has_tentacle_addresses(name)
+            )
             try:
                 running = await self._start(files, front, directory / self.kind, nodes)
             except balancers.BalancerError as exc:
-                raise LaneError(self._explained(str(exc))) from exc
+                raise LaneError(self._with_hint(str(exc))) from exc
             holder = [running]
             stack.push_async_callback(lambda: holder[0].stop())
             recording = stack.enter_context(Recording(directory / "history.jsonl", offset_ns))
@@ -165,7 +167,7 @@ class OwnLanes:
                 holder[0] = await self._start(files, front, directory / f"{self.kind}-again", nodes)
 
             self.url = self.url or running.url
-            users, secure = self._doors(front)
+            users, secure = self._front_doors(front)
             own = {node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()}
             by_name = {
                 node: Place(node=node, host=HOST, port=front.tentacle_port, sni=name)
@@ -190,11 +192,11 @@ class OwnLanes:
             )
             stack.push_async_callback(_read_journals_once_more, lab)
             if self.forwards_tentacles and name in _POLLED:
-                await stack.enter_async_context(_polled_by_us(lab))
+                await stack.enter_async_context(_registered_tentacle(lab))
             yield lab
 
-    def _doors(self, front: balancers.Front) -> tuple[FrontDoor, FrontDoor | None]:
-        """Where a lane's users go, by HTTP if they can, and where they go by HTTPS."""
+    def _front_doors(self, front: balancers.Front) -> tuple[FrontDoor, FrontDoor | None]:
+        """Return the front door for users (HTTP if there is one), and the one for HTTPS."""
         ca = str(self.run_dir / "identity" / "ca.pem")
         doors = [
             FrontDoor(scheme=scheme, host=HOST, port=port, host_header=self.host, ca=ca)
@@ -202,23 +204,27 @@ class OwnLanes:
         ]
         return doors[0], next((door for door in doors if door.scheme == "https"), None)
 
-    def _explained(self, failure: str) -> str:
-        """Why a balancer did not start, and what that has to do with lanes."""
+    def _with_hint(self, failure: str) -> str:
+        """Return why a balancer did not start, with advice where two lanes want the same port."""
         if self.template is None or "address already in use" not in failure.lower():
             return failure
         return (
-            f"{failure}\nEvery lane runs this configuration, side by side with the others: what listens beside the front, such as a page "
-            "of statistics, does so on ${FREE_PORT_1}, ${FREE_PORT_2} and so on"
+            f"{failure}\nSeveral lanes run this configuration at the same time. Give every other listener, such as a statistics page, one of "
+            "the ports ${FREE_PORT_1}, ${FREE_PORT_2} and so on"
         )
 
-    def _addressed(self, name: str) -> bool:
-        """Nodes of this lane listen for Tentacles, and the balancer has their addresses: a user's file names them in every lane."""
+    def _has_tentacle_addresses(self, name: str) -> bool:
+        """Whether the balancer of this lane has addresses for Tentacles. A user's file has them in every lane."""
         return self.forwards_tentacles and (self.template is not None or name in _POLLED)
 
     def _settings(self, name: str, run: str, identity: str) -> ClusterSettings:
         return ClusterSettings(
             nodes=numbered_nodes(
-                NODES, host=HOST, http_port=0, https_port=None, tentacle_port=0 if self._addressed(name) else None
+                NODES,
+                host=HOST,
+                http_port=0,
+                https_port=None,
+                tentacle_port=0 if self._has_tentacle_addresses(name) else None,
             ),
             run_dir=self.run_dir / name / run,
             identity_dir=self.run_dir / identity,
@@ -231,10 +237,10 @@ class OwnLanes:
     async def _prepare(
         self, cluster: Cluster, second: Cluster | None, directory: Path, *, polled: bool
     ) -> tuple[balancers.Front, dict[str, str], list[balancers.Node]]:
-        """Front ports, certificate and configuration files of one lane's balancer."""
+        """Return ports, node addresses and configuration files of one lane's balancer."""
         documents = cluster.document()["nodes"]
         free = balancers.free_ports(self.template or "")
-        # Our own templates know no other name.
+        # Our own templates use no other name.
         name_of = [self.host] if self.template is not None and self.host else []
         names = {node["name"]: balancers.polling_name(node["name"], *name_of) for node in documents}
         uses = ["HTTP front", "HTTPS front", "by name", *free, *names]
@@ -253,8 +259,8 @@ class OwnLanes:
             tentacle_names=names,
             free_ports={name: held[name] for name in free},
         )
-        nodes = _behind(documents, polled=polled)
-        standby = [] if second is None else _behind(second.document()["nodes"], PREFIX, polled=polled)
+        nodes = _nodes_behind_balancer(documents, polled=polled)
+        standby = [] if second is None else _nodes_behind_balancer(second.document()["nodes"], PREFIX, polled=polled)
         try:
             files = balancers.render(
                 self.kind, self.mode, front, nodes, directory / self.kind, version=self.binary.version,
@@ -267,23 +273,23 @@ class OwnLanes:
 
     @property
     def secure(self) -> bool:
-        """The configuration listens for HTTPS too."""
+        """Whether the configuration listens for HTTPS too."""
         return self._names("FRONT_HTTPS_PORT")
 
     @property
     def _dedicated(self) -> bool:
-        """The configuration has a port for each node; a user's own may have names alone."""
+        """Whether the configuration has one port for each node; a user's own may route by name alone."""
         return self._names("FRONT_TENTACLE_1", "FRONT_TENTACLE_1_PORT")
 
     @property
     def _by_name(self) -> bool:
-        """The configuration listens on the port where names decide."""
+        """Whether the configuration has a port where the TLS server name decides."""
         if self.template is None:
             return balancers.routes_by_name(self.kind, self.mode)
         return self._names("FRONT_TENTACLE", "FRONT_TENTACLE_PORT")
 
     def _names(self, *placeholders: str) -> bool:
-        """A user's configuration has one of these in it; ours would have any."""
+        """Whether the configuration uses one of these placeholders; our own templates count as using all."""
         return self.template is None or not balancers.placeholders(self.template).isdisjoint(placeholders)
 
     async def _start(
@@ -295,8 +301,8 @@ class OwnLanes:
         )  # fmt: skip
 
 
-def _behind(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) -> list[balancers.Node]:
-    """Nodes as a balancer forwards to them."""
+def _nodes_behind_balancer(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) -> list[balancers.Node]:
+    """Return the nodes as the balancer reaches them."""
     return [
         balancers.Node(
             name=prefix + node["name"],
@@ -310,7 +316,7 @@ def _behind(documents: list[dict[str, Any]], prefix: str = "", *, polled: bool) 
 
 @dataclass(slots=True, kw_only=True)
 class GivenLanes:
-    """The balancer that runs already: every lane is the same lab."""
+    """Lanes of a balancer that already runs; all of them use the same cluster and balancer."""
 
     front: FrontDoor
     control_url: str
@@ -327,7 +333,7 @@ class GivenLanes:
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[Lab]:
-        """Meet the control API; the nodes are left as they were found: all online, no faults.
+        """Connect to the control API. The nodes are left as they were found: online and without faults.
 
         Raises:
             LaneError: another product or version, or nodes that are not healthy to begin with.
@@ -337,7 +343,7 @@ class GivenLanes:
                 ControlClient(self.control_url, token=self.control_token, ca=self.control_ca)
             )
             offset_ns = await _clock_offset_ns(control, self.control_url)
-            # Held before it is looked at: whoever comes second must not see the first one's drains as somebody's mistake.
+            # Hold it before looking at it: a second run must not take the first one's drains for somebody's mistake.
             await stack.enter_async_context(
                 control.hold(f"mocknode {self.verb} --lb {self.front.url}, process {os.getpid()}")
             )
@@ -366,13 +372,13 @@ class GivenLanes:
             stack.push_async_callback(_read_journals_once_more, lab)
             if self.tentacles:
                 _refuse_unpolled(cluster["nodes"], self.tentacles)
-                await stack.enter_async_context(_polled_by_us(lab))
+                await stack.enter_async_context(_registered_tentacle(lab))
             yield lab
 
     async def _standby(
         self, stack: contextlib.AsyncExitStack, control: ControlClient, cluster: Mapping[str, Any], offset_ns: int
     ) -> Standby:
-        """Meet the standby's control API, as the primary's; the same token and CA hold for both."""
+        """Connect to the standby's control API, with the primary's token and CA."""
         url = self.standby_url or ""
         client = await stack.enter_async_context(ControlClient(url, token=self.control_token, ca=self.control_ca))
         theirs_ns = await _clock_offset_ns(client, url)
@@ -384,12 +390,12 @@ class GivenLanes:
             raise LaneError(f"--standby {url} is the primary cluster itself; give the control API of the other one")
         if len(found["nodes"]) != len(self.nodes):
             raise LaneError(
-                f"the standby has {len(found['nodes'])} nodes, the primary {len(self.nodes)}; each node has one that stands in for it"
+                f"the standby has {len(found['nodes'])} nodes, the primary {len(self.nodes)}; each primary node needs one standby node"
             )
         _refuse_busy(found["nodes"])
         if self.tentacles and any(node["tentacle"] is None for node in found["nodes"]):
             raise LaneError(
-                "the standby's nodes do not listen for Tentacles; start them with --tentacle-port, as the primary's"
+                "the standby's nodes do not listen for Tentacles; start them with --tentacle-port, like the primary's"
             )
         stack.push_async_callback(_reset_quietly, client)
         names = [node["name"] for node in found["nodes"]]
@@ -408,15 +414,15 @@ def _shared(demands: Demands) -> dict[str, Any]:
 
 
 def _refuse_busy(nodes: list[dict[str, Any]]) -> None:
-    """A cluster that somebody is using is not ours to reset."""
+    """Refuse a cluster that is draining or has faults: somebody may be using it."""
     busy = [f"{n['name']} is {n['state']}" for n in nodes if n["state"] != "online"]
     busy += [f"{n['name']} has {len(n['faults'])} faults" for n in nodes if n["faults"]]
     if busy:
-        raise LaneError(f"the nodes are not healthy to begin with: {', '.join(busy)}; `mocknode reset` heals them")
+        raise LaneError(f"the nodes are not healthy: {', '.join(busy)}; `mocknode reset` puts them right")
 
 
 def _refuse_unpolled(nodes: list[dict[str, Any]], given: Mapping[str, Place]) -> None:
-    """Addresses are of nodes that there are and that listen for Tentacles; every such node has one."""
+    """Refuse addresses of nodes that do not exist or do not listen for Tentacles, and nodes without an address."""
     polled = [node["name"] for node in nodes if node["tentacle"] is not None]
     if not polled:
         raise LaneError(
@@ -424,19 +430,15 @@ def _refuse_unpolled(nodes: list[dict[str, Any]], given: Mapping[str, Place]) ->
         )
     for name in given:
         if name not in polled:
-            raise LaneError(
-                f"--tentacle: {name!r} is no node that listens for Tentacles; those are {', '.join(polled)}"
-            )
+            raise LaneError(f"--tentacle: no node {name!r} listens for Tentacles; allowed are {', '.join(polled)}")
     missing = [name for name in polled if name not in given]
     if missing:
-        raise LaneError(
-            f"--tentacle: no address is given for {', '.join(missing)}; every node is polled by every Tentacle"
-        )
+        raise LaneError(f"--tentacle: no address is given for {', '.join(missing)}; every Tentacle polls every node")
 
 
 @contextlib.asynccontextmanager
-async def _polled_by_us(lab: Lab) -> AsyncIterator[None]:
-    """The Tentacle of this run is known to the nodes while the block runs."""
+async def _registered_tentacle(lab: Lab) -> AsyncIterator[None]:
+    """Register the Tentacle of this run with the nodes while the block runs."""
     _raise_open_file_limit()
     nodes = await lab.control.nodes()
     lab.thumbprints = {node["name"]: node["tentacle"]["thumbprint"] for node in nodes if node["tentacle"] is not None}
@@ -461,7 +463,7 @@ async def _polled_by_us(lab: Lab) -> AsyncIterator[None]:
 
 
 def _raise_open_file_limit() -> None:
-    """As many open files as this process may have: a fleet is a connection each, and many systems start with 1024."""
+    """Allow as many open files as the system permits: a fleet takes one for each connection, and many systems start with 1024."""
     if sys.platform != "win32":
         import resource
 
@@ -471,9 +473,9 @@ def _raise_open_file_limit() -> None:
 
 
 async def _read_journals_once_more(lab: Lab) -> None:
-    """Read the journals once more: a run that is broken off must not call lost what the nodes have.
+    """Read the journals once more, so that an interrupted run does not report as lost what the nodes have.
 
-    Nothing is read of a lane that never read them: a load run has a ledger of its own, and its journals may not fit into memory.
+    Does nothing for a lane that never read its journals: a load run has its own ledger, and its journals may not fit into memory.
     """
     if not lab.history.synced_ns:
         return
@@ -482,7 +484,7 @@ async def _read_journals_once_more(lab: Lab) -> None:
 
 
 async def _delete_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
-    """Delete what this run pushed into somebody's cluster; say what could not be."""
+    """Delete the packages that this run pushed into somebody's cluster; report those that remain."""
     sent = {attempt.id for attempt in lab.history.attempts if attempt.method == "POST"}
     if not sent:
         return
@@ -491,7 +493,7 @@ async def _delete_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
         async with asyncio.timeout(CLEANUP_S_MAX):
             await delete_packages(cluster, sent)
     except (httpx.HTTPError, TimeoutError) as exc:
-        lab.say(f"packages of this run are still listed, by the names mocknode-*: {str(exc) or type(exc).__name__}")
+        lab.say(f"packages of this run, named mocknode-*, could not be deleted: {str(exc) or type(exc).__name__}")
 
 
 async def _reset_quietly(control: ControlClient) -> None:

@@ -1,4 +1,4 @@
-"""Can this run be trusted? The judge's own event loop is watched: one that stalls sends late and reads late."""
+"""Watches the judge's own event loop: a run whose loop stalls sends late and reads late, so it cannot be trusted."""
 
 import asyncio
 import time
@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Final, Self
 
 TICK_S: Final = 0.1
-# Verdicts rest on margins of half a second; a loop that was gone for longer than this may have caused what it saw.
+# Verdicts have margins of half a second; a longer stall may itself have caused what was seen.
 STALL_S_MAX: Final = 1.0
 
 
 class LoopWatch:
-    """Counts how long the event loop was away, while the block runs."""
+    """Measures the longest stall of the event loop while the block runs."""
 
     def __init__(self) -> None:
         self.longest_stall_s = 0.0
@@ -19,15 +19,15 @@ class LoopWatch:
 
     @property
     def trusted(self) -> bool:
-        """No stall was long enough to touch a verdict."""
+        """Whether every stall was too short to affect a verdict."""
         return self.longest_stall_s <= STALL_S_MAX
 
     def notes(self) -> list[str]:
-        """What the report has to say about it."""
+        """Return what the report must say about stalls."""
         if self.trusted:
             return []
         return [
-            f"the judge itself stood still for {self.longest_stall_s:.1f} s (allowed: {STALL_S_MAX:.1f} s): too little CPU"
+            f"the judge itself was stopped for {self.longest_stall_s:.1f} s (allowed: {STALL_S_MAX:.1f} s): too little CPU"
         ]
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""Before anything is judged: does this front door lead to our nodes, and which headers get through?
+"""Finds out, before anything is judged, whether the front door leads to our nodes and which headers get through.
 
-A few GETs go through the balancer, and the nodes' journals are asked which of them arrived. `judge` is pure: attempts and
-requests in, a `Preflight` or an error that says whose answer it was out.
+A few GETs go through the balancer, and the nodes' journals show which of them arrived. `judge` does no I/O: it takes attempts and
+requests, and returns a `Preflight` or raises an error that says who answered.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from mocknode.judge.traffic.spec import USER_AGENT
 
 # A fair random balancer over three nodes leaves one of them unseen with probability 3 * (2/3)^24 = 2e-4.
 ATTEMPTS: Final = 24
-# After so many attempts in a row without any answer there is nobody to wait for.
+# After this many attempts in a row without any answer there is no point in trying again.
 SILENT_MAX: Final = 2
 TIMEOUT_S: Final = 10.0
-# A node writes its line after its answer has left, and the controller reads it a moment later.
+# A node writes its journal line after its answer, and the controller reads it a moment later.
 JOURNAL_WAIT_S: Final = 3.0
 GATEWAY_WAIT_S: Final = 0.3
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 GATEWAY: Final = frozenset({502, 503, 504})
-# Not the parameter that nodes take for our header (`mocknode-id`): here it is to be seen whether the header arrives.
+# Not the parameter that nodes accept in place of our header (`mocknode-id`): this is to show whether the header arrives.
 QUERY: Final = "mocknode-attempt="
 BODY_SHOWN: Final = 200
 
 Join = Literal["header", "query", "trace", "order"]
-"""What told which request at a node belongs to an attempt, best first."""
+"""How a request at a node was matched with an attempt, best first."""
 _JOINS: Final = get_args(Join)
 
 
@@ -44,7 +44,7 @@ class BalancerUnreachableError(Exception):
 
 
 class CannotJoinError(Exception):
-    """What the clients sent and what the nodes saw cannot be joined; the message says which header it takes."""
+    """Attempts and requests cannot be matched; the message says which header is needed."""
 
 
 class _Page(Protocol):
@@ -57,7 +57,7 @@ class _Page(Protocol):
 
 
 class JournalSource(Protocol):
-    """What the preflight needs of a `ControlClient`."""
+    """The part of a `ControlClient` that the preflight needs."""
 
     async def journal(
         self,
@@ -67,7 +67,7 @@ class JournalSource(Protocol):
         wait_for: int | None = None,
         timeout_s: float | None = None,
     ) -> _Page:
-        """Records after `cursor`."""
+        """Return the records after `cursor`."""
         ...
 
 
@@ -77,12 +77,12 @@ class Preflight:
 
     Attributes:
         attempts, reached: How many were sent, and how many a node saw.
-        joined_by: The weakest means that was needed to join them.
-        node_header: `Octopus-Node` reaches the client.
-        attempt_header, trace_header: `X-Mocknode-Attempt` and `traceparent` reach the nodes.
+        joined_by: How the attempt that was hardest to match was found.
+        node_header: Whether `Octopus-Node` reaches the client.
+        attempt_header, trace_header: Whether `X-Mocknode-Attempt` and `traceparent` reach the nodes.
         nodes: Names of the nodes that were reached, sorted.
         peers: Addresses from which the balancer connects to them, sorted.
-        own_answers: Gateway errors of the balancer itself among the answers.
+        own_answers: Number of gateway errors that the balancer itself answered.
         server: `Server` header of the answers, None without one.
     """
 
@@ -98,7 +98,7 @@ class Preflight:
     server: str | None = None
 
     def summary(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         lost = [
             name
             for name, kept in (
@@ -110,17 +110,17 @@ class Preflight:
         ]
         parts = [f"{self.reached} of {self.attempts} reached {', '.join(self.nodes)} from {', '.join(self.peers)}"]
         if lost:
-            parts.append(f"the balancer strips {', '.join(lost)}, so attempts are joined by {self.joined_by}")
+            parts.append(f"the balancer removes {', '.join(lost)}, so attempts are joined by {self.joined_by}")
         if self.own_answers:
-            parts.append(f"{self.own_answers} answered by the balancer itself")
+            parts.append(f"the balancer itself answered {self.own_answers}")
         return "; ".join(parts)
 
 
 async def refuse_unreachable(front: FrontDoor) -> None:
-    """Connect and leave, without a request: a balancer that shall stay idle forwards nothing.
+    """Connect and close again, without a request: a balancer that must stay idle forwards nothing.
 
     Raises:
-        BalancerUnreachableError: nobody listens there, or TLS fails.
+        BalancerUnreachableError: nothing listens there, or TLS fails.
     """
     try:
         wire = await asyncio.wait_for(connect(front, "http/1.1"), TIMEOUT_S)
@@ -154,7 +154,7 @@ async def preflight(front: FrontDoor, control: JournalSource, record: Callable[[
     while True:
         cursor = await _read(control, cursor, merger.feed)
         unknown = _unknown(attempts, _joined(attempts, history.requests))
-        # Gateway errors are most likely the balancer's own, and then no journal will ever know them.
+        # Gateway errors most likely come from the balancer itself, and then no journal will ever show them.
         patience_s = JOURNAL_WAIT_S if any(map(_by_a_server, unknown)) else GATEWAY_WAIT_S
         left_s = waiting_since + patience_s - time.monotonic()
         if not unknown or left_s <= 0:
@@ -163,21 +163,20 @@ async def preflight(front: FrontDoor, control: JournalSource, record: Callable[[
 
 
 def refuse_unjoinable(found: Preflight) -> None:
-    """Nothing can be judged of requests that cannot be told apart at the nodes.
+    """Refuse a balancer behind which requests cannot be told apart.
 
     Raises:
-        CannotJoinError: a request reached its node with the id neither in the header nor in the query, and nodes look
-            nowhere else.
+        CannotJoinError: a request reached its node with the id neither in the header nor in the query; nodes look nowhere else.
     """
     if _JOINS.index(found.joined_by) > _JOINS.index("query"):
         raise CannotJoinError(
-            "requests cannot be told apart at the nodes: the balancer removes both X-Mocknode-Attempt and the query; let "
+            "the nodes cannot tell requests apart, because the balancer removes both X-Mocknode-Attempt and the query; let the header "
             "X-Mocknode-Attempt through"
         )
 
 
 def redirects_to_https(attempt: Attempt) -> bool:
-    """Whether a balancer's own answer sends its client to HTTPS."""
+    """Return whether this is an answer of the balancer itself that redirects to HTTPS."""
     where = attempt.header("Location") or ""
     return attempt.node is None and attempt.status in REDIRECTS and where.lower().startswith("https://")
 
@@ -193,24 +192,24 @@ async def _read(control: JournalSource, cursor: str | None, feed: Callable[[dict
 
 
 def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Request]) -> Preflight:
-    """What the attempts and the requests at the nodes amount to.
+    """Conclude from the attempts and the requests at the nodes.
 
     Raises:
-        NotOurClusterError: an answer that no node gave, and that is no gateway error of the balancer; or the front door is
-            a node itself.
-        BalancerUnreachableError: no answer at all, or none but gateway errors.
+        NotOurClusterError: a server answered that is neither one of our nodes nor a balancer with a gateway error, or the front door
+            is a node itself.
+        BalancerUnreachableError: no answer at all, or only gateway errors.
     """
     joined = _joined(attempts, requests)
     unknown = _unknown(attempts, joined)
     foreign = next(filter(_by_a_server, unknown), None)
     if foreign is not None:
-        raise NotOurClusterError(_whose(front, foreign))
+        raise NotOurClusterError(_wrong_server(front, foreign))
     if not joined:
-        raise BalancerUnreachableError(_no_node(front, unknown) if unknown else _nobody(front, attempts))
+        raise BalancerUnreachableError(_reaches_no_node(front, unknown) if unknown else _no_answer(front, attempts))
     pairs = [(attempt, *joined[attempt.id]) for attempt in attempts if attempt.id in joined]
     # A layer-4 balancer may keep the client's address, but it would not send every connection to one node.
     if {r.node for _, r, _ in pairs} == {pairs[0][1].node} and all(a.source == r.peer for a, r, _ in pairs):
-        raise NotOurClusterError(_itself(front, pairs[0][1].node))
+        raise NotOurClusterError(_front_is_a_node(front, pairs[0][1].node))
     return Preflight(
         attempts=len(attempts),
         reached=len(pairs),
@@ -226,7 +225,7 @@ def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Requ
 
 
 def _joined(attempts: Sequence[Attempt], requests: Sequence[Request]) -> dict[str, tuple[Request, Join]]:
-    """Per attempt id the request at a node, and what told so."""
+    """Return, by attempt id, the request at a node and how it was found."""
     seen: dict[str, list[tuple[Request, Join]]] = {a.id: [] for a in attempts}
     loose: list[Request] = []
     for item in sorted(requests, key=lambda r: r.t_ns):
@@ -240,10 +239,10 @@ def _joined(attempts: Sequence[Attempt], requests: Sequence[Request]) -> dict[st
     found: dict[str, tuple[Request, Join]] = {}
     for attempt in attempts:
         if at := seen[attempt.id]:
-            # A balancer that tried another node meanwhile was answered by the one that the client was told of.
+            # If the balancer tried several nodes, the client's answer names the one that counts.
             found[attempt.id] = next((pair for pair in at if pair[0].node == attempt.node), at[-1])
         elif fits := [r for r in loose if _may_be(attempt, r)]:
-            # Attempts came one after another: the first request left over that fits is this one.
+            # Attempts were sent one after another, so the first remaining request that fits belongs to this one.
             loose.remove(fits[0])
             found[attempt.id] = (fits[0], "order")
     return found
@@ -262,7 +261,7 @@ def _unknown(attempts: Sequence[Attempt], joined: Mapping[str, object]) -> list[
 
 
 def _by_a_server(attempt: Attempt) -> bool:
-    """The answer came from behind the balancer: it names a node, or is no gateway error."""
+    """Return whether a server behind the balancer answered: the answer names a node, or is no gateway error."""
     return attempt.node is not None or attempt.status not in GATEWAY
 
 
@@ -275,41 +274,41 @@ def _trace(item: Request) -> str | None:
     return parts[1] if len(parts) == 4 else None
 
 
-def _whose(front: FrontDoor, attempt: Attempt) -> str:
+def _wrong_server(front: FrontDoor, attempt: Attempt) -> str:
     server = attempt.header("Server")
     text = " ".join(attempt.body.split())[:BODY_SHOWN]
     if attempt.node is not None:
-        who = f"a server that calls itself {attempt.node}, but no node of this cluster has seen the request; another cluster?"
+        who = f"a server that calls itself {attempt.node}, but no node of this cluster saw the request; is this another cluster?"
     else:
-        who = f"{server or 'a server without a Server header'}, none of these nodes"
+        who = f"{server or 'a server without a Server header'}, which is none of these nodes"
     hint = ""
     if redirects_to_https(attempt):
-        hint = "; it sends its clients to HTTPS: give --lb https://HOST:PORT"
+        hint = "; it redirects to HTTPS: give --lb https://HOST:PORT"
     elif attempt.node is None and front.host_header is None:
-        hint = "; if the balancer serves by name, give the name with --host"
-    return f"{front.url} does not lead to these nodes: GET /api was answered {attempt.status} by {who}; it said: {text!r}{hint}"
+        hint = "; if the balancer selects a site by name, give the name with --host"
+    return f"{front.url} does not lead to these nodes: GET /api got {attempt.status} from {who}; the answer begins {text!r}{hint}"
 
 
-def _itself(front: FrontDoor, node: str) -> str:
+def _front_is_a_node(front: FrontDoor, node: str) -> str:
     return (
-        f"{front.url} is {node} itself: every connection arrived there as it was sent, with no balancer in between; "
+        f"{front.url} is {node} itself: every connection arrived there unchanged, with no balancer in between; "
         "give --lb the balancer's own address"
     )
 
 
-def _no_node(front: FrontDoor, unknown: Sequence[Attempt]) -> str:
+def _reaches_no_node(front: FrontDoor, unknown: Sequence[Attempt]) -> str:
     last = unknown[-1]
     text = " ".join(last.body.split())[:BODY_SHOWN]
     server = last.header("Server")
     return (
-        f"the balancer answers, but reaches no node: {front.url} gave {last.status} to {len(unknown)} of {len(unknown)} "
-        f"requests{f' (Server: {server})' if server else ''}; it said: {text!r}"
+        f"the balancer answers, but reaches no node: {front.url} answered {last.status} to {len(unknown)} of {len(unknown)} "
+        f"requests{f' (Server: {server})' if server else ''}; the answer begins {text!r}"
     )
 
 
-def _nobody(front: FrontDoor, attempts: Sequence[Attempt]) -> str:
+def _no_answer(front: FrontDoor, attempts: Sequence[Attempt]) -> str:
     where = f"{front.url} ({front.address}:{front.port})" if front.connect_host else front.url
     last = attempts[-1]
     if last.head_sent_ns is None:
-        return f"no balancer is reached at {where}: {last.error}"
-    return f"{where} takes connections and gives no answer: {last.error}"
+        return f"no balancer answers at {where}: {last.error}"
+    return f"{where} accepts connections but does not answer: {last.error}"

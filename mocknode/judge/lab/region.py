@@ -1,6 +1,6 @@
-"""A standby: the second cluster behind the balancer, its journals read beside the primary's as if both were one.
+"""The standby: a second cluster behind the balancer. Its journals are read together with the primary's, as if both were one.
 
-Both clusters may call their nodes alike, as two `mocknode up` do; in the record the standby's then have a name of their own.
+Both clusters may use the same node names, as two `mocknode up` do; the recording then gives the standby's nodes other names.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final
 from mocknode.mock.cluster.client import ControlClient, JournalPage
 
 PREFIX: Final = "standby-"
-"""Before the name of a standby's node that a primary node has as well."""
+"""Put before the name of a standby node when a primary node has the same name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +19,8 @@ class BothJournals:
     """The journals of two clusters.
 
     Attributes:
-        names: A standby's own node name to the one in the record.
-        shift_ns: Added to the standby's times, to map its clock onto the primary's.
+        names: Name of each standby node in the recording, by its own name.
+        shift_ns: Added to the standby's times, to convert from its clock to the primary's.
     """
 
     primary: ControlClient
@@ -32,7 +32,7 @@ class BothJournals:
         self, cursor: str | None = None, *, kind: str | None = None, wait_for: int | None = None,
         timeout_s: float | None = None,
     ) -> JournalPage:  # fmt: skip
-        """Records of both after `cursor`; whoever waits, waits for the primary's."""
+        """Return the records of both after `cursor`. `wait_for` applies to the primary's journal only."""
         ours, theirs = (None, None) if cursor is None else json.loads(cursor)
         first = await self.primary.journal(ours, kind=kind, wait_for=wait_for, timeout_s=timeout_s)
         second = await self.standby.journal(theirs, kind=kind)
@@ -53,9 +53,9 @@ class Standby:
     """The cluster that takes over.
 
     Attributes:
-        api_key: Of its cluster: a real standby has a copy of the primary's database, a second mock its own.
-        nodes: Its nodes by their names in the record, in order: the n-th stands in for the primary's n-th.
-        thumbprints: By which Tentacles know each of them; empty where nothing polls.
+        api_key: Key of this cluster. A real standby has a copy of the primary's database, but a second mock has its own.
+        nodes: Its nodes by their names in the recording; the n-th stands in for the n-th primary node.
+        thumbprints: Certificate thumbprint of each of them; empty where nothing polls.
     """
 
     control: ControlClient
@@ -69,7 +69,7 @@ class Standby:
         cls, primary: ControlClient, standby: ControlClient, primary_nodes: Sequence[str], standby_nodes: Sequence[str],
         api_key: str, shift_ns: int = 0,
     ) -> "Standby":  # fmt: skip
-        """With names that no primary node has."""
+        """Return a standby whose node names differ from all primary node names."""
         names = {name: PREFIX + name if name in primary_nodes else name for name in standby_nodes}
         journals = BothJournals(primary=primary, standby=standby, names=names, shift_ns=shift_ns)
         return cls(control=standby, api_key=api_key, nodes=tuple(names.values()), journals=journals)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.registry import CHECKS
-from mocknode.judge.lab import calibrate as calibrating
+from mocknode.judge.lab import calibrate
 from mocknode.judge.lab.lab import Lab, SteadyStateLostError
 from mocknode.judge.lab.lanes import POLLING, REGION, LaneError, Lanes, share_calibration
 from mocknode.judge.lab.loop_watch import LoopWatch
@@ -148,7 +148,7 @@ class Run:
             await self._light(lab)
             await self._polled(lab)
             if self._of("drains", "status", "idle"):
-                await calibrating.rhythm(lab)
+                await calibrate.wait_for_probe_interval(lab)
                 await self._calibrate(lab)
                 # What it did while idle is judged by how it reacts otherwise.
                 await self._finish(self._of("idle"), sum(idle_s))
@@ -174,7 +174,7 @@ class Run:
         async with self.lanes.open(REGION) as lab, self.watch:
             self.labs = {REGION: lab, LANE_OF_CALIBRATION: lab}
             await self._preflight(lab)
-            await calibrating.rhythm(lab)
+            await calibrate.wait_for_probe_interval(lab)
             await self._calibrate(lab)
             for check in self._of(REGION):
                 # Not restored: where traffic goes back by hand only, the primary nodes stay out whatever is healed.
@@ -230,7 +230,7 @@ class Run:
                 await self._polled(lab, heavy_done)
             case _:
                 await self._preflight(lab)
-                await calibrating.rhythm(lab)
+                await calibrate.wait_for_probe_interval(lab)
                 await heavy_done.wait()
                 if name == LANE_OF_CALIBRATION:
                     await self._calibrate(lab)
@@ -255,7 +255,7 @@ class Run:
 
     async def _calibrate(self, lab: Lab) -> None:
         self.plan.say("calibrating: who probes, how often, and how fast a drained node leaves")
-        calibration = await calibrating.run(lab)
+        calibration = await calibrate.run(lab)
         self.plan.say(_calibrated(calibration))
         await lab.restore("calibration")
         await self._finish([check for check in self._of("drains") if check.run is None], 0.0)
