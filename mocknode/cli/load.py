@@ -221,7 +221,9 @@ def _completed(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 async def _run(options: Mapping[str, Any], progress: Progress) -> int:
     """Run, report as far as the run came, and give the exit code."""
-    from mocknode.judge.lab.lanes import GivenLanes, LaneError, OwnLanes
+    from mocknode.judge.lab.given_lanes import GivenLanes
+    from mocknode.judge.lab.lanes import LaneError
+    from mocknode.judge.lab.own_lanes import OwnLanes
     from mocknode.load.document import build
     from mocknode.load.generator import locustfile
     from mocknode.load.run import LoadPlan, LoadRun

@@ -180,7 +180,7 @@ def lanes_of(
     options: Mapping[str, Any], declared: "BalancerFile | None", run_dir: Path, demands: "Demands", *, polled: bool
 ) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
     """Where the lanes come from, the balancer's kind if known, versions, and its program."""
-    from mocknode.judge.lab.lanes import GivenLanes
+    from mocknode.judge.lab.given_lanes import GivenLanes
 
     versions = {"mocknode": mocknode.__version__, "python": sys.version.split()[0]}
     if options["with_"]:
@@ -209,7 +209,8 @@ def _own_lanes(
     options: Mapping[str, Any], run_dir: Path, demands: "Demands", versions: dict[str, str]
 ) -> "tuple[Lanes, str | None, dict[str, str], str | None]":
     from mocknode.judge import balancers
-    from mocknode.judge.lab.lanes import LaneError, OwnLanes
+    from mocknode.judge.lab.lanes import LaneError
+    from mocknode.judge.lab.own_lanes import OwnLanes
 
     for name in (
         "lb", "control", "ca", "insecure", "resolve", "control_token_file", "control_ca", "tentacles", "standby",

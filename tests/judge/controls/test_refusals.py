@@ -110,7 +110,7 @@ def test_a_control_api_of_another_version_is_refused() -> None:
             server.shutdown()
             thread.join()
     assert done.returncode == 3
-    assert "speaks control API 9" in done.stderr
+    assert "has version 9 of the control API" in done.stderr
 
 
 @pytest.mark.balancer

@@ -41,7 +41,7 @@ def load_good(tmp_path: Path):  # type: ignore[no-untyped-def]
         ("mocknode-balancer: 1\nkind: haproxy\nkind: nginx\n", r"line 3: 'kind' is given twice"),
         ("mocknode-balancer: 1\ntimeouts: {idle: 1s, idle: 2s}\n", r"line 2: 'idle' is given twice"),
         ("mocknode-balancer: 1\nkind: big-ip\n", r"line 2: no fixes are known for 'big-ip'"),
-        ("mocknode-balancer: 1\nhooks: {}\n", "line 2: hooks are not built yet"),
+        ("mocknode-balancer: 1\nhooks: {}\n", "line 2: hooks are not supported yet"),
         (
             "mocknode-balancer: 1\ntentacles: {node-1: t1.corp.test}\n",
             "line 2: tentacles: .*'t1.corp.test', allowed: HOST:PORT",

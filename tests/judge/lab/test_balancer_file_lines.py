@@ -20,14 +20,14 @@ accept:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mocknode-balancer: 1\ntimeouts:\n\n  idel: 3s\n", r"line 4: unknown key 'timeouts.idel'; in timeouts are known: idle$"),
+        ("mocknode-balancer: 1\ntimeouts:\n\n  idel: 3s\n", r"line 4: unknown key 'timeouts.idel'; allowed in timeouts: idle$"),
         ("mocknode-balancer: 1\ntimeouts:\n  idle: 40\n", r"line 3: timeouts.idle: .*not a duration"),
         ("mocknode-balancer: 1\ntimeouts:\n  # note\n  idle: 1s\n  idle: 2s\n", r"line 5: 'idle' is given twice"),
         (ACCEPT.format(id="UP-99", because="x", until="until: 2027-03-01"), r"line 6: no check 'UP-99'"),
         (ACCEPT.format(id="UP-04", because="''", until="until: 2027-03-01"), r"line 7: accept.1.because"),
         (ACCEPT.format(id="UP-04", because="x", until="until: 20270301"), r"line 8: accept.1.until: .*not a day; .*got 20270301"),
         (ACCEPT.format(id="UP-04", because="x", until="until: true"), r"line 8: accept.1.until: .*not a day"),
-        (ACCEPT.format(id="UP-04", because="x", until="till: 2027-03-01"), r"line 8: unknown key 'accept.1.till'; in accept are known: because"),
+        (ACCEPT.format(id="UP-04", because="x", until="till: 2027-03-01"), r"line 8: unknown key 'accept.1.till'; allowed in accept: because"),
         (ACCEPT.format(id="UP-04", because="x", until=""), r"line 6: accept.1.until: Field required"),
         ("mocknode-balancer: 1\naccept:\n  id: UP-04\n", r"line 2: accept: Input should be a valid tuple"),
         ("# a comment\n\nmocknode-balancer: true\n", r"line 3: mocknode-balancer: .*got True"),

@@ -98,13 +98,13 @@ def test_joins_by_what_is_left(stripped: dict[str, Any], join: str) -> None:
     requests = [seen(n, **stripped) for n in NUMBERS]
     found = judge(FRONT, [attempt(n) for n in NUMBERS], requests[::-1])
     assert (found.joined_by, found.attempt_header, found.reached) == (join, False, 6)
-    assert f"strips X-Mocknode-Attempt{'' if join != 'order' else ', traceparent'}, so" in found.summary()
+    assert f"removes X-Mocknode-Attempt{'' if join != 'order' else ', traceparent'}, so" in found.summary()
 
 
 @pytest.mark.parametrize("left", [{}, {"headers": BARE}, {"headers": ()}])
 def test_what_neither_header_nor_query_tells_apart_cannot_be_judged(left: dict[str, Any]) -> None:
     requests = [seen(n, attempt=None, target="/api", **left) for n in NUMBERS]
-    with pytest.raises(CannotJoinError, match="let X-Mocknode-Attempt through"):
+    with pytest.raises(CannotJoinError, match="let the header X-Mocknode-Attempt through"):
         refuse_unjoinable(judge(FRONT, [attempt(n) for n in NUMBERS], requests))
 
 
@@ -131,7 +131,7 @@ def test_gateway_errors_between_answers_are_the_balancers_own() -> None:
     attempts = [attempt(0), attempt(1, status=503, node=None, told="error")]
     found = judge(FRONT, attempts, [seen(0)])
     assert (found.reached, found.own_answers) == (1, 1)
-    assert found.summary().endswith("; 1 answered by the balancer itself")
+    assert found.summary().endswith("; the balancer itself answered 1")
 
 
 def test_a_foreign_server_is_quoted() -> None:
@@ -140,8 +140,8 @@ def test_a_foreign_server_is_quoted() -> None:
         judge(FRONT, [attempt(1), answers], [seen(1)])
     message = str(raised.value)
     assert message.startswith(
-        "http://lb.test:9000 does not lead to these nodes: GET /api was answered 200 by Apache/2.4, none of these nodes; "
-        "it said: '<html> It works!xxx"
+        "http://lb.test:9000 does not lead to these nodes: GET /api got 200 from Apache/2.4, which is none of these nodes; "
+        "the answer begins '<html> It works!xxx"
     )
     assert message.count("x") == 200 - len("<html> It works!")
 
@@ -157,7 +157,7 @@ def test_a_node_is_no_balancer() -> None:
 
 
 def test_another_cluster_with_the_same_names_is_not_ours() -> None:
-    with pytest.raises(NotOurClusterError, match="calls itself node-1, but no node of this cluster has seen"):
+    with pytest.raises(NotOurClusterError, match="calls itself node-1, but no node of this cluster saw"):
         judge(FRONT, [attempt(0)], [])
 
 
@@ -168,8 +168,8 @@ def test_a_balancer_without_nodes() -> None:
     with pytest.raises(BalancerUnreachableError) as raised:
         judge(FRONT, answers, [])
     assert str(raised.value) == (
-        "the balancer answers, but reaches no node: http://lb.test:9000 gave 502 to 6 of 6 requests (Server: nginx/1.31); "
-        "it said: 'Bad Gateway'"
+        "the balancer answers, but reaches no node: http://lb.test:9000 answered 502 to 6 of 6 requests (Server: nginx/1.31); "
+        "the answer begins 'Bad Gateway'"
     )
 
 
@@ -179,7 +179,7 @@ def test_nobody_there() -> None:
     with pytest.raises(BalancerUnreachableError, match=re.escape("http://lb.test:9000 (10.0.0.1:9000): no")):
         judge(front, [silent], [])
     taken = dataclasses.replace(silent, end="eof", head_sent_ns=1, error="closed without an answer")
-    with pytest.raises(BalancerUnreachableError, match="takes connections and gives no answer: closed without"):
+    with pytest.raises(BalancerUnreachableError, match="accepts connections but does not answer: closed without"):
         judge(FRONT, [taken], [])
 
 
@@ -271,9 +271,7 @@ def test_a_closed_port_is_given_up_soon(run: Run) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         front = FrontDoor(scheme="http", host="127.0.0.1", port=bound.getsockname()[1])
-        with pytest.raises(
-            BalancerUnreachableError, match=f"no balancer is reached at http://127.0.0.1:{front.port}: "
-        ):
+        with pytest.raises(BalancerUnreachableError, match=f"no balancer answers at http://127.0.0.1:{front.port}: "):
             run(main(front))
     assert len(attempts) == SILENT_MAX
 
