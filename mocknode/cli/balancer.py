@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 import click
 
-from mocknode.cli.connection import DEFAULT_CONTROL, ask
+from mocknode.cli.connection import ask
 from mocknode.cli.errors import UsageError
 from mocknode.cli.tables import render
 from mocknode.judge import balancers
 from mocknode.judge.balancers.adapter import Node, Polled
 from mocknode.judge.balancers.rendering import TENTACLE_PORT
+from mocknode.mock.cluster.settings import DEFAULT_CONTROL
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _EXAMPLES = tuple(

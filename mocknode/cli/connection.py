@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from mocknode.cli.errors import EnvironmentFailureError, UsageError
-
-DEFAULT_CONTROL: Final = "http://127.0.0.1:8090"
+from mocknode.mock.cluster.settings import DEFAULT_CONTROL
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")

@@ -1,4 +1,4 @@
-"""How commands fail: one clear line on standard error, and an exit code that says whose fault it is."""
+"""How commands fail: one clear line on standard error, and an exit code that says what kind of failure it was."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -8,26 +8,26 @@ import click
 from mocknode.text.units import parse_duration
 
 FAILED: Final = 1
-"""What was asked for was tried, and came to nothing."""
+"""The command did what was asked, and the outcome is a failure."""
 USAGE: Final = 2
 ENVIRONMENT: Final = 3
 INTERRUPTED: Final = 130
 
 
 class UsageError(click.ClickException):
-    """What was asked for is not allowed; the message names what was got and what is."""
+    """A request that is not allowed; the message says what was given and what is allowed."""
 
     exit_code = USAGE
 
 
 class EnvironmentFailureError(UsageError):
-    """The world is not as the command needs it: a port in use, a control API that does not answer."""
+    """A missing precondition outside the command: a port in use, a control API that does not answer."""
 
     exit_code = ENVIRONMENT
 
 
 class Whole(click.IntRange):
-    """A whole number in a range, whose errors name what was got and what is allowed."""
+    """A whole number in a range; its errors say what was given and what is allowed."""
 
     name = "number"
 
@@ -35,7 +35,7 @@ class Whole(click.IntRange):
         super().__init__(low, high)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number."""
+        """Return the number."""
         text = str(value).strip()
         low, high = int(self.min or 0), self.max
         if not (text.isascii() and text.isdigit() and low <= int(text) and (high is None or int(text) <= high)):
@@ -44,18 +44,18 @@ class Whole(click.IntRange):
         return int(text)
 
     def _describe_range(self) -> str:
-        """Nothing: what a flag's help says is enough."""
+        """Return nothing, so that Click does not add the range to the help text of the flag."""
         return ""
 
 
 class Parsed(click.ParamType[Any]):
-    """A text with a parser of ours, whose errors say what is allowed."""
+    """A value that a parser of this project reads; its `ValueError` becomes the message."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name, self._parse = name, parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value."""
+        """Return the parsed value."""
         if not isinstance(value, str):
             return value
         try:

@@ -20,6 +20,8 @@ from mocknode.mock.cluster.controller import StartError
 from mocknode.mock.cluster.ports import PortCollisionError, PortError
 from mocknode.mock.cluster.running_cluster import Cluster, RunDirectoryError
 from mocknode.mock.cluster.settings import (
+    CONTROL_PORT,
+    DEFAULT_CONTROL,
     NODES_LIMIT,
     ClusterSettings,
     NodeSettings,
@@ -66,7 +68,7 @@ _LATER: Final = {
     help="First node's port for polling Tentacles; 0 picks free ones. Default: 10943, or 0 with --http-port 0.",
 )
 @click.option(
-    "--control-port", type=_PORT, default=8090, show_default=True, help="Port of the control API; 0 picks one."
+    "--control-port", type=_PORT, default=CONTROL_PORT, show_default=True, help="Port of the control API; 0 picks one."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that everything is bound to.")
 @click.option(
@@ -278,6 +280,4 @@ def _thumbprints(document: dict[str, Any]) -> list[str]:
 
 
 def _control_flag(control: str) -> str:
-    from mocknode.cli.connection import DEFAULT_CONTROL
-
     return "" if control == DEFAULT_CONTROL else f" --control {control}"

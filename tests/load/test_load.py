@@ -477,7 +477,7 @@ def test_what_needs_journals_is_refused_without_them(
     given = ["mocknode", "load", "--lb", stranger, "--unverified"]
     key = ["--api-key", "API-X"]
     for words, said in (
-        ([], "--unverified needs a user"),
+        ([], "--unverified needs the API key of a user"),
         ([*key, "--fail-if", "lost>0"], "--fail-if: 'lost>0' needs the ledger"),
         ([*key, "--schedule", "drain each"], "--schedule needs mock nodes"),
         ([*key, "--control", "http://127.0.0.1:1"], "--control needs mock nodes"),

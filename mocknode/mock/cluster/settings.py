@@ -19,6 +19,9 @@ from mocknode.text.suggestions import did_you_mean
 if TYPE_CHECKING:
     from mocknode.mock.cluster.fixtures import Fixtures
 
+CONTROL_PORT: Final = 8090
+DEFAULT_CONTROL: Final = f"http://127.0.0.1:{CONTROL_PORT}"
+"""Where `mocknode up` serves the control API unless told otherwise."""
 NODES_LIMIT: Final = 32
 """Octopus' own limit is eight; more than this on one machine measures the machine."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
