@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -244,25 +245,24 @@ def serve_node_raw(directory: Path) -> None:
 
 
 async def _serve_node_raw(directory: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
     from mocknode.mock.data.directory import Directory
     from mocknode.mock.data.store import Store
-    from mocknode.mock.data.tasks import Tasks
+    from mocknode.mock.node.active_faults import ActiveFaults
+    from mocknode.mock.node.admission import Admission
     from mocknode.mock.node.config import NodeConfig
+    from mocknode.mock.node.heartbeat import Heartbeat
     from mocknode.mock.node.http.exchange import Exchange
-    from mocknode.mock.node.http.server import Server
+    from mocknode.mock.node.http.server import HttpServer
     from mocknode.mock.node.journal import Journal
-    from mocknode.mock.node.node import Node
+    from mocknode.mock.node.lifecycle import ONLINE, Condition
+    from mocknode.mock.node.listening import Listeners
     from mocknode.mock.node.packages.receiver import digest_body
+    from mocknode.mock.node.scheduled_states import ScheduledStates
+    from mocknode.mock.node.services import Services
 
-    url = f"sqlite:///{directory}/store.db"
-    config = NodeConfig(name="raw", run_dir=directory, store=url, api_key=KEY, http_port=0)
-    shared = Directory(Store(url))
-
-    async def ask_drain(_name: str, _draining: bool) -> dict[str, Any]:
-        return {"ok": True}
-
-    journal = Journal(directory, "raw", 1)
-    node_ = Node(config, journal, shared, lambda _event: None, ask_drain, Tasks(shared.store))
+    thread = ThreadPoolExecutor(1)
 
     async def count(exchange: Exchange) -> str:
         total = 0
@@ -278,17 +278,26 @@ async def _serve_node_raw(directory: Path) -> None:
             for chunk in chunks:
                 found.update(chunk)
 
-        await digest_body(exchange, lambda chunks: chunks, take, node_.digest_thread)
+        await digest_body(exchange, lambda chunks: chunks, take, thread)
         return found.hexdigest()
 
     async def app(scope: Any, _receive: Any, _send: Any) -> None:
         exchange: Exchange = scope["extensions"]["mocknode"]
         await _answer(exchange.send, await (count if scope["path"] == COUNT else digest)(exchange))
 
-    node_.server = Server(node_, app)
-    await node_.start()
-    assert node_.server.http is not None
-    print(node_.server.http.port, flush=True)
+    async def stays(_wanted: Condition, _cause: str) -> None:
+        """Change nothing: this node has no lifecycle."""
+
+    url = f"sqlite:///{directory}/store.db"
+    config = NodeConfig(name="raw", run_dir=directory, store=url, api_key=KEY, http_port=0)
+    services = Services(config, Journal(directory, "raw", 1), Directory(Store(url)), lambda _event: None)
+    rng = random.Random(config.seed)
+    faults, scheduled = ActiveFaults(services.journal, rng, services.emit), ScheduledStates(services, stays)
+    admission = Admission(services, Heartbeat(services), faults, scheduled, rng)
+    listeners = Listeners(services, HttpServer(config, admission, app), None)
+    await listeners.start(ONLINE)
+    assert listeners.http is not None
+    print(listeners.http.port, flush=True)
     await asyncio.Event().wait()
 
 

@@ -16,11 +16,10 @@ from mocknode.mock.data.tasks import Tasks
 from mocknode.mock.node import tuning
 from mocknode.mock.node.config import parse_config
 from mocknode.mock.node.control import ControlChannel
-from mocknode.mock.node.http.server import Server
 from mocknode.mock.node.journal import Journal
 from mocknode.mock.node.node import Node
 from mocknode.mock.node.refusals import RefusedError
-from mocknode.mock.node.rest.app import NodeApp
+from mocknode.mock.node.services import Services
 
 # Answers in flight at a stop may take so long; what hangs on purpose is reset then.
 STOP_GRACE_S: Final = 1.0
@@ -48,8 +47,7 @@ async def _live(channel: ControlChannel) -> int:
         async def ask_drain(name: str, draining: bool) -> dict[str, Any]:
             return await channel.ask("drain-request", node=name, draining=draining)
 
-        node = Node(config, journal, directory, channel.send, ask_drain, tasks)
-        server = node.server = Server(node, NodeApp(node))
+        node = Node(Services(config, journal, directory, channel.send), tasks, ask_drain)
         await node.start()
     except RefusedError as exc:
         channel.send({"event": "error", **exc.document()})
@@ -57,11 +55,12 @@ async def _live(channel: ControlChannel) -> int:
     except (StoreError, OSError) as exc:
         channel.send({"event": "error", "detail": str(exc), "got": None, "allowed": []})
         return 3
+    listeners = node.listeners
     channel.send({
         "event": "ready",
-        "http_port": server.http.port if server.http else None,
-        "https_port": server.https.port if server.https else None,
-        "tentacle_port": server.tentacle.port if server.tentacle else None,
+        "http_port": listeners.http.port if listeners.http else None,
+        "https_port": listeners.https.port if listeners.https else None,
+        "tentacle_port": listeners.tentacle.port if listeners.tentacle else None,
     })  # fmt: skip
     await channel.serve(node)
     await node.stop(STOP_GRACE_S)

@@ -149,16 +149,16 @@ class Commands:
             if request.get("cancel_tasks"):
                 await self._node.tasks.abandon(DRAINED)
         else:
-            step(self._node.condition, wanted)
-            self._node.schedule(wanted, parse_trigger(str(after)))
-        return self._node.condition.document()
+            step(self._node.services.condition, wanted)
+            self._node.admission.schedule(wanted, parse_trigger(str(after)))
+        return self._node.services.condition.document()
 
     async def _fault_add(self, request: Mapping[str, Any]) -> dict[str, Any]:
         document = request.get("fault")
         if not isinstance(document, Mapping) or not document.get("id"):
             raise RefusedError("fault: an object with an id is needed", got=document, allowed=["fault object"])
         spec = parse_fault(document)
-        self._node.add_fault(spec)
+        self._node.admission.add_fault(spec)
         return spec.document()
 
     async def _fault_remove(self, request: Mapping[str, Any]) -> None:
@@ -170,14 +170,14 @@ class Commands:
             )
 
     async def _fault_clear(self, _request: Mapping[str, Any]) -> None:
-        self._node.clear_faults()
+        self._node.admission.clear_faults()
 
     async def _faults(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return {"faults": self._node.faults.documents()}
 
     async def _reset(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         await self._node.reset()
-        return self._node.condition.document()
+        return self._node.services.condition.document()
 
     async def _data_changed(self, request: Mapping[str, Any]) -> None:
         await self._node.data_changed(int(request["restores"]))
@@ -195,7 +195,7 @@ class Commands:
 
     async def _tentacle_call(self, request: Mapping[str, Any]) -> None:
         """Begin a call, which may last for minutes; the event `tentacle-called` says how it went."""
-        from mocknode.mock.node.tentacles import parse_call
+        from mocknode.mock.node.tentacle_side import parse_call
 
         tentacles = self._node.tentacles
         if tentacles is None:
@@ -203,11 +203,11 @@ class Commands:
         wanted = parse_call(request)
 
         async def call() -> None:
-            self._node.emit(
+            self._node.services.emit(
                 {"event": "tentacle-called", "asked": request["asked"], "answer": await tentacles.call(wanted)}
             )
 
-        self._node.spawn(call())
+        self._node.services.spawn(call())
 
     async def _stop(self, _request: Mapping[str, Any]) -> None:
         return None

@@ -3,64 +3,74 @@
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mocknode.mock.data.store import NodeRow, StoreError
+from mocknode.mock.node.http.ping import PingState
 from mocknode.mock.node.lifecycle import Form
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.node import Node
+from mocknode.mock.node.services import Services
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Checks one node in. `last_seen_s` is what its ping says; seconds since the epoch."""
+    """Checks one node in.
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    Attributes:
+        last_seen_s: When it last checked in, in seconds since the epoch.
+        task_cap: Tasks that the node runs at once.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self.last_seen_s = time.time()
-        self.task_cap = node.config.task_cap
+        self.task_cap = services.config.task_cap
 
     def row(self, *, offline: bool = False) -> NodeRow:
-        """The row as it is now."""
-        node = self._node
+        """Return the row as it is now."""
+        services = self._services
         # Refusing connections is what a clean stop looks like, and a server that stops cleanly flags itself offline.
-        stopped = offline or node.condition.form is Form.REFUSE
+        stopped = offline or services.condition.form is Form.REFUSE
         return NodeRow(
-            name=node.config.name,
-            version=node.config.version,
+            name=services.config.name,
+            version=services.config.version,
             last_seen=self.last_seen_s,
-            draining=node.draining,
+            draining=services.draining,
             offline=stopped,
             max_concurrent_tasks=self.task_cap,
         )
 
+    def ping_state(self) -> PingState:
+        """Return what a ping says now."""
+        return PingState(self._services.draining, self.last_seen_s, self.task_cap)
+
     def beat(self) -> None:
         """Check in, in the background."""
         self.last_seen_s = time.time()
-        row = self.row()
-        self._node.spawn(self._write(row))
+        self._services.spawn(self._write(self.row()))
 
     async def _write(self, row: NodeRow) -> None:
-        node = self._node
+        services = self._services
         try:
-            await asyncio.get_running_loop().run_in_executor(node.store_thread, node.store.heartbeat, row)
+            await services.stored(services.store.heartbeat, row)
         except StoreError as exc:
-            _log.warning("%s could not check in: %s", node.config.name, exc)
+            _log.warning("%s could not check in: %s", services.config.name, exc)
 
-    async def first(self) -> None:
-        """Check in before anybody can ask.
+    async def check_in(self, *, offline: bool = False) -> None:
+        """Check in, and return when it is done.
 
         Raises:
             StoreError: the store cannot be used.
         """
-        await asyncio.get_running_loop().run_in_executor(
-            self._node.store_thread, self._node.store.heartbeat, self.row()
-        )
+        await self._services.stored(self._services.store.heartbeat, self.row(offline=offline))
 
     async def run(self) -> None:
         """Check in for ever."""
         while True:
-            await asyncio.sleep(self._node.config.heartbeat_s)
+            await asyncio.sleep(self._services.config.heartbeat_s)
             self.beat()
+
+
+def is_offline(row: NodeRow, *, now_s: float, after_s: float) -> bool:
+    """Return whether the cluster considers a node offline: it said so, or was not seen for so long."""
+    return row.offline or now_s - row.last_seen > after_s

@@ -8,15 +8,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from mocknode.mock.data.store import NodeRow, StoreError
 from mocknode.mock.data.tasks import Task, Tasks
+from mocknode.mock.node.heartbeat import Heartbeat, is_offline
 from mocknode.mock.node.lifecycle import Form, State
-from mocknode.mock.node.rest.documents.nodes import is_offline
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.node import Node
+from mocknode.mock.node.services import Services
 
 _Result = TypeVar("_Result")
 _log: Final = logging.getLogger(__name__)
@@ -28,13 +26,13 @@ DRAINED: Final = "its node was drained with --cancel-tasks"
 class TaskRunner:
     """Looks for tasks, runs them, and cancels those of dead nodes."""
 
-    def __init__(self, node: "Node", tasks: Tasks) -> None:
-        self._node, self.tasks = node, tasks
+    def __init__(self, services: Services, heartbeat: Heartbeat, tasks: Tasks) -> None:
+        self._services, self._heartbeat, self._tasks = services, heartbeat, tasks
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     @property
     def _stopped(self) -> bool:
-        return self._node.condition.form is Form.REFUSE
+        return self._services.condition.form is Form.REFUSE
 
     @property
     def count(self) -> int:
@@ -48,46 +46,46 @@ class TaskRunner:
             if not self._stopped:
                 for task in await self._try(self._look) or ():
                     self._begin(task)
-            await asyncio.sleep(self._node.config.task_poll_s)
+            await asyncio.sleep(self._services.config.task_poll_s)
 
     def _look(self) -> list[Task]:
         """Clear up after dead nodes, then take what this one shall run; in the store's thread."""
-        node, now_s = self._node, time.time()
-        rows = node.store.nodes()
+        services, now_s = self._services, time.time()
+        rows = services.store.nodes()
         # What was set by a PUT at any node.
-        node.heartbeat.task_cap = next(
-            (row.max_concurrent_tasks for row in rows if row.name == node.config.name), node.heartbeat.task_cap
+        self._heartbeat.task_cap = next(
+            (row.max_concurrent_tasks for row in rows if row.name == services.config.name), self._heartbeat.task_cap
         )
         self._clear_up(rows, now_s)
         # A start is neither: its API says 503, and it has not looked at the queue yet.
-        if node.condition.state in (State.DRAINING, State.STARTING):
+        if services.condition.state in (State.DRAINING, State.STARTING):
             return []
-        after_s = node.config.web.offline_after_s
+        after_s = services.config.web.offline_after_s
         able = [row for row in rows if not row.draining and not is_offline(row, now_s=now_s, after_s=after_s)]
-        return self.tasks.take(node.config.name, able, now_s)
+        return self._tasks.take(services.config.name, able, now_s)
 
     def _clear_up(self, rows: Sequence[NodeRow], now_s: float) -> None:
-        after_s = self._node.config.task_cancel_after_s
+        after_s = self._services.config.task_cancel_after_s
         seen = {row.name: row.last_seen for row in rows}
-        for task in self.tasks.running():
+        for task in self._tasks.running():
             name = task.node
-            if name is None or name == self._node.config.name:
+            if name is None or name == self._services.config.name:
                 continue
             # A node that was deleted is back with its next heartbeat, if it lives.
             if now_s - seen.get(name, task.started or 0) > after_s:
-                self.tasks.cancel(task.number, f"{name} was not seen for {after_s:g} s", now_s)
+                self._tasks.cancel(task.number, f"{name} was not seen for {after_s:g} s", now_s)
 
     def _begin(self, task: Task) -> None:
         # Numbers begin again when the data are reset; what had this one before is gone.
         if (earlier := self._timers.pop(task.number, None)) is not None:
             earlier.cancel()
         self._timers[task.number] = asyncio.get_running_loop().call_later(
-            task.duration_s, lambda: self._node.spawn(self._finish(task))
+            task.duration_s, lambda: self._services.spawn(self._finish(task))
         )
 
     async def _finish(self, task: Task) -> None:
         self._timers.pop(task.number, None)
-        await self._try(lambda: self.tasks.finish(task, time.time()))
+        await self._try(lambda: self._tasks.finish(task, time.time()))
 
     def stopped(self) -> None:
         """The node is stopped: nothing runs any more, and nobody is told."""
@@ -102,10 +100,10 @@ class TaskRunner:
 
     async def _try(self, action: Callable[..., _Result], *args: Any) -> _Result | None:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._node.store_thread, action, *args)
+            return await self._services.stored(action, *args)
         except StoreError as exc:
-            _log.warning("tasks of %s: %s", self._node.config.name, exc)
+            _log.warning("tasks of %s: %s", self._services.config.name, exc)
             return None
 
     def _abandon(self, reason: str) -> None:
-        self.tasks.cancel_of(self._node.config.name, reason, time.time())
+        self._tasks.cancel_of(self._services.config.name, reason, time.time())

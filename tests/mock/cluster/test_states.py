@@ -14,7 +14,7 @@ import pytest
 
 from mocknode.mock.cluster.agent import FREEZE_LIMIT_S
 from mocknode.mock.cluster.client import ControlClient, ControlError
-from mocknode.mock.node.node import HEARING_S, OVERDUE_S
+from mocknode.mock.node.scheduled_states import HEARING_S, OVERDUE_S
 
 PING = "/api/octopusservernodes/ping"
 

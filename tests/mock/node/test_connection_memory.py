@@ -19,12 +19,13 @@ async def _app(_scope: Any, _receive: Any, _send: Any) -> None: ...
 
 @pytest.mark.parametrize("how", [None, ConnectionResetError()])
 def test_nothing_holds_a_connection_that_has_ended_while_it_was_idle(how: Exception | None) -> None:
-    node: Any = SimpleNamespace(next_connection=lambda: 1, journal=Mock(), silent=False)
+    site: Any = SimpleNamespace(next_connection=lambda: 1, note=Mock(), silent=False)
+    shared: Any = SimpleNamespace(site=site)
 
     async def once() -> None:
         config = Config(_app, lifespan="off", interface="asgi3", timeout_keep_alive=1000)
         config.load()
-        protocol = NodeProtocol(config, ServerState(), node)
+        protocol = NodeProtocol(config, ServerState(), shared)
         protocol.connection_made(Mock(**{"get_extra_info.return_value": None, "is_closing.return_value": False}))
         protocol.on_response_complete()  # From here on it is idle, and its time runs.
         protocol.connection_lost(how)

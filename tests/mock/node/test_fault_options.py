@@ -28,7 +28,7 @@ def test_every_fault_gives_effects_and_explains_itself(kind):
 
 def test_every_file_of_a_fault_is_in_the_registry():
     folder = Path(faults.__file__).parent
-    parts = {"__init__", "effects", "options", "spec", "selection"}
+    parts = {"__init__", "effects", "fault", "kinds", "options", "spec", "selection"}
     files = {path.stem for path in folder.glob("*.py")} - parts
     assert {name.replace("_", "-") for name in files} == set(FAULTS)
 
@@ -99,7 +99,7 @@ def test_garbage_cannot_be_taken_for_http():
         ({"kind": "drip", "options": {"rate": "0B"}}, r"option rate is '0B', allowed: a size per second above zero"),
         (
             {"kind": "status", "on": "tentacle"},
-            r"on 'tentacle': got kind 'status'.*allowed: latency, hang, close, reset",
+            r"on 'tentacle': got kind 'status'.*allowed: latency, hang, reset, close",
         ),
         ({"kind": "reset", "on": "tentacle", "options": {"at": "answer"}}, r"on 'tentacle': got option at='answer'"),
         ({"kind": "reset", "on": "tentacle", "attempt": "a1"}, r"on 'tentacle': got attempt 'a1'"),

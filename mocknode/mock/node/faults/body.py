@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import BODY_END, Effect, Reply
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import TEXT, option, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class Body(Fault):
     """Answer 200 with `text`, under a Content-Length that may be wrong."""
 
     kind: ClassVar[str] = "body"

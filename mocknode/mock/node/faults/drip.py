@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import ANSWER, Effect, WriteRate
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import RATE, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drip:
+class Drip(Fault):
     """Write the answer, head included, no faster than `rate`."""
 
     kind: ClassVar[str] = "drip"

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from mocknode.mock.node.faults.effects import HEAD, Effect, Place, Point, Reply
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import choice, option, point, whole
 
 _THEN: dict[str, Literal["keep", "fin", "reset"]] = {"read": "keep", "close": "fin", "reset": "reset"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EarlyResponse:
+class EarlyResponse(Fault):
     """Answer with `code` at `at`, then read on, half-close or reset."""
 
     kind: ClassVar[str] = "early-response"

@@ -143,3 +143,6 @@ class CutAnswer:
 
 
 Effect = Delay | Hang | Break | Reply | Raw | StopReading | ReadRate | WriteRate | CutAnswer
+
+Plan = list[tuple[str | None, Effect]]
+"""Effects for one request, each with the id of its fault; None where the node's own state asks for the effect."""

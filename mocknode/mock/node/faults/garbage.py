@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import BODY_END, Effect, Raw
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import option, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage:
+class Garbage(Fault):
     """Read the request, write seeded random bytes that cannot be taken for HTTP, half-close."""
 
     kind: ClassVar[str] = "garbage"

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import ANSWER, Delay, Effect
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import DURATION, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
+class Latency(Fault):
     """Delay the answer by `delay`, give or take `jitter`."""
 
     kind: ClassVar[str] = "latency"
+    on_tentacle: ClassVar[bool] = True
 
     delay: float = option(DURATION, help="mean delay before the first byte of the answer")
     jitter: float = option(DURATION, default=0.0, help="half-width of the uniform spread about it; at most the delay")

@@ -1,26 +1,28 @@
-"""Which faults act on which request: scope, attempt, first, every, after and ttl.
+"""Which faults act on which request: the rules of `on`, `attempt`, `first`, `every`, `after` and `ttl`.
 
-Pure: the caller passes clock, counters and the seeded random source in, so that a seed and the same requests give the same
-faults. Requests that cannot reach any point of a fault (a GET for `reset at 64KiB`) do not count for `first` and `every`.
+Pure: the caller passes in the clock, the counters and the seeded random source, so the same seed and the same requests give
+the same faults. A request that cannot reach any point of a fault (a GET for `reset` at 64KiB) does not count for `first` and
+`every`.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from mocknode.mock.node.faults.effects import Effect
+from mocknode.mock.node.faults.effects import Effect, Plan
 from mocknode.mock.node.faults.spec import FaultSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What selection needs to know of a request.
+class Candidate:
+    """What selection knows of a request, or of a connection at the Tentacle port, that faults may act on.
 
     Attributes:
         ping: It is on the ping path.
-        tentacle: It is no request but a connection at the Tentacle port.
+        tentacle: It is a connection at the Tentacle port and no request.
         has_body: A body is expected.
-        length: Its declared length; None when chunked or without a body.
+        length: The declared length of the body; None when it is chunked or there is none.
     """
 
     ping: bool
@@ -30,24 +32,42 @@ class Facts:
     tentacle: bool = False
 
     def reaches(self, effect: Effect) -> bool:
-        """Whether this request can come to the effect's point."""
+        """Return whether this request can come to the effect's point."""
         if not effect.at.in_body:
             return True
         offset = effect.at.offset(self.length)
         return self.has_body and (offset is None or self.length is None or offset <= self.length)
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """A fault and what it does to one request."""
+class Upload(Protocol):
+    """An upload in flight, whose progress a trigger may wait for."""
 
-    fault: str
-    effects: tuple[Effect, ...]
+    @property
+    def received(self) -> int:
+        """Body bytes so far."""
+
+    @property
+    def length(self) -> int | None:
+        """Declared length of the body; None when it is chunked."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """What the selection of faults looks at."""
+
+    def join(self, plan: Plan) -> None:
+        """Carry out the effects of a fault that became active because of this upload."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Standing:
-    """A fault that is set, and how far it has come."""
+class ActiveFault:
+    """A fault that is set on a node, and how often it has acted.
+
+    Attributes:
+        active_s: When it became active; None while it waits for its trigger.
+        seen: Requests that it could have acted on.
+        hits: Requests that it has acted on.
+        end_reported: Whether agent and journal have been told that it is exhausted.
+    """
 
     spec: FaultSpec
     set_s: float
@@ -55,39 +75,39 @@ class Standing:
     active_s: float | None = None
     seen: int = 0
     hits: int = 0
-    told_spent: bool = False
+    end_reported: bool = False
 
     @property
-    def spent(self) -> bool:
-        """It has acted on its first n requests and acts on no more."""
+    def exhausted(self) -> bool:
+        """Whether it has acted on its first n requests, so that it acts on no more."""
         return self.spec.first is not None and self.hits >= self.spec.first
 
     @property
     def ends_s(self) -> float | None:
-        """When its TTL is over, None while that is not known."""
+        """When its TTL is over; None without one, and while it waits for its trigger."""
         return None if self.active_s is None or self.spec.ttl_s is None else self.active_s + self.spec.ttl_s
 
 
 @dataclass(slots=True)
-class FaultBook:
-    """The faults of one node, in the order in which they were set."""
+class FaultSet:
+    """The faults of one node by id, in the order in which they were set."""
 
     rng: random.Random
-    standing: dict[str, Standing] = field(default_factory=dict)
+    faults: dict[str, ActiveFault] = field(default_factory=dict)
 
-    def add(self, spec: FaultSpec, *, now_s: float, pings: int) -> Standing:
-        """Set a fault; one with `after` waits, any other is active at once. An id that is taken is replaced."""
-        entry = Standing(spec=spec, set_s=now_s, set_pings=pings, active_s=None if spec.after else now_s)
-        self.standing.pop(spec.id, None)
-        self.standing[spec.id] = entry
+    def add(self, spec: FaultSpec, *, now_s: float, pings: int) -> ActiveFault:
+        """Set a fault; it replaces one with the same id. One with `after` waits, any other is active immediately."""
+        entry = ActiveFault(spec=spec, set_s=now_s, set_pings=pings, active_s=None if spec.after else now_s)
+        self.faults.pop(spec.id, None)
+        self.faults[spec.id] = entry
         return entry
 
-    def waiting(self) -> Iterator[Standing]:
-        """Faults whose trigger has not come yet."""
-        return (entry for entry in self.standing.values() if entry.active_s is None)
+    def waiting(self) -> Iterator[ActiveFault]:
+        """Yield the faults that wait for their trigger."""
+        return (entry for entry in self.faults.values() if entry.active_s is None)
 
-    def activate(self, *, now_s: float, pings: int, received: int = -1, length: int | None = None) -> list[Standing]:
-        """Make active, and return, the faults whose trigger has come; the arguments are those of `Trigger.met`."""
+    def activate(self, *, now_s: float, pings: int, received: int = -1, length: int | None = None) -> list[ActiveFault]:
+        """Activate and return the faults whose trigger is met; the arguments are those of `Trigger.met`."""
         met = [
             entry
             for entry in self.waiting()
@@ -100,40 +120,42 @@ class FaultBook:
             entry.active_s = now_s
         return met
 
-    def expire(self, *, now_s: float) -> list[Standing]:
-        """Take out, and return, the faults whose TTL is over."""
-        over = [e for e in self.standing.values() if e.ends_s is not None and now_s >= e.ends_s]
+    def expire(self, *, now_s: float) -> list[ActiveFault]:
+        """Remove and return the faults whose TTL is over."""
+        over = [e for e in self.faults.values() if e.ends_s is not None and now_s >= e.ends_s]
         for entry in over:
-            del self.standing[entry.spec.id]
+            del self.faults[entry.spec.id]
         return over
 
-    def newly_spent(self) -> list[Standing]:
-        """Faults that have acted on the last of their first n requests since this was last asked."""
-        spent = [entry for entry in self.standing.values() if entry.spent and not entry.told_spent]
-        for entry in spent:
-            entry.told_spent = True
-        return spent
+    def newly_exhausted(self) -> list[ActiveFault]:
+        """Return each fault that is exhausted, once."""
+        exhausted = [entry for entry in self.faults.values() if entry.exhausted and not entry.end_reported]
+        for entry in exhausted:
+            entry.end_reported = True
+        return exhausted
 
-    def select(self, facts: Facts) -> list[Chosen]:
-        """What the active faults do to a request; counts it for `first` and `every`."""
-        return [chosen for entry in self.standing.values() if (chosen := self.offer(entry, facts))]
+    def select(self, candidate: Candidate) -> Plan:
+        """Return what the active faults do to a request, and count it for `first` and `every`."""
+        return [item for entry in self.faults.values() for item in self.offer(entry, candidate)]
 
-    def offer(self, entry: Standing, facts: Facts) -> Chosen | None:
-        """What one fault does to a request, or None; counts it."""
+    def offer(self, entry: ActiveFault, candidate: Candidate) -> Plan:
+        """Return what one fault does to a request, and count the request if the fault can act on it."""
         spec = entry.spec
-        if entry.active_s is None or entry.spent:
-            return None
-        if (spec.on == "tentacle") is not facts.tentacle:
-            return None
-        if spec.on in ("ping", "api") and (spec.on == "ping") is not facts.ping:
-            return None
-        if spec.attempt is not None and spec.attempt != facts.attempt:
-            return None
-        effects = tuple(effect for effect in spec.fault.effects(self.rng) if facts.reaches(effect))
+        if entry.active_s is None or entry.exhausted or not _in_scope(spec, candidate):
+            return []
+        effects = [effect for effect in spec.fault.effects(self.rng) if candidate.reaches(effect)]
         if not effects:
-            return None
+            return []
         entry.seen += 1
         if spec.every is not None and entry.seen % spec.every:
-            return None
+            return []
         entry.hits += 1
-        return Chosen(spec.id, effects)
+        return [(spec.id, effect) for effect in effects]
+
+
+def _in_scope(spec: FaultSpec, candidate: Candidate) -> bool:
+    if (spec.on == "tentacle") is not candidate.tentacle:
+        return False
+    if spec.on in ("ping", "api") and (spec.on == "ping") is not candidate.ping:
+        return False
+    return spec.attempt is None or spec.attempt == candidate.attempt

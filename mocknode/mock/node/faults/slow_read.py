@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import Effect, Place, Point, ReadRate
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import RATE, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlowRead:
+class SlowRead(Fault):
     """Read the body no faster than `rate`, in steps of up to 256 KiB."""
 
     kind: ClassVar[str] = "slow-read"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from mocknode.mock.node import faults as registry
+from mocknode.mock.node.faults.fault import Fault
+from mocknode.mock.node.faults.kinds import ON_TENTACLE, fault_class
 from mocknode.mock.node.faults.options import FaultError, build
 from mocknode.mock.node.refusals import RefusedError
 from mocknode.mock.node.triggers import Trigger, parse_trigger
@@ -12,8 +13,6 @@ from mocknode.text import units
 
 Scope = Literal["ping", "api", "all", "tentacle"]
 SCOPES: Final = ("ping", "api", "all", "tentacle")
-ON_TENTACLE: Final = ("latency", "hang", "close", "reset")
-"""Kinds that can act on a connection at the Tentacle port, as soon as it is accepted; the others need a request."""
 KEYS: Final = ("id", "kind", "options", "on", "first", "every", "after", "ttl", "attempt")
 
 
@@ -23,17 +22,17 @@ class FaultSpec:
 
     Attributes:
         options: As they were given; `fault` is what they mean.
-        on: Requests on the ping path, all others, or both; or connections at the Tentacle port.
-        first: Act on so many requests, then end; None for no limit.
-        every: Act on each k-th matching request only; None for each.
-        after: Not before this; None for at once.
-        ttl_s: Ends by itself so many seconds after it became active; None for never.
+        on: Requests on the ping path, all other requests, or both; or connections at the Tentacle port.
+        first: Act on this many requests, then end; None for no limit.
+        every: Act on every k-th matching request only; None for each.
+        after: Wait for this trigger; None to act immediately.
+        ttl_s: End this many seconds after it became active; None for never.
         attempt: Act on the request with this attempt id only.
     """
 
     id: str
     kind: str
-    fault: "registry.Fault"
+    fault: Fault
     options: Mapping[str, Any]
     on: Scope = "all"
     first: int | None = None
@@ -44,7 +43,7 @@ class FaultSpec:
     attempt: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """The fault object of control channel, control API and journal."""
+        """Return the fault object of control channel, control API and journal."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -59,7 +58,7 @@ class FaultSpec:
 
 
 def parse_fault(document: Mapping[str, Any]) -> FaultSpec:
-    """The fault that a fault object describes.
+    """Return the fault that a fault object describes.
 
     Raises:
         FaultError: naming what was got and what is allowed.
@@ -68,13 +67,13 @@ def parse_fault(document: Mapping[str, Any]) -> FaultSpec:
         if key not in KEYS:
             raise FaultError(f"fault: unknown key {key!r}, allowed: {', '.join(KEYS)}", got=key, allowed=KEYS)
     kind = document.get("kind")
-    cls = registry.fault_class(kind)
+    cls = fault_class(kind)
     options = document.get("options") or {}
     if not isinstance(options, Mapping):
         raise FaultError(f"fault {kind}: options are {options!r}, allowed: an object", got=options, allowed=["object"])
     on = _scope(document.get("on") or "all")
     if on == "tentacle":
-        _refuse_on_tentacle(document, options)
+        _refuse_on_tentacle(cls, document, options)
     ttl = _text(document, "ttl")
     after = _text(document, "after")
     return FaultSpec(
@@ -98,9 +97,9 @@ def _scope(on: object) -> Scope:
     return on
 
 
-def _refuse_on_tentacle(document: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    kind = document["kind"]
-    if kind not in ON_TENTACLE:
+def _refuse_on_tentacle(cls: type[Fault], document: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    kind = cls.kind
+    if not cls.on_tentacle:
         raise FaultError(
             f"fault on 'tentacle': got kind {kind!r}, which needs a request; allowed: {', '.join(ON_TENTACLE)}",
             got=kind,

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import BODY_END, Effect, Reply
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import HEADER, TEXT, option, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Fault):
     """Read the whole request, do nothing about it, answer with `code`."""
 
     kind: ClassVar[str] = "status"

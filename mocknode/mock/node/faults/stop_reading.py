@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import Effect, Place, Point, StopReading
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import option, point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopReadingFault:
+class StopReadingFault(Fault):
     """Read nothing more after `at`; buffers below the node still take several MiB before the sender stalls."""
 
     kind: ClassVar[str] = "stop-reading"

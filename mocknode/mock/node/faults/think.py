@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import BODY_END, Delay, Effect
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import DURATION, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Think:
+class Think(Fault):
     """Read the whole request, wait, then carry it out and answer as usual."""
 
     kind: ClassVar[str] = "think"

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mocknode.mock.node.faults.effects import ANSWER, Cut, CutAnswer, Effect
+from mocknode.mock.node.faults.fault import Fault
 from mocknode.mock.node.faults.options import SIZE, choice, option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truncate:
+class Truncate(Fault):
     """Carry the request out, declare the whole answer, and end the connection within its body."""
 
     kind: ClassVar[str] = "truncate"

@@ -7,7 +7,8 @@ them; those in the body act from the parser's callbacks, beside the app.
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from mocknode.mock.node.faults.effects import (
     Break,
@@ -16,54 +17,56 @@ from mocknode.mock.node.faults.effects import (
     Effect,
     Hang,
     Place,
+    Plan,
     Raw,
     ReadRate,
     Reply,
     StopReading,
     WriteRate,
 )
-from mocknode.mock.node.http.answers import error_answer, raw_answer
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.http.exchange import Exchange
+from mocknode.mock.node.http.answers import error_answer
+from mocknode.mock.node.http.request_facts import RequestFacts
+from mocknode.mock.node.http.site import Site
+from mocknode.mock.node.http.stream import Stream
 
 
 class OverError(Exception):
     """The request is over for the app: its connection is gone or a fault has answered in its place."""
 
 
-Plan = list[tuple[str | None, Effect]]
-"""Effects with the id of the fault they come from; None where the node's own condition asks for them."""
+class EffectsRunner:
+    """The effects on one request.
 
+    Args:
+        answered: Called when an effect has sent the whole answer.
+    """
 
-class Interference:
-    """The effects of one exchange."""
-
-    def __init__(self, exchange: "Exchange") -> None:
-        self._exchange = exchange
+    def __init__(self, site: Site, stream: Stream, facts: RequestFacts, answered: Callable[[], None]) -> None:
+        self._site, self._stream, self._facts, self._answered = site, stream, facts, answered
         self._pending: Plan = []
         self._stalled = False
         self._read_rate: float | None = None
         self._cut: CutAnswer | None = None
+        self._declared = 0
 
     def add(self, plan: Plan, *, late: bool = False) -> None:
-        """Take up effects; of those that come `late`, within a body, the ones at the head act now."""
+        """Add effects. With `late`, which means within the body, those at the head act now."""
         self._pending += plan
         if plan:
             self.advance(late=late)
 
     @property
     def stalled(self) -> bool:
-        """Whether the node is meant to have read no further."""
+        """Whether the node behaves as if it had read no further."""
         return self._stalled
 
     def waits_for(self, place: Place) -> bool:
-        """Whether something is to be done at this point."""
+        """Return whether an effect waits for this point."""
         return any(self._place(effect) is place for _, effect in self._pending)
 
     def _place(self, effect: Effect) -> Place:
-        """Where an effect acts on this request: a share of an undeclared length is the end of the body."""
-        undeclared = effect.at.place is Place.SHARE and self._exchange.length is None
+        """Return where an effect acts on this request: a share of an undeclared length is the end of the body."""
+        undeclared = effect.at.place is Place.SHARE and self._facts.length is None
         return Place.BODY_END if undeclared else effect.at.place
 
     async def reach(self, place: Place) -> None:
@@ -79,14 +82,14 @@ class Interference:
     # Within the body
 
     def moved(self) -> None:
-        """Body bytes came: let act what acts at or before them, and keep to the rate."""
+        """Carry out what acts at or before the body bytes that came, and keep to the read rate."""
         if self._pending:
             self.advance()
-        exchange = self._exchange
-        if self._read_rate is not None and exchange.first_body_ns is not None:
-            ahead_s = exchange.received / self._read_rate - (time.monotonic_ns() - exchange.first_body_ns) / 1e9
+        facts = self._facts
+        if self._read_rate is not None and facts.first_body_ns is not None:
+            ahead_s = facts.received / self._read_rate - (time.monotonic_ns() - facts.first_body_ns) / 1e9
             if ahead_s > 0:
-                exchange.protocol.pause_for(ahead_s)
+                self._stream.pause_for(ahead_s)
 
     def advance(self, *, late: bool = False) -> None:
         """Carry out what acts within the body at or before the bytes read so far."""
@@ -96,30 +99,28 @@ class Interference:
                 self._act(*item)
 
     def _reached(self, effect: Effect) -> bool:
-        offset = effect.at.offset(self._exchange.length)
-        if offset is None or self._exchange.received < offset:
+        offset = effect.at.offset(self._facts.length)
+        if offset is None or self._facts.received < offset:
             return False
         # What limits reading acts before the first byte, anything else not before there is a body.
-        return self._exchange.received > 0 or isinstance(effect, ReadRate | StopReading)
+        return self._facts.received > 0 or isinstance(effect, ReadRate | StopReading)
 
     def _act(self, fault: str | None, effect: Effect) -> None:
-        exchange = self._exchange
         match effect:
             case ReadRate():
-                exchange.note_hit(fault)
+                self._note_hit(fault)
                 self._read_rate = effect.bytes_per_s
             case Break():
-                exchange.note_hit(fault)
-                exchange.protocol.break_off(effect.how)
+                self._note_hit(fault)
+                self._stream.break_off(effect.how)
             case _:
                 if isinstance(effect, StopReading):
-                    self._stall()  # At once: more of the body may be in the parser's hands already.
-                exchange.node.spawn(self._aside(fault, effect))
+                    self._stall()  # Immediately: the parser may hold more of the body already.
+                self._site.spawn(self._aside(fault, effect))
 
     def _stall(self) -> None:
         self._stalled = True
-        self._exchange.protocol.flow.hold("stop-reading")
-        self._exchange.node.watch(self._exchange.protocol)
+        self._stream.stop_reading()
 
     async def _aside(self, fault: str | None, effect: Effect) -> None:
         with contextlib.suppress(OverError):
@@ -127,9 +128,13 @@ class Interference:
 
     # Anywhere
 
+    def _note_hit(self, fault: str | None) -> None:
+        if fault is not None and fault not in self._facts.faults:
+            self._facts.faults.append(fault)
+            self._site.hit(fault, self._facts)
+
     async def _carry_out(self, fault: str | None, effect: Effect) -> None:
-        self._exchange.note_hit(fault)
-        protocol = self._exchange.protocol
+        self._note_hit(fault)
         match effect:
             case Delay():
                 await self._wait(fault, effect.seconds)
@@ -139,11 +144,11 @@ class Interference:
                 self._stall()
                 await self._hang(fault)
             case Break():
-                protocol.break_off(effect.how)
+                self._stream.break_off(effect.how)
                 raise OverError
             case Raw():
-                await self._write(effect.data)
-                protocol.break_off("fin")
+                await self._stream.send_raw(effect.data)
+                self._stream.break_off("fin")
                 raise OverError
             case Reply():
                 await self._reply(effect)
@@ -151,13 +156,13 @@ class Interference:
             case ReadRate():
                 self._read_rate = effect.bytes_per_s
             case WriteRate():
-                protocol.pace_answer(self._exchange.cycle, effect.bytes_per_s)
+                self._stream.pace_answer(effect.bytes_per_s)
             case CutAnswer():
                 self._cut = effect
 
     async def _hang(self, fault: str | None) -> None:
         await self._wait(fault, None)
-        self._exchange.protocol.break_off("reset")
+        self._stream.break_off("reset")
         raise OverError
 
     async def _wait(self, fault: str | None, seconds: float | None) -> None:
@@ -166,43 +171,40 @@ class Interference:
         Raises:
             OverError: the connection is gone.
         """
-        lost = self._exchange.protocol.lost
-        with self._exchange.node.faults.hold(fault) as released:
+        lost = self._stream.lost
+        with self._site.hold(fault) as released:
             await asyncio.wait((released, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if lost.done():
             raise OverError
 
     async def _reply(self, reply: Reply) -> None:
-        exchange, cycle = self._exchange, self._exchange.cycle
-        if cycle.response_started or cycle.disconnected:
+        facts, stream = self._facts, self._stream
+        if stream.answer_begun or stream.disconnected:
             return
         headers, body = error_answer(reply.status, reply.headers, reply.body)
-        exchange.status = reply.status
-        exchange.answered_ns = time.monotonic_ns()
+        facts.status = reply.status
+        facts.answered_ns = time.monotonic_ns()
         if reply.then == "keep" and reply.declared is None:
-            await cycle.send({"type": "http.response.start", "status": reply.status, "headers": headers})
-            await cycle.send({"type": "http.response.body", "body": body})
+            await stream.send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await stream.send({"type": "http.response.body", "body": body})
         else:
             declared = len(body) if reply.declared is None else reply.declared
-            shown = b"" if exchange.method == "HEAD" else body
-            await self._write(raw_answer(reply.status, cycle.default_headers + headers, declared, shown))
-        exchange.answer_bytes += len(body)
-        exchange.answered()
+            shown = b"" if facts.method == "HEAD" else body
+            await stream.send_misframed(reply.status, headers, declared, shown)
+        facts.answer_bytes += len(body)
+        self._answered()
         if reply.then != "keep":
-            exchange.protocol.break_off(reply.then)
-
-    async def _write(self, data: bytes) -> None:
-        """Write bytes past the HTTP machinery, and wait until the kernel has them."""
-        cycle = self._exchange.cycle
-        cycle.response_started = cycle.response_complete = True
-        cycle.transport.write(data)
-        await self._exchange.protocol.flushed()
+            stream.break_off(reply.then)
 
     # The answer
 
     def answer_head(self, message: Any) -> Any:
-        """The answer's head as it shall be sent."""
-        if self._cut is None or not self._cut.chunked:
+        """Return the answer's head as the effects want it sent."""
+        if self._cut is None:
+            return message
+        headers = dict(message["headers"])
+        self._declared = int(headers.get(b"content-length", 0))
+        if not self._cut.chunked:
             return message
         kept = [(key, value) for key, value in message["headers"] if key.lower() != b"content-length"]
         return {**message, "headers": kept}
@@ -215,16 +217,15 @@ class Interference:
         """
         if (cut := self._cut) is None:
             return
-        exchange = self._exchange
+        facts = self._facts
         limit = cut.body_bytes
         if limit is None:
-            whole = len(body) if cut.chunked else exchange.cycle.expected_content_length + exchange.answer_bytes
-            limit = whole // 2
-        part = body[: max(0, limit - exchange.answer_bytes)]
+            limit = (len(body) if cut.chunked else self._declared) // 2
+        part = body[: max(0, limit - facts.answer_bytes)]
         if body and len(part) == len(body):
             return
-        await exchange.cycle.send({"type": "http.response.body", "body": part, "more_body": True})
-        exchange.answer_bytes += len(part)
-        await exchange.protocol.flushed()
-        exchange.protocol.break_off(cut.how)
+        await self._stream.send({"type": "http.response.body", "body": part, "more_body": True})
+        facts.answer_bytes += len(part)
+        await self._stream.flushed()
+        self._stream.break_off(cut.how)
         raise OverError

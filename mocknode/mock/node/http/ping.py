@@ -6,46 +6,59 @@ of a 2022.4 server (OctopusDeploy/Issues 7964) for fields and their order; HEAD 
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mocknode.mock.data.store import timestamp
+from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.http.answers import Headers, json_bytes, json_headers
 
 PATH: Final = "/api/octopusservernodes/ping"
 _SLASHES: Final = re.compile("/{2,}")
 
 
+class PingState(NamedTuple):
+    """What of a node's ping changes.
+
+    Attributes:
+        last_seen_s: When the node last checked in, in seconds since the epoch.
+        task_cap: Tasks that it runs at once.
+    """
+
+    draining: bool
+    last_seen_s: float
+    task_cap: int
+
+
 def normal_path(path: str) -> str:
-    """A path without doubled and trailing slashes; the vendor's own scale-in script sends `octopusservernodes//{id}`."""
+    """Return a path without doubled and trailing slashes; the vendor's own scale-in script sends `octopusservernodes//{id}`."""
     return _SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 def is_ping(path: str) -> bool:
-    """Whether a request path is the ping's."""
+    """Return whether a request path is the ping's."""
     return path == PATH or (path.endswith(("ping", "/")) and normal_path(path) == PATH)
 
 
-def ping_document(name: str, version: str, *, last_seen_s: float, draining: bool, task_cap: int) -> dict[str, Any]:
-    """The body of a ping."""
+def ping_document(name: str, version: str, state: PingState) -> dict[str, Any]:
+    """Return the body of a ping."""
     return {
         "Id": f"OctopusServerNodes-{name}",
         "Name": name,
-        "LastSeen": timestamp(last_seen_s),
+        "LastSeen": timestamp(state.last_seen_s),
         "IsOffline": False,
-        "MaxConcurrentTasks": task_cap,
-        "IsInMaintenanceMode": draining,
+        "MaxConcurrentTasks": state.task_cap,
+        "IsInMaintenanceMode": state.draining,
         "Version": version,
         "Links": {"Self": PATH, "Node": f"/api/octopusservernodes/OctopusServerNodes-{name}"},
     }
 
 
-def ping_answer(
-    method: str, document: dict[str, Any], *, draining: bool, head_ping: bool
-) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of the answer."""
+def ping_answer(method: str, config: NodeConfig, state: PingState) -> tuple[int, Headers, bytes]:
+    """Return status, headers and body of the answer."""
+    head_ping = config.web.head_ping
     if method == "HEAD" and not head_ping:
         return 404, [(b"content-length", b"0")], b""
     if method not in ("GET", "HEAD"):
         return 405, [(b"allow", b"GET, HEAD" if head_ping else b"GET"), (b"content-length", b"0")], b""
-    body = json_bytes(document)
-    return (418 if draining else 200), json_headers(body), body
+    body = json_bytes(ping_document(config.name, config.version, state))
+    return (418 if state.draining else 200), json_headers(body), body

@@ -1,4 +1,4 @@
-"""The one executor of effects below HTTP: uvicorn's HttpToolsProtocol, with the connection in hand.
+"""HTTP/1.1: uvicorn's HttpToolsProtocol, with the connection in hand.
 
 It counts what the parser hands over, tells FIN from RST, holds reading back, paces writing and ends connections in the way a
 fault asks for. FIN is a half-close after which what still arrives is read and thrown away (closing with unread data would
@@ -10,29 +10,35 @@ import contextlib
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.faults.effects import Cut
-from mocknode.mock.node.http.bulk import BATCH_BYTES, BulkReader
+from mocknode.mock.node.http.answers import Headers, raw_answer
+from mocknode.mock.node.http.batches import BATCH_BYTES, Batches
+from mocknode.mock.node.http.bulk import BulkReader
 from mocknode.mock.node.http.exchange import Exchange
+from mocknode.mock.node.http.held_connections import PeerWatch
+from mocknode.mock.node.http.held_flow import HeldFlow
 from mocknode.mock.node.http.pacing import PacedTransport
 from mocknode.mock.node.http.ping import is_ping
+from mocknode.mock.node.http.quick_ping import QuickPings
+from mocknode.mock.node.http.request_facts import ConnectionFacts, RequestFacts
+from mocknode.mock.node.http.site import Site
 from mocknode.system.tcp import reset_on_close, tcp_state
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.node import Node
 
 # How long a half-closed connection may go on sending before it is closed altogether: longer than a balancer's
 # own timeouts would let it, shorter than a run.
 HALF_CLOSED_S: Final = 60.0
-# Of a head that goes on after its first read. Kestrel takes 32 KiB of headers and a balancer sends 16 KiB, so this turns nobody
-# away who means it; without it a head without end would be kept whole.
+# Of a head that goes on after its first read. Kestrel takes 32 KiB of headers and a balancer sends 16 KiB, so this turns no
+# honest client away; without it a head without end would be kept whole.
 HEAD_BYTES_MAX: Final = 64 * 1024
 _HEAD_TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -41,47 +47,39 @@ _HEAD_TOO_LONG: Final = (
 _FLUSH_POLL_S: Final = 0.001
 
 
-class HeldFlow(FlowControl):
-    """uvicorn's flow control, in which reading stays paused as long as anyone holds it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all connections of a node's HTTP ports share.
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__(transport)
-        self._holders: set[str] = set()
+    Attributes:
+        watch: Notices that the peer of a connection that is not read has gone.
+        tls_headers: What an answer over TLS has before its own headers.
+        tls_facts: Returns version, cipher, SNI and ALPN of a TLS connection.
+    """
 
-    @property
-    def held(self) -> bool:
-        """Whether reading is held back."""
-        return bool(self._holders)
-
-    def hold(self, holder: str) -> None:
-        """Read nothing until `release` of the same holder."""
-        self._holders.add(holder)
-        self.pause_reading()
-
-    def release(self, holder: str) -> None:
-        """End one hold; reading goes on when it was the last."""
-        self._holders.discard(holder)
-        self.resume_reading()
-
-    def resume_reading(self) -> None:
-        """Read on, unless held."""
-        if not self._holders and not self._transport.is_closing():
-            super().resume_reading()
+    site: Site
+    config: NodeConfig
+    batches: Batches
+    watch: PeerWatch
+    quick_pings: QuickPings
+    tls_headers: Headers
+    tls_facts: Callable[[Any], dict[str, Any]]
 
 
 class NodeProtocol(HttpToolsProtocol):
-    """One connection of a node."""
+    """One HTTP/1.1 connection of a node."""
 
     flow: HeldFlow
+    facts: ConnectionFacts
 
-    def __init__(self, config: Config, server_state: ServerState, node: "Node") -> None:
+    def __init__(self, config: Config, server_state: ServerState, shared: Shared) -> None:
         super().__init__(config, server_state, {})
-        self.node = node
-        self.conn = node.next_connection()
+        self._shared, self._site = shared, shared.site
+        self._conn = self._site.next_connection()
         self.lost: asyncio.Future[None] = self.loop.create_future()
-        self.peer, self.tls = "", False
+        self.tls = False
         self._exchange: Exchange | None = None
-        self._open: set[Exchange] = set()
+        self._open: set[Http1Stream] = set()
         self._bytes_in = self._requests = self._begun_ns = 0
         self._head_bytes: int | None = None  # within a head: how many came after the read that it began in
         self._eof = self._discarding = False
@@ -92,15 +90,16 @@ class NodeProtocol(HttpToolsProtocol):
     # Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note the connection; one that slipped in while the node is silent is held at once."""
+        """Record the connection; one that slipped in while the node is silent is held at once."""
         super().connection_made(transport)
         self.flow = HeldFlow(transport)
-        self.peer = _address(self.client)
         self.tls = self.scheme == "https"
-        tls = self.node.tls_facts(transport.get_extra_info("ssl_object")) if self.tls else None
-        self.node.journal.add("connection", time.monotonic_ns(), phase="open", conn=self.conn, peer=self.peer,
-                              local=_address(self.server), tls=tls)  # fmt: skip
-        if self.node.silent:
+        host = self.client[0] if self.client else ""
+        self.facts = ConnectionFacts(conn=self._conn, peer=_address(self.client), host=host, tls=self.tls)
+        tls = self._shared.tls_facts(transport.get_extra_info("ssl_object")) if self.tls else None
+        self._site.note("connection", time.monotonic_ns(), phase="open", conn=self._conn, peer=self.facts.peer,
+                        local=_address(self.server), tls=tls)  # fmt: skip
+        if self._site.silent:
             self.fall_silent()
 
     def data_received(self, data: bytes) -> None:
@@ -119,16 +118,16 @@ class NodeProtocol(HttpToolsProtocol):
             return
         exchange = self._exchange
         if exchange is not None and exchange.bytes_to_come >= BATCH_BYTES and not self.tls and not self._discarding:
-            self.transport.set_protocol(BulkReader(self, exchange, exchange.bytes_to_come))
+            self.transport.set_protocol(BulkReader(self, exchange, self._shared.batches, exchange.bytes_to_come))
 
     def bulk_came(self, nbytes: int) -> bool:
-        """Bytes came past the parser; False when they are only drained."""
+        """Count bytes that came past the parser; return False when they are only drained."""
         self._bytes_in += nbytes
         self._unset_keepalive_if_required()
         return not self._discarding
 
     def bulk_over(self) -> None:
-        """The body that was read past the parser is whole; a fresh parser takes what follows."""
+        """Take the connection back: the body that was read past the parser is whole. A fresh parser takes what follows."""
         self.transport.set_protocol(self)
         if not self._discarding:
             self.parser = httptools.HttpRequestParser(self)
@@ -141,11 +140,11 @@ class NodeProtocol(HttpToolsProtocol):
                 )
 
     def eof_received(self) -> None:
-        """The peer half-closed; as in uvicorn that ends the connection."""
+        """Note that the peer half-closed; as in uvicorn that ends the connection."""
         self._eof = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell requests under way how it ended, and note it."""
+        """Tell requests under way how the connection ended, and record it."""
         how, by = self._how_it_ended(exc)
         end = {"reset": "rst", "timeout": "timeout", "fin": "fin"}[how] if by == "peer" else "local"
         super().connection_lost(exc)
@@ -153,10 +152,10 @@ class NodeProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if not self.lost.done():
             self.lost.set_result(None)
-        for exchange in list(self._open):
-            exchange.lost(end)
-        self.node.journal.add("connection", time.monotonic_ns(), phase="close", conn=self.conn, by=by,
-                              how="fin" if how == "fin" else "rst", bytes_in=self._bytes_in, requests=self._requests)  # fmt: skip
+        for stream in list(self._open):
+            stream.exchange.lost(end)
+        self._site.note("connection", time.monotonic_ns(), phase="close", conn=self._conn, by=by,
+                        how="fin" if how == "fin" else "rst", bytes_in=self._bytes_in, requests=self._requests)  # fmt: skip
 
     def _how_it_ended(self, exc: Exception | None) -> tuple[str, str]:
         if self._ended is not None:
@@ -168,34 +167,42 @@ class NodeProtocol(HttpToolsProtocol):
     # Requests
 
     def on_message_begin(self) -> None:
-        """The first byte of a head."""
+        """Note when the first byte of a head came."""
         self._begun_ns = time.monotonic_ns()
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """A head: hand the app its exchange before its task runs, unless a plain ping needs no app."""
+        """Hand the app its exchange before its task runs, unless a plain ping needs no app."""
         self._head_bytes = None
         self._requests += 1
-        self._plain_ping = self.node.quick_pings.takes(self) if self._idle else None
+        self._plain_ping = (
+            self._shared.quick_pings.takes(self.parser, self.url, self.headers, tls=self.tls) if self._idle else None
+        )
         if self._plain_ping is not None:
             return
         super().on_headers_complete()
         if self.tls:
-            self.cycle.default_headers = self.node.server.tls_headers
-        exchange = Exchange(self, self.node.next_request(), self._begun_ns, is_ping(self.scope["path"]))
-        self._exchange = exchange
-        self._open.add(exchange)
-        self.scope["extensions"] = {"mocknode": exchange}  # type: ignore[dict-item]
-        self.node.admit(exchange)
+            self.cycle.default_headers = self._shared.tls_headers
+        scope: Any = self.scope
+        facts = RequestFacts(
+            self.facts, req=self._site.next_request(), t_ns=self._begun_ns, method=scope["method"],
+            target=self.url.decode("latin-1"), path=scope["path"], http_version=scope["http_version"], headers=self.headers,
+            ping=is_ping(scope["path"]),
+        )  # fmt: skip
+        stream = Http1Stream(self, self.cycle, self._shared, facts)
+        self._exchange = stream.exchange
+        self._open.add(stream)
+        scope["extensions"] = {"mocknode": stream.exchange}
+        stream.exchange.begin(self._site.admit(facts))
 
     def on_body(self, body: bytes) -> None:
-        """Body bytes, counted here and nowhere else."""
+        """Hand body bytes on; they are counted there and nowhere else."""
         if self._exchange is not None:
             self._exchange.body(body)
 
     def on_message_complete(self) -> None:
-        """The end of the body, unless the connection was cut before."""
+        """Hand on the end of the body, unless the connection was cut before."""
         if self._plain_ping is not None:
             self._answer_ping(self._plain_ping)
             self._plain_ping = None
@@ -210,7 +217,7 @@ class NodeProtocol(HttpToolsProtocol):
         return not (self._open or self.pipeline or self._discarding or self._paced or flow.held or flow.write_paused)
 
     def _answer_ping(self, headers: dict[bytes, bytes]) -> None:
-        self.transport.write(self.node.quick_pings.answer(self, headers, self._begun_ns))
+        self.transport.write(self._shared.quick_pings.answer(self.facts, headers, self._begun_ns))
         self.server_state.total_requests += 1
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -226,41 +233,36 @@ class NodeProtocol(HttpToolsProtocol):
         self._paced = None
         super().on_response_complete()
 
-    def exchange_over(self, exchange: Exchange) -> None:
-        """The exchange has written its last line."""
-        self._open.discard(exchange)
-        self.node.dismiss(exchange)
-
-    def drain_for(self, seconds: float, exchange: Exchange) -> None:
-        """It is answered before its body was read: close the connection unless the rest of it comes within these seconds."""
-        self.loop.call_later(seconds, self._leave_rest, exchange)
-
-    def _leave_rest(self, exchange: Exchange) -> None:
-        if exchange in self._open and not self.node.silent:
-            self.transport.close()
+    def request_over(self, stream: "Http1Stream") -> None:
+        """Forget a request that is over."""
+        self._open.discard(stream)
 
     def shutdown(self) -> None:
-        """FIN when idle; else the answer in flight says `Connection: close`."""
+        """Close when idle; else the answer in flight says `Connection: close`."""
         if not self._discarding:
             super().shutdown()
 
     # Effects
 
-    def pause_for(self, seconds: float) -> None:
-        """Read nothing for a while."""
-        self.flow.hold("rate")
-        self.loop.call_later(seconds, self.flow.release, "rate")
+    @property
+    def held(self) -> bool:
+        """Whether reading is held back."""
+        return self.flow.held
 
-    def pace_answer(self, cycle: RequestResponseCycle, bytes_per_s: float) -> None:
-        """Write the rest of this cycle's answer no faster than that."""
+    def hold(self, why: str) -> None:
+        """Read nothing more, and notice when the peer gives up."""
+        self.flow.hold(why)
+        self._shared.watch.add(self)
+
+    def pace(self, bytes_per_s: float) -> PacedTransport:
+        """Return a transport that writes no faster than that, for the rest of one answer."""
         self._paced = PacedTransport(self.transport, self.loop, bytes_per_s)
-        cycle.transport = self._paced  # type: ignore[assignment]
+        return self._paced
 
     def fall_silent(self) -> None:
         """Read nothing more and let no timer close the connection; the peer has to give up."""
         self._unset_keepalive_if_required()
-        self.flow.hold("silent")
-        self.node.watch(self)
+        self.hold("silent")
 
     def break_off(self, how: Cut) -> None:
         """End the connection now; the app finds itself disconnected."""
@@ -286,7 +288,7 @@ class NodeProtocol(HttpToolsProtocol):
         self.loop.call_later(HALF_CLOSED_S, self.transport.close)
 
     def ended_by_peer(self, how: Cut) -> None:
-        """The peer is found gone while nothing is read from it."""
+        """End the connection: the peer is gone, which was noticed while nothing was read from it."""
         if self._ended is None:
             self._ended = (how, "peer")
             self._end_exchanges("fin" if how == "fin" else "rst")
@@ -294,10 +296,8 @@ class NodeProtocol(HttpToolsProtocol):
 
     def _end_exchanges(self, end: str) -> None:
         self._discarding = True
-        for exchange in list(self._open):
-            exchange.cycle.disconnected = True
-            exchange.cycle.message_event.set()
-            exchange.lost(end)
+        for stream in list(self._open):
+            stream.disconnect(end)
 
     async def flushed(self) -> None:
         """Return when the kernel has everything that was written."""
@@ -306,11 +306,113 @@ class NodeProtocol(HttpToolsProtocol):
             await asyncio.sleep(_FLUSH_POLL_S)
 
     def tcp_state(self) -> int | None:
-        """The kernel's state of the connection, None where the platform does not tell."""
+        """Return the kernel's state of the connection, None where the platform does not tell."""
         return tcp_state(self._socket())
 
     def _socket(self) -> Any:
         return self.transport.get_extra_info("socket")
+
+
+class Http1Stream:
+    """One request of an HTTP/1.1 connection: see `Stream`.
+
+    Attributes:
+        exchange: The request that this carries.
+    """
+
+    __slots__ = ("_cycle", "_protocol", "exchange", "lost")
+
+    def __init__(
+        self, protocol: NodeProtocol, cycle: RequestResponseCycle, shared: Shared, facts: RequestFacts
+    ) -> None:
+        self._protocol, self._cycle = protocol, cycle
+        self.lost = protocol.lost
+        self.exchange = Exchange(shared.site, self, facts, shared.config, shared.batches)
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether nothing that is sent arrives any more."""
+        return self._cycle.disconnected
+
+    @property
+    def answer_begun(self) -> bool:
+        """Whether a part of the answer has been sent."""
+        return self._cycle.response_started
+
+    @property
+    def answer_sent(self) -> bool:
+        """Whether the whole answer has been sent."""
+        return self._cycle.response_complete
+
+    def disconnect(self, end: str) -> None:
+        """Let the app find itself disconnected."""
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
+        self.exchange.lost(end)
+
+    def ask_for_body(self) -> None:
+        """Send 100 Continue, once, if the client waits for it."""
+        cycle = self._cycle
+        if cycle.waiting_for_100_continue and not cycle.transport.is_closing():
+            cycle.waiting_for_100_continue = False
+            cycle.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`."""
+        self._protocol.flow.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless something else holds reading back."""
+        self._protocol.flow.resume_reading()
+
+    def pause_for(self, seconds: float) -> None:
+        """Read nothing for this long."""
+        flow = self._protocol.flow
+        flow.hold("rate")
+        self._protocol.loop.call_later(seconds, flow.release, "rate")
+
+    def stop_reading(self) -> None:
+        """Read nothing any more, and notice when the peer gives up."""
+        self._protocol.hold("stop-reading")
+
+    def add_headers(self, headers: Headers) -> None:
+        """Put headers on whatever is answered."""
+        self._cycle.default_headers = [*self._cycle.default_headers, *headers]
+
+    async def send(self, message: Any) -> None:
+        """Send a part of the answer, an ASGI message."""
+        await self._cycle.send(message)
+
+    async def send_misframed(self, status: int, headers: Headers, declared: int, body: bytes) -> None:
+        """Send a whole answer whose Content-Length may be wrong, and announce the end of the connection."""
+        await self.send_raw(raw_answer(status, self._cycle.default_headers + headers, declared, body))
+
+    async def send_raw(self, data: bytes) -> None:
+        """Send bytes past the HTTP machinery, and wait until the kernel has them."""
+        cycle = self._cycle
+        cycle.response_started = cycle.response_complete = True
+        cycle.transport.write(data)
+        await self._protocol.flushed()
+
+    def pace_answer(self, bytes_per_s: float) -> None:
+        """Send the rest of the answer no faster than this."""
+        self._cycle.transport = self._protocol.pace(bytes_per_s)  # type: ignore[assignment]
+
+    async def flushed(self) -> None:
+        """Return when the kernel has everything that was sent."""
+        await self._protocol.flushed()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._protocol.transport.close()
+
+    def break_off(self, how: Cut) -> None:
+        """End the connection now, in this way."""
+        self._protocol.break_off(how)
+
+    def finished(self) -> None:
+        """Forget this stream: its request is over."""
+        self._protocol.request_over(self)
 
 
 def _address(pair: tuple[str, int | None] | None) -> str:

@@ -1,27 +1,20 @@
-"""A node's listeners, and how they follow its condition.
-
-The node opens its own sockets (SO_REUSEADDR and SO_REUSEPORT, as its controller may hold the port bound without listening),
-so that a dead node's port refuses. Serving accepts on a duplicate of the listening socket; a blackhole accepts on the socket
-itself and reads nothing; refusing closes both.
-"""
+"""The HTTP side of one node: the protocol of its connections, and how those follow the node's condition."""
 
 import asyncio
-import socket
 import ssl
 import weakref
-from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from mocknode.mock.node.http.held_connections import HeldSockets
-from mocknode.mock.node.http.protocol import NodeProtocol
+from mocknode.mock.node.config import NodeConfig
+from mocknode.mock.node.http.batches import Batches
+from mocknode.mock.node.http.held_connections import PeerWatch
+from mocknode.mock.node.http.protocol import NodeProtocol, Shared
 from mocknode.mock.node.http.quick_ping import QuickPings
-from mocknode.mock.node.lifecycle import Condition, Form
-from mocknode.mock.node.node import Node
+from mocknode.mock.node.http.site import Site
 
-BACKLOG: Final = 2048
 # As the real server sends them on everything. Source: OctopusDeploy/Issues 3659 and the vendor's page on `configure`.
 SECURITY_HEADERS: Final = (
     ("X-Frame-Options", "DENY"),
@@ -32,81 +25,17 @@ SECURITY_HEADERS: Final = (
 )
 
 
-class Listener:
-    """One address of a node."""
+class HttpServer:
+    """The HTTP connections of one node.
 
-    def __init__(
-        self,
-        protocol: Callable[[], asyncio.Protocol],
-        held: HeldSockets,
-        host: str,
-        port: int,
-        context: ssl.SSLContext | None = None,
-    ) -> None:
-        self._protocol, self._held, self._host, self.port, self._context = protocol, held, host, port, context
-        self._base: socket.socket | None = None
-        self._serving: asyncio.AbstractServer | None = None
+    Args:
+        app: The ASGI app that answers; it finds its `Exchange` in the scope's extension `mocknode`.
 
-    async def open(self) -> None:
-        """Listen, on the same port as before, and serve."""
-        base = self._base or self._bind()
-        if self._serving is None:
-            self._serving = await asyncio.get_running_loop().create_server(
-                self._protocol, sock=base.dup(), ssl=self._context, backlog=BACKLOG
-            )
+    Attributes:
+        context: The TLS side of HTTPS; None for a node without it.
+    """
 
-    def _bind(self) -> socket.socket:
-        base = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
-        base.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "SO_REUSEPORT"):
-            base.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            base.bind((self._host, self.port))
-            base.listen(BACKLOG)
-        except OSError:
-            base.close()
-            raise
-        base.setblocking(False)
-        self.port = base.getsockname()[1]
-        self._base = base
-        return base
-
-    def hold(self) -> None:
-        """Accept, and do no more."""
-        self._stop_serving()
-        base = self._base or self._bind()
-        asyncio.get_running_loop().add_reader(base, self._held.accept, base)
-
-    def unhold(self) -> None:
-        """End `hold`, and what was held."""
-        if self._base is not None:
-            asyncio.get_running_loop().remove_reader(self._base)
-        self._held.reset_all()
-
-    @property
-    def held(self) -> int:
-        """Connections that are held."""
-        return len(self._held)
-
-    def close(self) -> None:
-        """Refuse: no socket of this listener is left."""
-        self._stop_serving()
-        if self._base is not None:
-            self._base.close()
-            self._base = None
-
-    def _stop_serving(self) -> None:
-        if self._serving is not None:
-            self._serving.close()
-            self._serving = None
-
-
-class Server:
-    """Everything of a node that listens."""
-
-    def __init__(self, node: Node, app: Any) -> None:
-        config = node.config
-        self._node = node
+    def __init__(self, config: NodeConfig, site: Site, app: Any) -> None:
         self._uvicorn = Config(
             app, interface="asgi3", loop="none", http=NodeProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
             proxy_headers=False, server_header=False, date_header=False, timeout_keep_alive=config.keep_alive_s,
@@ -114,27 +43,19 @@ class Server:
         )  # fmt: skip
         self._uvicorn.load()
         self._state = ServerState()
-        self._state.default_headers = self._uvicorn.encoded_headers
+        headers = self._state.default_headers = self._uvicorn.encoded_headers
         hsts_s = config.web.hsts_s
         hsts = [] if hsts_s is None else [(b"strict-transport-security", f"max-age={hsts_s}".encode())]
-        self.tls_headers = [*self._uvicorn.encoded_headers, *hsts]
-        node.quick_pings = QuickPings(node, self._uvicorn.encoded_headers)
+        self._shared = Shared(
+            site=site, config=config, batches=Batches(), watch=PeerWatch(site.spawn),
+            quick_pings=QuickPings(site, config, headers), tls_headers=[*headers, *hsts], tls_facts=self._tls_facts,
+        )  # fmt: skip
         self._server_names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-        self.http: Listener | None = None
-        self.https: Listener | None = None
-        self.tentacle: Listener | None = None
-        if config.http_port is not None:
-            self.http = Listener(self.protocol, HeldSockets(node), config.host, config.http_port)
-        if config.https_port is not None:
-            context = self._context()
-            self.https = Listener(self.protocol, HeldSockets(node), config.host, config.https_port, context)
-        if config.tentacle_port is not None and node.tentacles is not None:
-            held = HeldSockets(node, port="tentacle")
-            self.tentacle = Listener(node.tentacles.port.protocol, held, config.tentacle_host, config.tentacle_port)
+        self.context = None if config.https_port is None else self._context(config)
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self, config: NodeConfig) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(str(self._node.config.certificate), self._node.config.key)
+        context.load_cert_chain(str(config.certificate), config.key)
         context.set_alpn_protocols(["http/1.1"])
         context.sni_callback = self._note_server_name
         return context
@@ -143,8 +64,7 @@ class Server:
         if name is not None:
             self._server_names[ssl_object] = name
 
-    def tls_facts(self, ssl_object: Any) -> dict[str, Any]:
-        """Version, cipher, SNI and ALPN of a TLS connection."""
+    def _tls_facts(self, ssl_object: Any) -> dict[str, Any]:
         cipher = ssl_object.cipher()
         return {
             "version": ssl_object.version(),
@@ -154,91 +74,33 @@ class Server:
         }
 
     def protocol(self) -> NodeProtocol:
-        """The protocol of a new connection."""
-        return NodeProtocol(self._uvicorn, self._state, self._node)
+        """Return the protocol of a new connection."""
+        return NodeProtocol(self._uvicorn, self._state, self._shared)
 
     @property
-    def https_address(self) -> str | None:
-        """Host and port by which others reach this node's HTTPS, if it has any."""
-        return None if self.https is None else _joined(self._node.config.advertise, self.https.port)
-
-    @property
-    def own_address(self) -> str:
-        """Host and port by which others reach this node."""
-        listener = self.http or self.https
-        return _joined(self._node.config.advertise, listener.port if listener else 0)
-
-    @property
-    def connection_count(self) -> int:
+    def connections(self) -> list[NodeProtocol]:
         """Connections that are open."""
-        return len(self._state.connections) + sum(listener.held for listener in self._listeners)
-
-    @property
-    def _connections(self) -> list[NodeProtocol]:
         return [connection for connection in self._state.connections if isinstance(connection, NodeProtocol)]
 
-    @property
-    def _listeners(self) -> list[Listener]:
-        return [listener for listener in (self.http, self.https, self.tentacle) if listener is not None]
+    def refuse(self) -> None:
+        """Close what is idle; let answers in flight finish."""
+        for connection in self.connections:
+            connection.shutdown()
 
-    async def start(self, condition: Condition) -> None:
-        """Listen in this condition, the first one.
+    def fall_silent(self) -> None:
+        """Read and write nothing more."""
+        for connection in self.connections:
+            connection.fall_silent()
 
-        Raises:
-            OSError: an address is taken or does not exist here.
-        """
-        await self.follow(Condition(state=condition.state), condition, first=True)
-
-    async def follow(self, before: Condition, now: Condition, *, first: bool = False) -> None:
-        """Make listeners and connections what the condition wants."""
-        if before.form is Form.BLACKHOLE and now.form is not Form.BLACKHOLE:
-            self._end_silence()
-        if now.form is Form.REFUSE:
-            if first:
-                for listener in self._listeners:
-                    await listener.open()  # An address that is taken must show now, not when the node comes back.
-            for listener in self._listeners:
-                listener.close()
-            for connection in self._connections:
-                connection.shutdown()
-            if self._node.tentacles is not None:
-                self._node.tentacles.port.refuse()
-            await asyncio.sleep(0)  # The loop closes the listening handle in its next round.
-        elif now.form is Form.BLACKHOLE:
-            for listener in self._listeners:
-                listener.hold()
-            for connection in self._connections:
-                connection.fall_silent()
-            if self._node.tentacles is not None:
-                self._node.tentacles.port.fall_silent()
-        else:
-            for listener in self._listeners:
-                await listener.open()
-
-    def _end_silence(self) -> None:
-        for listener in self._listeners:
-            listener.unhold()
-        for connection in self._connections:
+    def end_silence(self) -> None:
+        """Reset every connection that was held in silence."""
+        for connection in self.connections:
             connection.break_off("reset")
-        if self._node.tentacles is not None:
-            self._node.tentacles.end_silence()
 
     async def stop(self, grace_s: float) -> None:
-        """Refuse, let answers in flight finish for a while, then reset what is left."""
-        if self._node.condition.form is Form.BLACKHOLE:
-            self._end_silence()
-        for listener in self._listeners:
-            listener.close()
-        for connection in self._connections:
-            connection.shutdown()
-        if self._connections:
-            await asyncio.wait([connection.lost for connection in self._connections], timeout=grace_s)
-        for connection in self._connections:
+        """Let answers in flight finish for a while, then reset what is left."""
+        self.refuse()
+        if self.connections:
+            await asyncio.wait([connection.lost for connection in self.connections], timeout=grace_s)
+        for connection in self.connections:
             connection.break_off("reset")
-        if self._node.tentacles is not None:
-            self._node.tentacles.stop()
-        await asyncio.sleep(0)  # Aborted transports report their loss in the loop's next round.
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

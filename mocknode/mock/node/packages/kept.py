@@ -5,22 +5,16 @@ once, and its file written once, so that snapshots can name it too.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mocknode.mock.data.store import Package, Store
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.rest.call import Call
+from mocknode.mock.node.config import NodeConfig
 
 _FOLDER = "packages"
 
 
-def place(call: "Call") -> str | None:
-    """Where this upload's bytes go, as the catalogue names it; None when nodes keep none."""
-    config = call.node.config
-    if not config.keep_packages:
-        return None
-    return f"{call.space}/{config.name}-{config.boot}-{call.exchange.req}"
+def place(config: NodeConfig, space: str, req: int) -> str | None:
+    """Return where the bytes of the upload with this number go, as the catalogue names it; None when nodes keep none."""
+    return f"{space}/{config.name}-{config.boot}-{req}" if config.keep_packages else None
 
 
 def whole_path(run_dir: Path, kept_as: str) -> Path:

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from mocknode.mock.node.http.bulk import BATCH_BYTES
+from mocknode.mock.node.http.batches import BATCH_BYTES
 from mocknode.mock.node.http.exchange import Exchange
 from mocknode.mock.node.packages.multipart import FilePart
 
@@ -137,10 +137,10 @@ async def receive_file(exchange: Exchange, sink: FileSink, thread: Executor) -> 
         await digest_body(exchange, sink.find, sink.take, thread, inline_max=inline_max)
         sink.finish()
         sink.close()
-        exchange.sha1 = sink.sha1
+        exchange.facts.sha1 = sink.sha1
     finally:
         if sink.part.file_name is not None:
-            exchange.file_bytes = sink.part.file_bytes
+            exchange.facts.file_bytes = sink.part.file_bytes
 
 
 async def digest_body(

@@ -6,11 +6,12 @@ Every request runs through its exchange, where faults act, and through the gate.
 import logging
 from typing import Any
 
+from mocknode.mock.data.store import StoreError
 from mocknode.mock.node.http.exchange import BodyLimitError, Exchange, OverError
 from mocknode.mock.node.http.ping import normal_path, ping_answer
-from mocknode.mock.node.node import Node
 from mocknode.mock.node.rest.authentication import authenticate
 from mocknode.mock.node.rest.call import Call
+from mocknode.mock.node.rest.context import RestContext
 from mocknode.mock.node.rest.problems import ProblemError, not_found
 from mocknode.mock.node.rest.routes import OPERATIONS
 from mocknode.mock.node.rest.routing import Operation, Router
@@ -21,8 +22,8 @@ _log = logging.getLogger(__name__)
 class NodeApp:
     """The node's REST API."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, context: RestContext) -> None:
+        self._context = context
         self._router = Router(OPERATIONS)
 
     async def __call__(self, scope: Any, _receive: Any, _send: Any) -> None:
@@ -31,17 +32,17 @@ class NodeApp:
         try:
             await exchange.head_read()
             scope["path"] = normal_path(scope["path"])
-            await self._answer(Call(scope, exchange))
+            await self._answer(Call(scope, exchange, self._context))
         except OverError:
             return
 
     async def _answer(self, call: Call) -> None:
         exchange = call.exchange
         try:
-            redirect = self._node.gate.redirect(exchange, self._node.server.https_address)
+            redirect = self._context.gate.redirect(call.facts, self._context.https_address())
             if redirect is not None:
                 raise redirect
-            if exchange.ping:
+            if call.facts.ping:
                 await self._ping(exchange)
             else:
                 await self._resource(call)
@@ -49,39 +50,39 @@ class NodeApp:
             await call.problem(exc)
         except BodyLimitError as exc:
             await call.problem(ProblemError(413, str(exc)))
+        except StoreError as exc:
+            await call.problem(ProblemError(500, str(exc)))
         except OverError:
             raise
         except Exception as exc:  # noqa: BLE001
             # A bug of ours must show as ours: a 500 of this node, and a trace in its log.
-            _log.exception("request %s %s", exchange.method, exchange.target)
-            if exchange.status is None:
+            _log.exception("request %s %s", call.facts.method, call.facts.target)
+            if call.facts.status is None:
                 await call.problem(ProblemError(500, f"the node failed: {type(exc).__name__}; its log says more"))
 
     async def _ping(self, exchange: Exchange) -> None:
-        node = self._node
-        if node.config.web.limits_ping:
-            node.gate.charge(exchange, None)
-        status, headers, body = ping_answer(
-            exchange.method, node.ping_document(), draining=node.draining, head_ping=node.config.web.head_ping
-        )
+        context = self._context
+        if context.config.web.limits_ping:
+            context.gate.charge(exchange, None)
+        status, headers, body = ping_answer(exchange.facts.method, context.config, context.ping_state())
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         await exchange.send({"type": "http.response.body", "body": body})
 
     async def _resource(self, call: Call) -> None:
-        override = (call.exchange.header(b"x-http-method-override") or "").upper()
+        override = (call.facts.header(b"x-http-method-override") or "").upper()
         if call.method == "POST" and override in ("PUT", "DELETE"):
             call.method = override
         operation = self._find(call)
         if operation is None or operation.anonymous:
-            self._node.gate.charge(call.exchange, None)
+            self._context.gate.charge(call.exchange, None)
         else:
             await self._admit(call)
         if operation is None:
             raise not_found(call.path)
         if operation.scoped or "space" in call.params:
             named = call.params.get("space")
-            spaces = self._node.spaces
-            call.space = (await (spaces.default(call) if named is None else spaces.named(call, named))).id
+            spaces = self._context.spaces
+            call.space = (await (spaces.default() if named is None else spaces.named(named))).id
         await operation.handler(call)
 
     def _find(self, call: Call) -> Operation | None:
@@ -102,7 +103,7 @@ class NodeApp:
         """Find out who asks, and charge them; whoever is refused is charged as a stranger."""
         try:
             call.user = await authenticate(call)
-        except ProblemError:
-            self._node.gate.charge(call.exchange, None)
+        except (ProblemError, StoreError):
+            self._context.gate.charge(call.exchange, None)
             raise
-        self._node.gate.charge(call.exchange, call.user)
+        self._context.gate.charge(call.exchange, call.user)

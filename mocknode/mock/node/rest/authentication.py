@@ -35,11 +35,11 @@ async def authenticate(call: Call) -> User:
 
 
 async def _user(call: Call) -> User | None:
-    header = call.exchange.header
+    header = call.facts.header
     if key := header(b"x-octopus-apikey") or header(b"x-nuget-apikey") or call.query("apikey"):
-        if hmac.compare_digest(key.encode("utf-8", "surrogateescape"), call.node.config.api_key.encode()):
+        if hmac.compare_digest(key.encode("utf-8", "surrogateescape"), call.context.config.api_key.encode()):
             return ADMINISTRATOR
-        return await call.stored(call.node.directory.user_of_key, key, time.time())
+        return await call.stored(call.context.directory.user_of_key, key, time.time())
     scheme, _, token = (header(b"authorization") or "").partition(" ")
     if scheme.lower() == "bearer":
         return await _user_of(call, token.strip(), "access")
@@ -47,20 +47,20 @@ async def _user(call: Call) -> User | None:
 
 
 async def _user_of_cookie(call: Call) -> User | None:
-    installation = call.node.config.installation_id
-    cookies = cookie_parser(call.exchange.header(b"cookie") or "")
+    installation = call.context.config.installation_id
+    cookies = cookie_parser(call.facts.header(b"cookie") or "")
     session = cookies.get(COOKIE_PREFIX + installation)
     user = None if session is None else await _user_of(call, session, "session")
     if user is not None and session is not None and call.method not in _SAFE:
-        given = (cookies.get(CSRF_COOKIE_PREFIX + installation), call.exchange.header(CSRF_HEADER))
-        if any(value != call.node.tokens.csrf(session) for value in given):
+        given = (cookies.get(CSRF_COOKIE_PREFIX + installation), call.facts.header(CSRF_HEADER))
+        if any(value != call.context.tokens.csrf(session) for value in given):
             raise ProblemError(400, CSRF_MISSING)
     return user
 
 
 async def _user_of(call: Call, token: str, kind: str) -> User | None:
     try:
-        id_ = call.node.tokens.user_id(token, kind)
+        id_ = call.context.tokens.user_id(token, kind)
     except TokenError:
         return None
-    return await call.stored(call.node.directory.user, id_)
+    return await call.stored(call.context.directory.user, id_)

@@ -1,20 +1,17 @@
-"""What every resource needs of a request: who asks, its space, its query and body, and errors as the server words them."""
+"""One request to a resource: who asks, its space, its query and body, and errors as the server words them."""
 
 import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from mocknode.mock.data.directory import ADMINISTER, User
-from mocknode.mock.data.store import StoreError
 from mocknode.mock.node.http.answers import Headers, error_document, json_bytes, json_headers
 from mocknode.mock.node.http.exchange import Exchange
+from mocknode.mock.node.rest.context import RestContext
 from mocknode.mock.node.rest.problems import FORBIDDEN, UNAUTHORIZED, ProblemError, invalid
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.node import Node
 
 # Documents that clients send are a few KiB; more is not read into memory.
 DOCUMENT_BYTES_MAX: Final = 1024 * 1024
@@ -39,21 +36,22 @@ class Call:
     """One request to a resource.
 
     Attributes:
-        user: Who asks; a request that needs no credentials has nobody.
+        exchange: The way to its body and to its client; `facts` is the request itself.
+        context: What resources work with.
+        user: Who asks; None where no credentials are needed.
         space: Id of the space that the path names; empty outside of spaces.
         query_pairs: The query as it came.
         restores: How often all data had been replaced when it began.
     """
 
-    def __init__(self, scope: Any, exchange: Exchange) -> None:
-        self.exchange: Exchange = exchange
-        self.node: Node = exchange.node
+    def __init__(self, scope: Any, exchange: Exchange, context: RestContext) -> None:
+        self.exchange, self.facts, self.context = exchange, exchange.facts, context
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.params: dict[str, str] = {}
         self.user: User | None = None
         self.space = ""
-        self.restores = self.node.cataloguing.restores
+        self.restores = context.cataloguing.restores
         self.query_pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         self._query: dict[str, list[str]] = {}
         for key, value in self.query_pairs:
@@ -115,9 +113,9 @@ class Call:
         self.require(permission)
         if self.asker.may(ADMINISTER):
             return
-        if await self.stored(self.node.directory.setting, MAINTENANCE) == "true":
+        if await self.stored(self.context.directory.setting, MAINTENANCE) == "true":
             raise ProblemError(
-                self.node.config.web.maintenance_status,
+                self.context.config.web.maintenance_status,
                 "Octopus Server is in maintenance mode, so only administrators can make changes.",
             )
 
@@ -125,12 +123,9 @@ class Call:
         """Call the shared store in its thread.
 
         Raises:
-            ProblemError: 500, the store cannot be used.
+            StoreError: the store cannot be used; the client gets 500.
         """
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.node.store_thread, action, *args)
-        except StoreError as exc:
-            raise ProblemError(500, str(exc)) from exc
+        return await self.context.services.stored(action, *args)
 
     async def document(self) -> dict[str, Any]:
         """The JSON object that is the body, read to its end.
@@ -185,12 +180,12 @@ class Call:
         headers = [*headers, (b"content-length", str(length).encode())]
         await self.exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
         loop = asyncio.get_running_loop()
-        left = 0 if self.exchange.method == "HEAD" else length
+        left = 0 if self.facts.method == "HEAD" else length
         while left:
             part = await loop.run_in_executor(None, next, parts)
             left -= len(part)
             await self.exchange.send({"type": "http.response.body", "body": part, "more_body": left > 0})
-        if not length or self.exchange.method == "HEAD":
+        if not length or self.facts.method == "HEAD":
             await self.exchange.send({"type": "http.response.body", "body": b""})
 
     async def problem(self, error: ProblemError) -> None:

@@ -1,6 +1,7 @@
 """The one table of routes. To add a resource: a file in `resources/` with its `operations`, and its line here."""
 
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from mocknode.mock.node.rest.resources import (
     api_keys,
@@ -42,3 +43,12 @@ OPERATIONS: Final[list[Operation]] = [
     *uploads.operations,
     *deltas.operations,
 ]
+
+
+@cache
+def api_document(version: str) -> dict[str, Any]:
+    """Return the OpenAPI document of all routes, for a version of the server."""
+    # Imported here because pydantic takes a tenth of a second that no node needs at its start.
+    from mocknode.mock.node.rest.openapi import openapi
+
+    return openapi(OPERATIONS, version=version)

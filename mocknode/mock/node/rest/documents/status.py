@@ -6,7 +6,7 @@ from typing import Final
 from typing_extensions import TypedDict
 
 from mocknode.mock.data.store import NodeRow
-from mocknode.mock.node.rest.documents.nodes import is_offline
+from mocknode.mock.node.heartbeat import is_offline
 
 BASE: Final = "/api/serverstatus"
 

@@ -10,7 +10,7 @@ from mocknode.mock.data.directory import make_api_key
 from mocknode.mock.data.store import timestamp
 from mocknode.mock.node.rest.call import Call, text_of
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.users import (
+from mocknode.mock.node.rest.documents.user import (
     ApiKeyDocument,
     CreatedApiKeyDocument,
     created_key_document,
@@ -36,7 +36,7 @@ class NewApiKey(TypedDict):
 async def list_keys(call: Call) -> None:
     """The keys of a user, newest first."""
     user = await find_own(call)
-    keys = await call.stored(call.node.directory.keys, user.id)
+    keys = await call.stored(call.context.directory.keys, user.id)
     if part := (call.query("partialPurpose") or "").lower():
         keys = [key for key in keys if part in key.purpose.lower()]
     await call.answer(200, paged(call, "ApiKey", keys, key_document))
@@ -50,7 +50,7 @@ async def create_key(call: Call) -> None:
     purpose, expires = text_of(document, "Purpose", default=""), _expires(document, now_s)
 
     def add() -> Any:
-        return call.node.directory.add_key(user.id, secret, purpose=purpose, now_s=now_s, expires=expires)
+        return call.context.directory.add_key(user.id, secret, purpose=purpose, now_s=now_s, expires=expires)
 
     await call.answer(200, created_key_document(await call.stored(add), secret))
 
@@ -74,7 +74,7 @@ def _expires(document: dict[str, Any], now_s: float) -> float | None:
 async def one_key(call: Call) -> None:
     """One key, without its secret."""
     user = await find_own(call)
-    keys = await call.stored(call.node.directory.keys, user.id)
+    keys = await call.stored(call.context.directory.keys, user.id)
     found = next((key for key in keys if key.id == call.params["id"]), None)
     if found is None:
         raise not_found(call.params["id"])
@@ -85,7 +85,7 @@ async def revoke_key(call: Call) -> None:
     """Revoke a key."""
     await call.no_body()
     user = await find_own(call)
-    if not await call.stored(call.node.directory.delete_key, user.id, call.params["id"]):
+    if not await call.stored(call.context.directory.delete_key, user.id, call.params["id"]):
         raise not_found(call.params["id"])
     await call.answer(200, {})
 

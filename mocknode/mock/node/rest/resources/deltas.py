@@ -15,9 +15,9 @@ from mocknode.mock.node.http.answers import JSON_TYPE
 from mocknode.mock.node.packages.delta import DeltaSink, base_for, signature_document
 from mocknode.mock.node.packages.kept import path_of, place, whole_path
 from mocknode.mock.node.packages.names import is_version
-from mocknode.mock.node.packages.upload import boundary, overwrite_mode, take
 from mocknode.mock.node.rest.call import Call
-from mocknode.mock.node.rest.documents.packages import DeltaSignature, PackageDocument
+from mocknode.mock.node.rest.documents.package import DeltaSignature, PackageDocument
+from mocknode.mock.node.rest.package_upload import boundary, overwrite_mode, take
 from mocknode.mock.node.rest.problems import ProblemError, invalid
 from mocknode.mock.node.rest.resources.uploads import OVERWRITE
 from mocknode.mock.node.rest.routing import Operation
@@ -27,8 +27,8 @@ async def delta_signature(call: Call) -> None:
     """From which version a delta may start, and its signature; 404 when the whole package must be sent."""
     call.require(PUSH)
     package_id, version = call.params["packageId"], _version(call, "version")
-    versions = await call.stored(call.node.store.packages, call.space, package_id)
-    config = call.node.config
+    versions = await call.stored(call.context.store.packages, call.space, package_id)
+    config = call.context.config
     base = await asyncio.to_thread(base_for, versions, version, config.web.delta_base, config.run_dir)
     path = None if base is None else path_of(config.run_dir, base)
     if base is None or path is None:
@@ -42,10 +42,10 @@ async def upload_delta(call: Call) -> None:
     existing = await overwrite_mode(call)
     package_id, version = call.params["packageId"], _version(call, "baseVersion")
     bound = boundary(call)
-    base: Package | None = await call.stored(call.node.store.package, call.space, f"{package_id}.{version}")
-    run_dir = call.node.config.run_dir
+    base: Package | None = await call.stored(call.context.store.package, call.space, f"{package_id}.{version}")
+    run_dir = call.context.config.run_dir
     basis = None if base is None else path_of(run_dir, base)
-    kept_as = place(call)
+    kept_as = place(call.context.config, call.space, call.facts.req)
     if base is None or basis is None or kept_as is None or not await asyncio.to_thread(basis.is_file):
         raise invalid(f"base: got {package_id} {version}, allowed: a version whose bytes are kept.{_hint(call)}")
     await take(call, await _sink(bound, whole_path(run_dir, kept_as), basis), existing, kept_as, of=base)
@@ -66,7 +66,7 @@ def _version(call: Call, name: str) -> str:
 
 
 def _hint(call: Call) -> str:
-    return "" if call.node.config.keep_packages else " These nodes keep none; start them with --keep-packages."
+    return "" if call.context.config.keep_packages else " These nodes keep none; start them with --keep-packages."
 
 
 operations: Final = [

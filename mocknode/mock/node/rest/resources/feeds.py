@@ -7,14 +7,14 @@ from mocknode.mock.data.directory import BUILT_IN, Feed
 from mocknode.mock.node.packages.versions import newest_first
 from mocknode.mock.node.rest.call import Call
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.feeds import FeedDocument, VersionDocument, feed_document, version_document
+from mocknode.mock.node.rest.documents.feed import FeedDocument, VersionDocument, feed_document, version_document
 from mocknode.mock.node.rest.problems import invalid, not_found
 from mocknode.mock.node.rest.routing import IDS, PAGING, PARTIAL_NAME, Operation, Query
 
 
 async def list_feeds(call: Call) -> None:
     """A page of feeds."""
-    feeds: Sequence[Feed] = await call.stored(call.node.directory.feeds, call.space)
+    feeds: Sequence[Feed] = await call.stored(call.context.directory.feeds, call.space)
     if ids := call.listed("ids"):
         feeds = [feed for feed in feeds if feed.id in ids]
     if types := call.listed("feedType"):
@@ -26,7 +26,9 @@ async def list_feeds(call: Call) -> None:
 
 async def all_feeds(call: Call) -> None:
     """Every feed of the space, as a bare array."""
-    await call.answer(200, [feed_document(feed) for feed in await call.stored(call.node.directory.feeds, call.space)])
+    await call.answer(
+        200, [feed_document(feed) for feed in await call.stored(call.context.directory.feeds, call.space)]
+    )
 
 
 async def one_feed(call: Call) -> None:
@@ -40,14 +42,14 @@ async def versions(call: Call) -> None:
     package_id, part = call.query("packageId"), (call.query("filter") or "").lower()
     if not package_id:
         raise invalid("packageId: got nothing, allowed: the id of a package")
-    packages = await call.stored(call.node.store.packages, call.space) if feed.feed_type == BUILT_IN else []
+    packages = await call.stored(call.context.store.packages, call.space) if feed.feed_type == BUILT_IN else []
     wanted = [p for p in packages if p.package_id.lower() == package_id.lower() and part in p.version.lower()]
     await call.answer(200, paged(call, "PackageVersion", newest_first(wanted), lambda p: version_document(p, feed)))
 
 
 async def _find(call: Call) -> Feed:
     id_ = call.params["feedId"]
-    feeds = await call.stored(call.node.directory.feeds, call.space)
+    feeds = await call.stored(call.context.directory.feeds, call.space)
     found = next((feed for feed in feeds if feed.id.lower() == id_.lower()), None)
     if found is None:
         raise not_found(id_)

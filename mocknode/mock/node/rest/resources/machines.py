@@ -14,7 +14,7 @@ from mocknode.mock.data.directory import ADMINISTER
 from mocknode.mock.data.machine_store import Machine, Machines, NameTakenError
 from mocknode.mock.node.rest.call import Call, text_of
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.machines import (
+from mocknode.mock.node.rest.documents.machine import (
     CERTIFICATES,
     DEFAULTS,
     GLOBAL,
@@ -50,7 +50,7 @@ class MachineChange(TypedDict):
 
 async def certificates(call: Call) -> None:
     """The server's certificate, as a page of one; of none at a node without a Tentacle port."""
-    found = [] if call.node.tentacles is None else [_thumbprint(call)]
+    found = [] if call.context.tentacles is None else [_thumbprint(call)]
     await call.answer(200, paged(call, "CertificateConfiguration", found, certificate_document))
 
 
@@ -62,7 +62,7 @@ async def certificate(call: Call) -> None:
 
 
 def _thumbprint(call: Call) -> str:
-    tentacles = call.node.tentacles
+    tentacles = call.context.tentacles
     if tentacles is None:
         raise ProblemError(404, "this node has no Tentacle port, and so no certificate for it")
     return tentacles.identity.thumbprint
@@ -116,8 +116,8 @@ async def delete_machine(call: Call) -> None:
     await call.no_body()
     call.require(ADMINISTER)
     await call.stored(_machines(call).remove, (await _find(call)).number)
-    if call.node.tentacles is not None:
-        await call.node.tentacles.reload()
+    if call.context.tentacles is not None:
+        await call.context.tentacles.reload()
     await call.answer(200, {})
 
 
@@ -129,8 +129,8 @@ async def _stored(call: Call, machine: Machine, action: Any) -> Any:
 
 
 def _machines(call: Call) -> Machines:
-    tentacles = call.node.tentacles
-    return Machines(call.node.store) if tentacles is None else tentacles.machines
+    tentacles = call.context.tentacles
+    return Machines(call.context.store) if tentacles is None else tentacles.machines
 
 
 async def _find(call: Call) -> Machine:

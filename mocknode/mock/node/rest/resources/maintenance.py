@@ -24,7 +24,9 @@ class Wanted(TypedDict):
 
 async def read(call: Call) -> None:
     """Whether the cluster is in maintenance mode."""
-    await call.answer(200, maintenance_document(await call.stored(call.node.directory.setting, MAINTENANCE) == "true"))
+    await call.answer(
+        200, maintenance_document(await call.stored(call.context.directory.setting, MAINTENANCE) == "true")
+    )
 
 
 async def change(call: Call) -> None:
@@ -34,7 +36,7 @@ async def change(call: Call) -> None:
     wanted = document.get("IsInMaintenanceMode")
     if not isinstance(wanted, bool):
         raise invalid(f"IsInMaintenanceMode: got {wanted!r}, allowed: true, false")
-    await call.stored(call.node.directory.set_setting, MAINTENANCE, str(wanted).lower())
+    await call.stored(call.context.directory.set_setting, MAINTENANCE, str(wanted).lower())
     await call.answer(200, maintenance_document(wanted))
 
 

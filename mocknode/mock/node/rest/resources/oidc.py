@@ -94,13 +94,13 @@ async def discovery(call: Call) -> None:
 
 
 def _base(call: Call) -> str:
-    config = call.node.config
+    config = call.context.config
     if config.web.external_url is not None:
         return config.web.external_url.rstrip("/")
-    scheme = "https" if call.exchange.protocol.tls else "http"
-    host = call.exchange.header(b"host") or ""
+    scheme = "https" if call.facts.connection.tls else "http"
+    host = call.facts.header(b"host") or ""
     if not _HOST.fullmatch(host):
-        host = call.node.server.own_address
+        host = call.context.own_address()
     return f"{scheme}://{host}"
 
 
@@ -123,7 +123,7 @@ async def exchange(call: Call) -> None:
     except Refusal as exc:
         await _refuse(call, exc)
         return
-    token = call.node.tokens.issue(user.id, "access", now_s=time.time(), lasts_s=ACCESS_TOKEN_S)
+    token = call.context.tokens.issue(user.id, "access", now_s=time.time(), lasts_s=ACCESS_TOKEN_S)
     answer: AccessToken = {
         "access_token": token,
         "expires_in": ACCESS_TOKEN_S,
@@ -146,9 +146,9 @@ async def _account(call: Call, document: dict[str, Any]) -> User:
         raise Refusal("unsupported_grant_type", f"grant_type: allowed is {GRANT}")
     if texts["subject_token_type"] != JWT_TYPE:
         raise Refusal("invalid_request", f"subject_token_type: allowed is {JWT_TYPE}")
-    users = await call.stored(call.node.directory.users)
+    users = await call.stored(call.context.directory.users)
     user = next((user for user in users if user.audience == texts["audience"] and user.is_active), None)
-    keys = call.node.config.web.oidc_keys
+    keys = call.context.config.web.oidc_keys
     if user is None or user.issuer is None:
         raise Refusal("invalid_grant", "no service account has this audience")
     if keys is None:

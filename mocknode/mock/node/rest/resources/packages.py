@@ -13,7 +13,7 @@ from mocknode.mock.node.packages.kept import forget, path_of
 from mocknode.mock.node.packages.versions import latest_of_each
 from mocknode.mock.node.rest.call import Call
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.packages import (
+from mocknode.mock.node.rest.documents.package import (
     PackageDocument,
     PackageNotes,
     PackageNotesList,
@@ -38,14 +38,14 @@ async def list_packages(call: Call) -> None:
     latest = call.flag("latest")
     if wanted and text:
         raise invalid("nuGetPackageId and filter: got both, allowed: one of them")
-    packages: Sequence[Package] = await call.stored(call.node.store.packages, call.space)
+    packages: Sequence[Package] = await call.stored(call.context.store.packages, call.space)
     if wanted:
         packages = [p for p in packages if p.package_id.lower() == wanted.lower()]
     if text:
         packages = [p for p in packages if text.lower() in p.package_id.lower()]
     if text or latest:
         packages = latest_of_each(packages)
-    feed = await call.node.spaces.built_in_feed(call)
+    feed = await call.context.spaces.built_in_feed(call.space)
     await call.answer(200, paged(call, "PackageFromBuiltInFeed", packages, lambda p: package_document(p, feed)))
 
 
@@ -54,7 +54,7 @@ async def one_package(call: Call) -> None:
     package = await _find(call, call.params["id"])
     if package is None:
         raise not_found(call.params["id"])
-    await call.answer(200, package_document(package, await call.node.spaces.built_in_feed(call)))
+    await call.answer(200, package_document(package, await call.context.spaces.built_in_feed(call.space)))
 
 
 async def _delete_one(call: Call) -> None:
@@ -81,7 +81,7 @@ async def delete_one_v1(call: Call) -> None:
 async def delete_bulk(call: Call) -> None:
     """Delete packages, by ids in the query or the body; unknown ones are not missed."""
     ids = call.listed("ids")
-    if call.exchange.expects_body and not ids:
+    if call.facts.expects_body and not ids:
         document = await call.document()
         found = document.get("Ids", document.get("ids"))
         if not isinstance(found, list) or not all(isinstance(id_, str) for id_ in found):
@@ -100,13 +100,13 @@ async def delete_bulk(call: Call) -> None:
 
 
 async def _delete(call: Call, package: Package) -> None:
-    await call.stored(call.node.store.delete_package, package.space, package.key)
-    await call.stored(forget, call.node.store, call.node.config.run_dir, package)
+    await call.stored(call.context.store.delete_package, package.space, package.key)
+    await call.stored(forget, call.context.store, call.context.config.run_dir, package)
 
 
 async def notes(call: Call) -> None:
     """Notes of packages: the feed reads none from archives, so each says where it stands."""
-    feed = await call.node.spaces.built_in_feed(call)
+    feed = await call.context.spaces.built_in_feed(call.space)
     found: list[PackageNotes] = []
     for id_ in call.listed("packageIds"):
         package = await _find(call, id_)
@@ -133,7 +133,7 @@ async def download(call: Call) -> None:
     package = await _find(call, id_)
     if package is None:
         raise invalid(f"{id_} is not in the index")
-    path = path_of(call.node.config.run_dir, package)
+    path = path_of(call.context.config.run_dir, package)
     if path is None:
         raise invalid(
             f"{package.file_name} is in the index but its bytes were not kept; start nodes with --keep-packages"
@@ -154,7 +154,7 @@ def _parts(path: Path) -> Iterator[bytes]:
 
 
 async def _find(call: Call, id_: str) -> Package | None:
-    return await call.stored(call.node.store.package, call.space, id_.removeprefix(_PREFIX))
+    return await call.stored(call.context.store.package, call.space, id_.removeprefix(_PREFIX))
 
 
 _LIST: Final = (

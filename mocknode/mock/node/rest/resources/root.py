@@ -9,8 +9,8 @@ from mocknode.mock.node.rest.routing import Operation
 
 async def root(call: Call) -> None:
     """What the server is and where things are; needs no credentials."""
-    config = call.node.config
-    default = await call.node.spaces.default(call)
+    config = call.context.config
+    default = await call.context.spaces.default()
     await call.answer(200, root_document(config.version, config.installation_id, default.id))
 
 

@@ -15,7 +15,7 @@ from mocknode.mock.data.directory import ADMINISTER
 from mocknode.mock.data.store import NodeRow
 from mocknode.mock.node.rest.call import INT32_MAX, Call, text_of
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.nodes import (
+from mocknode.mock.node.rest.documents.node import (
     BASE,
     PREFIX,
     ClusterSummary,
@@ -41,7 +41,7 @@ class NodeChange(TypedDict):
 
 async def list_nodes(call: Call) -> None:
     """A page of nodes."""
-    rows: Sequence[NodeRow] = await call.stored(call.node.store.nodes)
+    rows: Sequence[NodeRow] = await call.stored(call.context.store.nodes)
     if ids := call.listed("ids"):
         rows = [row for row in rows if PREFIX + row.name in ids]
     if part := call.query("partialName"):
@@ -51,14 +51,14 @@ async def list_nodes(call: Call) -> None:
 
 async def all_nodes(call: Call) -> None:
     """Every node, as a bare array."""
-    await call.answer(200, [node_document(row) for row in await call.stored(call.node.store.nodes)])
+    await call.answer(200, [node_document(row) for row in await call.stored(call.context.store.nodes)])
 
 
 async def summary(call: Call) -> None:
     """The cluster at a glance."""
-    now_s, offline_after_s = time.time(), call.node.config.web.offline_after_s
-    rows = await call.stored(call.node.store.nodes)
-    running = Counter(task.node for task in await call.stored(call.node.tasks.tasks.running))
+    now_s, offline_after_s = time.time(), call.context.config.web.offline_after_s
+    rows = await call.stored(call.context.store.nodes)
+    running = Counter(task.node for task in await call.stored(call.context.tasks.running))
     nodes: list[NodeSummary] = [
         summary_document(row, now_s=now_s, offline_after_s=offline_after_s, running_tasks=running[row.name])
         for row in rows
@@ -70,7 +70,7 @@ async def details(call: Call) -> None:
     """What a node is doing."""
     row = await _row(call)
     id_ = PREFIX + row.name
-    running = [running_task(task) for task in await call.stored(call.node.tasks.tasks.running) if task.node == row.name]
+    running = [running_task(task) for task in await call.stored(call.context.tasks.running) if task.node == row.name]
     await call.answer(200, NodeDetails(Id=id_, RunningTasks=running, Links={"Self": f"{BASE}/{id_}/details"}))
 
 
@@ -84,7 +84,7 @@ async def delete_node(call: Call) -> None:
     await call.no_body()
     call.require(ADMINISTER)
     row = await _row(call)
-    await call.stored(call.node.store.delete_node, row.name)
+    await call.stored(call.context.store.delete_node, row.name)
     await call.answer(200, {})
 
 
@@ -101,7 +101,7 @@ async def change_node(call: Call) -> None:
     if isinstance(cap, bool) or not isinstance(cap, int) or not 0 <= cap <= INT32_MAX:
         raise invalid(f"MaxConcurrentTasks: got {cap!r}, allowed: a whole number from 0 to {INT32_MAX}")
     if cap != row.max_concurrent_tasks:
-        await call.stored(call.node.store.set_task_cap, row.name, cap)
+        await call.stored(call.context.store.set_task_cap, row.name, cap)
     if draining != row.draining:
         await _drain(call, row.name, draining)
     changed = NodeRow(
@@ -112,7 +112,7 @@ async def change_node(call: Call) -> None:
 
 async def _drain(call: Call, name: str, draining: bool) -> None:
     try:
-        reply = await call.node.ask_drain(name, draining)
+        reply = await call.context.ask_drain(name, draining)
     except TimeoutError as exc:
         raise ProblemError(503, f"{name} did not change its state in time") from exc
     if not reply.get("ok"):
@@ -122,7 +122,7 @@ async def _drain(call: Call, name: str, draining: bool) -> None:
 
 async def _row(call: Call) -> NodeRow:
     name = call.params["id"].removeprefix(PREFIX)
-    rows = await call.stored(call.node.store.nodes)
+    rows = await call.stored(call.context.store.nodes)
     row = next((row for row in rows if row.name.lower() == name.lower()), None)
     if row is None:
         raise not_found(call.params["id"])

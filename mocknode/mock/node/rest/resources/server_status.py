@@ -21,15 +21,15 @@ from mocknode.mock.node.rest.routing import Operation
 
 async def status(call: Call) -> None:
     """The server's status."""
-    maintenance = await call.stored(call.node.directory.setting, MAINTENANCE) == "true"
-    await call.answer(200, status_document(maintenance=maintenance, version=call.node.config.version))
+    maintenance = await call.stored(call.context.directory.setting, MAINTENANCE) == "true"
+    await call.answer(200, status_document(maintenance=maintenance, version=call.context.config.version))
 
 
 async def health(call: Call) -> None:
     """Health of the whole cluster: 200, or 418 when it does not operate normally."""
-    config = call.node.config
-    maintenance = await call.stored(call.node.directory.setting, MAINTENANCE) == "true"
-    rows = await call.stored(call.node.store.nodes)
+    config = call.context.config
+    maintenance = await call.stored(call.context.directory.setting, MAINTENANCE) == "true"
+    rows = await call.stored(call.context.store.nodes)
     document = health_document(
         rows, maintenance=maintenance, now_s=time.time(), offline_after_s=config.web.offline_after_s
     )

@@ -5,14 +5,14 @@ from typing import Final
 from mocknode.mock.data.directory import Space
 from mocknode.mock.node.rest.call import Call
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.spaces import SpaceDocument, space_document
+from mocknode.mock.node.rest.documents.space import SpaceDocument, space_document
 from mocknode.mock.node.rest.problems import not_found
 from mocknode.mock.node.rest.routing import IDS, PAGING, PARTIAL_NAME, Operation, Query
 
 
 async def list_spaces(call: Call) -> None:
     """A page of spaces."""
-    spaces = await call.stored(call.node.directory.spaces)
+    spaces = await call.stored(call.context.directory.spaces)
     if ids := call.listed("ids"):
         spaces = [space for space in spaces if space.id in ids]
     if name := call.query("name"):
@@ -24,13 +24,13 @@ async def list_spaces(call: Call) -> None:
 
 async def all_spaces(call: Call) -> None:
     """Every space, as a bare array."""
-    await call.answer(200, [space_document(space) for space in await call.stored(call.node.directory.spaces)])
+    await call.answer(200, [space_document(space) for space in await call.stored(call.context.directory.spaces)])
 
 
 async def one_space(call: Call) -> None:
     """One space, by id, name or slug."""
     wanted = call.params["id"].lower()
-    spaces: list[Space] = await call.stored(call.node.directory.spaces)
+    spaces: list[Space] = await call.stored(call.context.directory.spaces)
     found = next((s for s in spaces if wanted in (s.id.lower(), s.slug.lower(), s.name.lower())), None)
     if found is None:
         raise not_found(call.params["id"])

@@ -12,9 +12,9 @@ from mocknode.mock.node.packages.multipart import MultipartError
 from mocknode.mock.node.packages.names import FileNameError, bare_name, parse_file_name
 from mocknode.mock.node.packages.nuget import archive_flaw
 from mocknode.mock.node.packages.receiver import FileSink, receive_file
-from mocknode.mock.node.packages.upload import boundary, upload
 from mocknode.mock.node.rest.call import Call
-from mocknode.mock.node.rest.documents.packages import PackageDocument, Validation
+from mocknode.mock.node.rest.documents.package import PackageDocument, Validation
+from mocknode.mock.node.rest.package_upload import boundary, upload
 from mocknode.mock.node.rest.routing import Operation, Query, route
 
 OVERWRITE: Final = (
@@ -36,7 +36,7 @@ async def validate(call: Call) -> None:
     sink = FileSink(boundary(call), None)
     whole = True
     try:
-        await receive_file(call.exchange, sink, call.node.digest_thread)
+        await receive_file(call.exchange, sink, call.context.digest_thread)
     except MultipartError:
         whole = False
         await call.exchange.drop_body()
@@ -53,7 +53,7 @@ async def _issue(call: Call, sink: FileSink) -> Any:
         return exc.issue
     if name.is_nuget and archive_flaw(sink.start, sink.end) is not None:
         return "CorruptedNugetPackage"
-    held = await call.stored(call.node.store.package, call.space, package_key(name.package_id, name.version))
+    held = await call.stored(call.context.store.package, call.space, package_key(name.package_id, name.version))
     return None if held is None else "PackageAlreadyExists"
 
 

@@ -5,15 +5,15 @@ from typing import Final
 from mocknode.mock.data.directory import ADMINISTER, User
 from mocknode.mock.node.rest.call import Call
 from mocknode.mock.node.rest.documents.collections import Collection, paged
-from mocknode.mock.node.rest.documents.spaces import SpaceDocument, space_document
-from mocknode.mock.node.rest.documents.users import UserDocument, user_document
+from mocknode.mock.node.rest.documents.space import SpaceDocument, space_document
+from mocknode.mock.node.rest.documents.user import UserDocument, user_document
 from mocknode.mock.node.rest.problems import not_found
 from mocknode.mock.node.rest.routing import IDS, PAGING, Operation, Query
 
 
 async def list_users(call: Call) -> None:
     """A page of users, by name."""
-    users = await call.stored(call.node.directory.users)
+    users = await call.stored(call.context.directory.users)
     if ids := call.listed("ids"):
         users = [user for user in users if user.id in ids]
     if part := (call.query("filter") or "").lower():
@@ -23,7 +23,7 @@ async def list_users(call: Call) -> None:
 
 async def all_users(call: Call) -> None:
     """Every user, as a bare array."""
-    users = await call.stored(call.node.directory.users)
+    users = await call.stored(call.context.directory.users)
     await call.answer(200, [user_document(user, call.asker) for user in users])
 
 
@@ -40,7 +40,7 @@ async def one_user(call: Call) -> None:
 async def spaces_of_user(call: Call) -> None:
     """The spaces that a user may enter, as a bare array: all, as permissions here are the server's."""
     await find_user(call)
-    await call.answer(200, [space_document(space) for space in await call.stored(call.node.directory.spaces)])
+    await call.answer(200, [space_document(space) for space in await call.stored(call.context.directory.spaces)])
 
 
 async def find_user(call: Call) -> User:
@@ -52,7 +52,7 @@ async def find_user(call: Call) -> User:
     id_ = call.params["userId"]
     if id_.lower() == "me" or id_.lower() == call.asker.id.lower():
         return call.asker
-    users = await call.stored(call.node.directory.users)
+    users = await call.stored(call.context.directory.users)
     found = next((user for user in users if user.id.lower() == id_.lower()), None)
     if found is None:
         raise not_found(id_)

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import quote
 
 from mocknode.mock.data.directory import MANAGE_PACKAGES, PUSH
-from mocknode.mock.data.store import Existing, Package, RestoredError, StoreError, timestamp
+from mocknode.mock.data.store import Existing, Package, RestoredError, timestamp
 from mocknode.mock.node.packages.kept import forget, place, whole_path
 from mocknode.mock.node.packages.multipart import MultipartError, boundary_of
 from mocknode.mock.node.packages.names import FileNameError, bare_name, parse_file_name
@@ -13,7 +13,7 @@ from mocknode.mock.node.packages.nuget import archive_flaw
 from mocknode.mock.node.packages.octodiff.delta import DeltaError
 from mocknode.mock.node.packages.receiver import FileSink, receive_file
 from mocknode.mock.node.rest.call import Call
-from mocknode.mock.node.rest.documents.packages import package_document
+from mocknode.mock.node.rest.documents.package import package_document
 from mocknode.mock.node.rest.problems import FORBIDDEN, ProblemError, invalid
 
 MODES: Final[dict[str, Existing]] = {
@@ -53,7 +53,7 @@ def boundary(call: Call) -> bytes:
         ProblemError: 400, the body is something else.
     """
     try:
-        return boundary_of(call.exchange.header(b"content-type"))
+        return boundary_of(call.facts.header(b"content-type"))
     except MultipartError as exc:
         raise invalid(str(exc)) from exc
 
@@ -61,8 +61,8 @@ def boundary(call: Call) -> bytes:
 async def upload(call: Call) -> None:
     """Take one whole package."""
     existing = await overwrite_mode(call)
-    kept_as = place(call)
-    config = call.node.config
+    kept_as = place(call.context.config, call.space, call.facts.req)
+    config = call.context.config
     keep = None if kept_as is None else whole_path(config.run_dir, kept_as)
     sink = FileSink(boundary(call), keep, config.keep_only)
     await take(call, sink, existing, kept_as)
@@ -92,10 +92,10 @@ async def take(
 
 async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
     """Read the body and give faults their turn; the package is not stored yet."""
-    exchange, config = call.exchange, call.node.config
+    exchange, config = call.exchange, call.context.config
     problem: ProblemError | None = None
     try:
-        await receive_file(exchange, sink, call.node.digest_thread)
+        await receive_file(exchange, sink, call.context.digest_thread)
     except (MultipartError, DeltaError) as exc:
         problem = invalid(str(exc))
         await exchange.drop_body()
@@ -124,11 +124,9 @@ async def _store(call: Call, package: Package, existing: Existing) -> bool:
     """Store and answer; whether the catalogue took this very upload."""
     may_replace = existing != "replace" or call.asker.may(MANAGE_PACKAGES)
     try:
-        stored, held, replaced = await call.node.cataloguing.add(
+        stored, held, replaced = await call.context.cataloguing.add(
             package, existing if may_replace else "fail", call.restores
         )
-    except StoreError as exc:
-        raise ProblemError(500, str(exc)) from exc
     except RestoredError as exc:
         raise ProblemError(503, str(exc)) from exc
     if stored == "exists":
@@ -138,12 +136,12 @@ async def _store(call: Call, package: Package, existing: Existing) -> bool:
             else ProblemError(403, FORBIDDEN.format(MANAGE_PACKAGES))
         )
     if replaced is not None and replaced.kept_as is not None:
-        await call.stored(forget, call.node.store, call.node.config.run_dir, replaced)
-    document = package_document(held, await call.node.spaces.built_in_feed(call))
-    call.exchange.package = {
+        await call.stored(forget, call.context.store, call.context.config.run_dir, replaced)
+    document = package_document(held, await call.context.spaces.built_in_feed(call.space))
+    call.facts.package = {
         "id": document["Id"], "package_id": held.package_id, "version": held.version, "file_name": held.file_name,
     }  # fmt: skip
-    status = {"kept": 200, "replaced": call.node.config.web.overwrite_status, "created": 201}[stored]
+    status = {"kept": 200, "replaced": call.context.config.web.overwrite_status, "created": 201}[stored]
     location = quote(document["Links"]["Self"], safe=_PATH_SAFE).encode()
     await call.answer(status, document, (b"location", location))
     return stored != "kept"

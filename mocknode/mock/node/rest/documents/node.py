@@ -6,6 +6,7 @@ from typing_extensions import TypedDict
 
 from mocknode.mock.data.store import NodeRow, timestamp
 from mocknode.mock.data.tasks import Task
+from mocknode.mock.node.heartbeat import is_offline
 
 BASE: Final = "/api/octopusservernodes"
 PREFIX: Final = "OctopusServerNodes-"
@@ -86,11 +87,6 @@ def node_document(row: NodeRow) -> NodeDocument:
         "LastModifiedBy": None,
         "Links": {"Self": f"{BASE}/{id_}", "Details": f"{BASE}/{id_}/details"},
     }
-
-
-def is_offline(row: NodeRow, *, now_s: float, after_s: float) -> bool:
-    """Whether the cluster holds a node for offline: it said so, or was not seen for so long."""
-    return row.offline or now_s - row.last_seen > after_s
 
 
 def summary_document(row: NodeRow, *, now_s: float, offline_after_s: float, running_tasks: int) -> NodeSummary:

@@ -1,17 +1,20 @@
-"""What the Tentacle port has of its node: journal, trust from the shared store, faults, and its place in the lifecycle."""
+"""The Tentacle side of a node: gives the port its journal, trust from the shared store, faults, and a place in the lifecycle."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mocknode.mock.data.machine_store import LISTENING, Machines
 from mocknode.mock.data.store import StoreError
+from mocknode.mock.node.active_faults import ActiveFaults
 from mocknode.mock.node.config import ConfigError
-from mocknode.mock.node.faults.effects import Break, Delay, Effect, Hang
+from mocknode.mock.node.faults.effects import Break, Delay, Hang, Plan
+from mocknode.mock.node.faults.selection import Candidate
 from mocknode.mock.node.refusals import RefusedError
+from mocknode.mock.node.services import Services
 from mocknode.mock.tentacle.calling import (
     COLLECT_LIMIT_S,
     Caller,
@@ -29,9 +32,6 @@ from mocknode.mock.tentacle.listener import PortConnection, TentaclePort
 from mocknode.mock.tentacle.queues import CallFailedError
 from mocknode.mock.tentacle.serving import Limits
 from mocknode.mock.tentacle.tls import Credential, client_context
-
-if TYPE_CHECKING:
-    from mocknode.mock.node.node import Node
 
 CALLS: Final = ("health", "capabilities", "script")
 RELOAD_S: Final = 5.0
@@ -81,7 +81,7 @@ def parse_call(request: Mapping[str, Any]) -> CallSpec:
     return CallSpec(**{item.name: request[item.name] for item in fields(CallSpec) if item.name in request})
 
 
-class Tentacles:
+class TentacleSide:
     """The Tentacle side of one node; also the `Site` of its port.
 
     Attributes:
@@ -90,14 +90,14 @@ class Tentacles:
         identity: The server's certificate.
     """
 
-    def __init__(self, node: "Node", identity_file: Path, null_s: float) -> None:
-        self._node = node
+    def __init__(self, services: Services, faults: ActiveFaults, identity_file: Path) -> None:
+        self._services, self._faults = services, faults
         try:
             self.identity = Identity.read(identity_file.read_bytes(), str(identity_file))
         except IdentityError as exc:
             raise ConfigError(f"config: tentacle_identity: {exc}", got=str(identity_file)) from exc
-        self.machines = Machines(node.store)
-        self.port = TentaclePort(self, self.identity, Limits(null_s=null_s))
+        self.machines = Machines(services.store)
+        self.port = TentaclePort(self, self.identity, Limits(null_s=services.config.null_message_s))
         self._numbers = Numbers()
         self._trusted: frozenset[str] = frozenset()
         self._reloading: asyncio.Task[frozenset[str]] | None = None
@@ -106,11 +106,11 @@ class Tentacles:
 
     def next_connection(self) -> int:
         """Number of a new connection, from the same count as the HTTP ports'."""
-        return self._node.next_connection()
+        return self._services.next_connection()
 
     def note(self, kind: str, t_ns: int, **facts: Any) -> None:
         """Write a journal record."""
-        self._node.journal.add(kind, t_ns, **facts)
+        self._services.journal.add(kind, t_ns, **facts)
 
     def trusts(self, thumbprint: str) -> bool | Awaitable[bool]:
         """Whether a certificate is registered; the store is asked about one that is not known yet."""
@@ -138,9 +138,8 @@ class Tentacles:
         await self.reload()
 
     async def _read(self) -> frozenset[str]:
-        loop = asyncio.get_running_loop()
         try:
-            now = await loop.run_in_executor(self._node.store_thread, self.machines.thumbprints)
+            now = await self._services.stored(self.machines.thumbprints)
         except StoreError:
             return self._trusted  # A store that hiccups is no reason to cut off anybody.
         if self._trusted - now:
@@ -161,15 +160,16 @@ class Tentacles:
 
     def met(self, connection: PortConnection) -> None:
         """A connection is new: let the faults on `tentacle` act, in their order."""
-        if self._node.silent:
+        if self._services.silent:
             connection.fall_silent()
-        elif plan := self._node.faults.plan_connection():
-            self._node.spawn(self._interfere(connection, plan))
+        elif plan := self._faults.plan(Candidate(ping=False, tentacle=True)):
+            self._services.spawn(self._carry_out(connection, plan))
 
-    async def _interfere(self, connection: PortConnection, plan: list[tuple[str, Effect]]) -> None:
+    async def _carry_out(self, connection: PortConnection, plan: Plan) -> None:
         connection.hold()
         for fault, effect in plan:
-            self._node.faults.note_connection(fault, connection.conn)
+            if fault is not None:
+                self._faults.note_hit(fault, conn=connection.conn)
             match effect:
                 case Delay():
                     await self._wait(connection, fault, effect.seconds)
@@ -185,8 +185,8 @@ class Tentacles:
                     return
         connection.release()
 
-    async def _wait(self, connection: PortConnection, fault: str, seconds: float | None) -> None:
-        with self._node.faults.hold(fault) as released:
+    async def _wait(self, connection: PortConnection, fault: str | None, seconds: float | None) -> None:
+        with self._faults.hold(fault) as released:
             await asyncio.wait((released, connection.losing()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
     # Calls
@@ -215,12 +215,24 @@ class Tentacles:
 
     # Lifecycle
 
+    def protocol(self) -> PortConnection:
+        """Return the protocol of a new connection."""
+        return self.port.protocol()
+
+    def refuse(self) -> None:
+        """Close what is idle; let calls under way finish."""
+        self.port.refuse()
+
+    def fall_silent(self) -> None:
+        """Answer nothing any more."""
+        self.port.fall_silent()
+
     def end_silence(self) -> None:
-        """The node answers again; what was held is reset."""
+        """Reset what was held: the node answers again."""
         self.port.end_all(Ending(cause="eof"))
 
-    def stop(self) -> None:
-        """The process ends."""
+    async def stop(self, _grace_s: float) -> None:
+        """Reset every connection: the process ends."""
         self.port.end_all(Ending(cause="node-stopped"))
 
     def status(self) -> dict[str, Any]:
