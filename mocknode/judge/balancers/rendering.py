@@ -4,6 +4,7 @@ The templates lie in each balancer's folder as `<mode>.<file name>.j2`; a run an
 ones, so that what is printed is what was measured. Reads templates and nothing else.
 """
 
+import dataclasses
 import ipaddress
 import itertools
 import os
@@ -11,7 +12,6 @@ import re
 import sys
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -26,6 +26,7 @@ from mocknode.judge.balancers.adapter import (
     version_tuple,
 )
 from mocknode.judge.balancers.registry import adapter_of, check_mode
+from mocknode.judge.balancers.template_variables import TemplateVariables, TentacleAddress
 
 JOINED_CERTIFICATE = "front.pem"
 """File in the run's directory that holds certificate and key, for balancers that want them in one."""
@@ -88,12 +89,12 @@ def render(
     return _rendered(
         adapter,
         mode,
+        run=True,
         front=front,
         nodes=nodes,
         standby=standby,
         version=version,
         shipped_interval=shipped_interval,
-        run=True,
         certificate=certificate,
         key=_absolute(front.key),
         public_name=RUN_NAME,
@@ -139,12 +140,12 @@ def production(
     files = _rendered(
         adapter,
         mode,
+        run=False,
         front=front,
         nodes=nodes,
         standby=(),
         version=version or adapter.tested,
         shipped_interval=False,
-        run=False,
         certificate=certificate,
         key=key,
         public_name=public_name,
@@ -247,34 +248,28 @@ def _split(adapter: Adapter, text: str) -> dict[str, str]:
 
 
 def _rendered(
-    adapter: Adapter, mode: str, *, version: str, nodes: Sequence[Node], standby: Sequence[Node], **facts: Any
-) -> dict[str, str]:
-    front: Front = facts["front"]
-    context = {
-        "ping": PING_PATH,
-        "workers": WORKERS,
-        "version": version_tuple(version),
-        "version_text": version,
-        "nodes": nodes,
-        "standby": standby,
-        "user": _root_user(),
-        "tentacles": [
-            {
-                "node": node.name,
-                "host": node.tentacle.host,
-                "port": node.tentacle.port,
-                "address": node.tentacle.address,
-                "front": front.tentacle_ports[node.name],
-                "name": polling_name(node.name, facts["public_name"]),
-                "standby": second,
-            }
-            for node, second in itertools.zip_longest(nodes, standby)
-            if node.tentacle is not None and node.name in front.tentacle_ports and mode in adapter.passing
-        ],
-        "bind": lambda port: host_port(front.host, port),
-        "addresses_only": all(_is_address(node.host) for node in nodes),
-        **facts,
-    }
+    adapter: Adapter, mode: str, *, run: bool, front: Front, nodes: Sequence[Node], standby: Sequence[Node], version: str,
+    shipped_interval: bool, certificate: Path | None, key: Path | None, public_name: str,
+) -> dict[str, str]:  # fmt: skip
+    variables = TemplateVariables(
+        run=run,
+        front=front,
+        bind=lambda port: host_port(front.host, port),
+        nodes=nodes,
+        standby=standby,
+        tentacles=_tentacles(front, nodes, standby, public_name) if mode in adapter.passing else (),
+        ping=PING_PATH,
+        public_name=public_name,
+        certificate=certificate,
+        key=key,
+        workers=WORKERS,
+        user=_root_user(),
+        shipped_interval=shipped_interval,
+        addresses_only=all(_is_address(node.host) for node in nodes),
+        version=version_tuple(version),
+        version_text=version,
+    )
+    context = {field.name: getattr(variables, field.name) for field in dataclasses.fields(variables)}
     files = {}
     for name in adapter.paths:
         path = f"{adapter.kind}/{mode}.{name}.j2"
@@ -283,6 +278,22 @@ def _rendered(
             if text.strip():
                 files[name] = text
     return files
+
+
+def _tentacles(front: Front, nodes: Sequence[Node], standby: Sequence[Node], public_name: str) -> list[TentacleAddress]:
+    return [
+        TentacleAddress(
+            node=node.name,
+            host=node.tentacle.host,
+            port=node.tentacle.port,
+            address=node.tentacle.address,
+            front=front.tentacle_ports[node.name],
+            name=polling_name(node.name, public_name),
+            standby=second,
+        )
+        for node, second in itertools.zip_longest(nodes, standby)
+        if node.tentacle is not None and node.name in front.tentacle_ports
+    ]
 
 
 def polling_name(node: str, public_name: str = RUN_NAME) -> str:
