@@ -1,17 +1,18 @@
-"""The balancers there are; one line each."""
+"""Registry of the balancers that we can start."""
 
 from mocknode.judge.balancers import caddy, envoy, haproxy, nginx, traefik
 from mocknode.judge.balancers.adapter import Adapter, UnknownBalancerError
 
 ADAPTERS: dict[str, Adapter] = {
-    adapter.kind: adapter for adapter in (nginx.ADAPTER, haproxy.ADAPTER, envoy.ADAPTER, traefik.ADAPTER, caddy.ADAPTER)
+    module.ADAPTER.kind: module.ADAPTER for module in (nginx, haproxy, envoy, traefik, caddy)
 }
+"""Every balancer that we can start by its kind, in the order in which people see them."""
 
 KINDS: tuple[str, ...] = tuple(ADAPTERS)
 
 
 def adapter_of(kind: str) -> Adapter:
-    """The adapter of a kind.
+    """Return the adapter of a kind.
 
     Raises:
         UnknownBalancerError: naming the kinds there are.
@@ -25,7 +26,7 @@ def adapter_of(kind: str) -> Adapter:
 
 
 def modes(kind: str) -> tuple[str, ...]:
-    """The modes of a kind, the recommended one first.
+    """Return the modes of a kind, the recommended one first.
 
     Raises:
         UnknownBalancerError: for an unknown kind.
@@ -34,7 +35,7 @@ def modes(kind: str) -> tuple[str, ...]:
 
 
 def probes(kind: str, mode: str) -> bool:
-    """Whether the configuration of this mode makes the balancer probe the nodes.
+    """Return whether the configuration of this mode makes the balancer probe the nodes.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -43,7 +44,7 @@ def probes(kind: str, mode: str) -> bool:
 
 
 def passes(kind: str, mode: str) -> bool:
-    """Whether the configuration of this mode passes the TLS of Tentacles through, node by node.
+    """Return whether the configuration of this mode passes the TLS of Tentacles through, with an address for each node.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -52,7 +53,7 @@ def passes(kind: str, mode: str) -> bool:
 
 
 def routes_by_name(kind: str, mode: str) -> bool:
-    """Whether the configuration of this mode has one more address for Tentacles, at which the TLS server name decides.
+    """Return whether the configuration of this mode has a shared address for Tentacles, routed by the TLS server name.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -61,7 +62,7 @@ def routes_by_name(kind: str, mode: str) -> bool:
 
 
 def fails_over(kind: str, mode: str) -> bool:
-    """Whether the configuration of this mode can have a standby's nodes as a second pool.
+    """Return whether the configuration of this mode can have a standby's nodes as a second pool.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -70,10 +71,10 @@ def fails_over(kind: str, mode: str) -> bool:
 
 
 def check_mode(kind: str, mode: str) -> str:
-    """The mode itself.
+    """Return the mode if the kind has it.
 
     Raises:
-        UnknownBalancerError: when the kind has no such mode, naming those it has.
+        UnknownBalancerError: when the kind has no such mode; the message names those it has.
     """
     if mode not in modes(kind):
         raise UnknownBalancerError(f"{kind} has no mode {mode!r}; it has {', '.join(modes(kind))}")
