@@ -53,7 +53,7 @@ def refused(*words: str) -> click.ClickException:
         (["check", "--lb", "http://[::1"], 2, "write http://HOST:PORT"),
         (["check", "--lb", "http://127.0.0.1:0"], 2, "nothing can listen on port 0"),
         (["check", "--lb", "http://127.0.0.1", "--host", "a\r\nb"], 2, "--host: got 'a\\r\\nb'"),
-        (["check", "--lb", "https://127.0.0.1", "--ca", "/etc/hostname"], 2, "--ca /etc/hostname is no PEM file"),
+        (["check", "--lb", "https://127.0.0.1", "--ca", "/etc/hostname"], 2, "--ca /etc/hostname is not a readable PEM file"),
         (["check", "--with", "nginx", "--only", ""], 2, "unknown check ''"),
         (["check", "--with", "nginx", "--profile", ""], 2, "unknown profile ''"),
         (["check", "--with", "nginx", "--max-upload", "0B"], 2, "--max-upload: got 0"),

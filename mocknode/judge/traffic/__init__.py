@@ -1,8 +1,8 @@
-"""Clients that control every byte they send to a balancer's front door, and record what they saw as attempts.
+"""Clients that control every byte they send to a balancer's front door, and record each attempt as they saw it.
 
-`request` and `upload` use a connection of their own; `Http1Connection` and `Http2Connection` carry several exchanges;
-`steady` keeps traffic going in the background. No client ever repeats a request. What is sent is described by
-`RequestSpec` with `Body`, `Framing`, `Pace` and `AbortAt`; what came of it is a `mocknode.judge.record.history.Attempt`.
+`request` and `upload` use a connection of their own; `Http1Connection` and `Http2Connection` carry several exchanges; `steady` sends
+background traffic. No client ever repeats a request. `RequestSpec` with `Body`, `Framing`, `Pace` and `AbortAt` describes what to
+send; the result is a `mocknode.judge.record.history.Attempt`.
 """
 
 from mocknode.judge.traffic.background import Steady, steady

@@ -1,4 +1,4 @@
-"""Steady background traffic on an open-loop schedule: a slow balancer gets no fewer requests than a fast one."""
+"""Steady background traffic on a fixed schedule: a slow balancer gets as many requests as a fast one."""
 
 import asyncio
 import random
@@ -13,15 +13,15 @@ from mocknode.judge.traffic.package import new_attempt_id
 from mocknode.judge.traffic.spec import Headers, RequestSpec
 
 IN_FLIGHT_LIMIT = 128
-"""Requests at a time; beyond it a scheduled request is skipped and counted, so that a dead balancer costs no memory."""
+"""Requests under way at a time. Beyond it a scheduled request is skipped and counted, so that a dead balancer costs no memory."""
 
 STEADY_TIMEOUT_S = 10.0
-"""For one request of the background: no user of a portal waits longer for a page."""
+"""Timeout of one background request: no user of a portal waits longer for a page."""
 
 
 class Steady:
-    """Running background traffic. `sent`, `answered` and `skipped` count so far; `skipped` > 0 means the schedule
-    was not kept and statements about rates are off."""
+    """Background traffic that is running. `sent`, `answered` and `skipped` count requests so far; if `skipped` is above 0, the
+    schedule was not kept and the rate was lower than asked for."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Steady:
         self.sent = self.answered = self.skipped = 0
 
     async def run(self) -> None:
-        """Send on schedule until cancelled; a request that is late goes out at once, none is made up for twice."""
+        """Send on schedule until cancelled. A late request is sent immediately, and no request is sent twice to catch up."""
         loop = asyncio.get_running_loop()
         start, number = loop.time(), 0
         while self._failure is None:
@@ -60,10 +60,10 @@ class Steady:
             await asyncio.sleep(max(0.0, start + number * self._interval_s - loop.time()))
 
     async def finish(self) -> None:
-        """Wait for the requests under way (each has its timeout) and close what was kept.
+        """Wait for the requests under way (each has its timeout) and close the kept connections.
 
         Raises:
-            Exception: what a request raised, such as OSError when this process lacks descriptors.
+            Exception: a request raised it, for instance OSError because this process is out of file descriptors.
         """
         while self._flying:
             await asyncio.wait(self._flying)
@@ -73,7 +73,7 @@ class Steady:
             raise self._failure
 
     async def cancel(self) -> None:
-        """End the requests under way at once."""
+        """End the requests under way immediately."""
         for task in self._flying:
             task.cancel()
         await asyncio.gather(*self._flying, return_exceptions=True)
@@ -122,18 +122,18 @@ async def steady(
     limit: int = IN_FLIGHT_LIMIT,
     rng: random.Random | None = None,
 ) -> AsyncIterator[Steady]:
-    """Background requests while the block runs; leaving it stops the schedule and waits for those under way.
+    """Send background requests while the block runs. Leaving it stops the schedule and waits for those under way.
 
     Args:
-        record: Called with each attempt as it ends, in the order they end.
-        connection: `fresh` opens one a request; `kept` reuses idle ones.
-        rng: For repeatable attempt ids.
+        record: Called with each attempt when it ends.
+        connection: `fresh` opens a connection for each request; `kept` reuses idle ones.
+        rng: Makes the attempt ids repeatable.
 
     Raises:
-        ValueError: a rate that is not above 0, or a limit below 1.
+        ValueError: the rate is not above 0, or the limit is below 1.
     """
     if rate_per_s <= 0 or limit < 1:
-        raise ValueError(f"steady traffic has a rate above 0 and a limit of 1 or more, not {rate_per_s} and {limit}")
+        raise ValueError(f"steady traffic needs a rate above 0 and a limit of at least 1, got {rate_per_s} and {limit}")
 
     def spec() -> RequestSpec:
         return RequestSpec(

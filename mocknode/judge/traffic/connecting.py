@@ -1,4 +1,4 @@
-"""From a front door to an open connection, and the words for why there is none."""
+"""Opens a connection to a front door, or says why it could not."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ from mocknode.judge.traffic.front import FrontDoor
 from mocknode.judge.traffic.wire import Wire
 
 _OUR_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-"""Errors of this process: no statement about the balancer, so they are raised as they are."""
+"""Errors of this process. They say nothing about the balancer, so they are raised unchanged."""
 
 _Found = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
 
 class NotConnectedError(Exception):
-    """The front door could not be reached; `end` says how in the words of an attempt."""
+    """The front door could not be reached; `end` says how, as in an attempt."""
 
     def __init__(self, end: End, message: str) -> None:
         super().__init__(message)
@@ -27,11 +27,11 @@ class NotConnectedError(Exception):
 
 
 async def connect(front: FrontDoor, alpn: str) -> Wire:
-    """Connect to a front door, with TLS where it speaks https, offering one application protocol.
+    """Connect to a front door, with TLS if it speaks https, offering one application protocol.
 
     Raises:
-        NotConnectedError: refused, unreachable, not resolved, reset or no TLS with it.
-        OSError: this process lacks descriptors or memory, or the front door's CA file cannot be read.
+        NotConnectedError: the name was not found, the connection was refused or reset, or TLS failed.
+        OSError: this process is out of descriptors or memory, or the front door's CA file cannot be read.
     """
     loop = asyncio.get_running_loop()
     context = front.tls(alpn)
@@ -51,7 +51,7 @@ async def connect(front: FrontDoor, alpn: str) -> Wire:
     except BaseException as error:
         wire.close("rst")
         if isinstance(error, OSError):
-            hint = "; --ca FILE names whom to trust" if isinstance(error, ssl.SSLCertVerificationError) else ""
+            hint = "; --ca FILE names the authority to trust" if isinstance(error, ssl.SSLCertVerificationError) else ""
             raise NotConnectedError(_end_of_handshake(error), f"TLS with {front.url}: {error}{hint}") from error
         raise
     return wire
@@ -67,7 +67,7 @@ async def _connected(front: FrontDoor, loop: asyncio.AbstractEventLoop) -> socke
     try:
         found = await _resolved(front, loop)
     except OSError as error:
-        raise NotConnectedError("refused", f"{front.address} is not resolved: {error}") from error
+        raise NotConnectedError("refused", f"the name {front.address} was not found: {error}") from error
     failure: OSError | None = None
     for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
@@ -92,7 +92,7 @@ async def _connected(front: FrontDoor, loop: asyncio.AbstractEventLoop) -> socke
 
 async def _resolved(front: FrontDoor, loop: asyncio.AbstractEventLoop) -> Sequence[_Found]:
     try:
-        # An address needs no resolver, and no thread: half of what a small request costs.
+        # A numeric address needs neither resolver nor thread, which would be half the cost of a small request.
         return socket.getaddrinfo(
             front.address, front.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         )

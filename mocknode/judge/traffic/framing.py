@@ -1,4 +1,4 @@
-"""How a body is framed on the wire: Content-Length, or chunks of given sizes. Pure: bytes in, segments out."""
+"""How a body is framed on the wire: Content-Length, or chunks of given sizes. Does no I/O."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ from typing import Literal
 from mocknode.judge.traffic.package import Body
 
 ONE_SEGMENT = 16 * 1024
-"""A chunk up to this size leaves in one piece with its framing; a larger one is not copied."""
+"""A chunk up to this size is sent in one piece with its framing; a larger one is not copied."""
 
 Buffer = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Bytes for the wire: `lead` bytes of framing, `body` bytes of the body, then framing again."""
+    """Bytes for the wire: `lead` bytes of framing, then `body` bytes of the body, then framing again."""
 
     data: Buffer
     lead: int = 0
     body: int = 0
 
     def body_in(self, sent: int) -> int:
-        """Body bytes among the first `sent` bytes."""
+        """Return how many of the first `sent` bytes belong to the body."""
         return min(max(sent - self.lead, 0), self.body)
 
     def cut(self, body: int) -> tuple["Segment", "Segment"]:
-        """This segment in two, the first ending right after its first `body` bytes of the body."""
+        """Split this segment in two; the first part ends after the segment's first `body` bytes of the body."""
         at = self.lead + body
         view = memoryview(self.data)
         return Segment(view[:at], self.lead, body), Segment(view[at:], 0, self.body - body)
@@ -34,12 +34,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
-    """Content-Length, or chunked with the given chunk sizes, used over and over until the body ends.
+    """Content-Length, or chunked with the given chunk sizes, repeated until the body ends.
 
     Attributes:
         extensions: Chunk extensions as written after the size, such as `;a=b`, used in turn; empty for none.
-        trailers: Header fields after the last chunk; their names are announced in `Trailer`.
-        truncated: The body stops before the last chunk and the client sends FIN.
+        trailers: Header fields after the last chunk; `Trailer` announces their names.
+        truncated: Whether the client sends FIN instead of the last chunk.
     """
 
     kind: Literal["length", "chunked"] = "length"
@@ -52,11 +52,13 @@ class Framing:
         if self.kind == "length" and (self.extensions or self.trailers or self.truncated):
             raise ValueError("extensions, trailers and truncation need chunks; use Framing.chunked(...)")
         if not self.sizes or min(self.sizes) < 1:
-            raise ValueError(f"chunk sizes are 1 byte or more, at least one of them, not {list(self.sizes)}")
+            raise ValueError(
+                f"chunk sizes are at least 1 byte, and there is at least one of them; got {list(self.sizes)}"
+            )
 
     @classmethod
     def length(cls) -> "Framing":
-        """Content-Length."""
+        """Return a framing with Content-Length."""
         return cls()
 
     @classmethod
@@ -67,20 +69,20 @@ class Framing:
         trailers: tuple[tuple[str, str], ...] = (),
         truncated: bool = False,
     ) -> "Framing":
-        """Chunks of `sizes` in turn, 64 KiB without any."""
+        """Return a framing in chunks of `sizes` in turn, of 64 KiB by default."""
         return cls(
             kind="chunked", sizes=sizes or (65536,), extensions=extensions, trailers=trailers, truncated=truncated
         )
 
     def headers(self, body: Body) -> list[tuple[str, str]]:
-        """The header fields that announce this framing of `body`."""
+        """Return the header fields that announce this framing of `body`."""
         if self.kind == "length":
             return [("Content-Length", str(body.total))]
         announced = ", ".join(name for name, _ in self.trailers)
         return [("Transfer-Encoding", "chunked"), *([("Trailer", announced)] if announced else [])]
 
     def segments(self, body: Body) -> Iterator[Segment]:
-        """The framed body, in order."""
+        """Yield the framed body, in order."""
         if self.kind == "length":
             yield from plain(body)
         else:
@@ -109,13 +111,13 @@ class Framing:
 
 
 def plain(body: Body) -> Iterator[Segment]:
-    """The body alone, as with Content-Length and in HTTP/2."""
+    """Yield the body without framing, as for Content-Length and in HTTP/2."""
     for piece in body.pieces():
         yield Segment(piece, 0, len(piece))
 
 
 class _Source:
-    """Pieces cut anew: `take(n)` gives the next n bytes without copying them."""
+    """Cuts pieces to new sizes: `take(n)` returns the next n bytes without copying them."""
 
     def __init__(self, pieces: Iterator[memoryview]) -> None:
         self._pieces = pieces

@@ -1,7 +1,7 @@
-"""GOAWAY taken out of a stream of HTTP/2 frames, before h2 sees it.
+"""Takes GOAWAY out of a stream of HTTP/2 frames before h2 sees it.
 
-h2 ends the whole connection on GOAWAY, while RFC 9113 6.8 lets the streams up to the last one it names finish: a
-balancer that reloads or recycles connections relies on that. Pure: bytes in, bytes and notices out.
+h2 ends the whole connection on GOAWAY. RFC 9113 6.8 lets all streams up to the last one that it names finish, and balancers rely on
+that when they reload or recycle connections. Does no I/O.
 """
 
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ GOAWAY = 0x7
 
 @dataclass(frozen=True, slots=True)
 class Goaway:
-    """Streams above `last_stream` were not and will not be worked on."""
+    """The peer ignores streams above `last_stream`."""
 
     last_stream: int
     code: int
 
 
 class GoawayFilter:
-    """Passes every frame on unchanged but GOAWAY, which it reports."""
+    """Passes on every frame except GOAWAY, which it reports."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> tuple[bytes, list[Goaway]]:
-        """Whole frames among what has arrived so far, and the GOAWAYs among them."""
+        """Return the whole frames in what has arrived so far, and the GOAWAYs that were among them."""
         self._buffer += data
         passed, notices, at = bytearray(), [], 0
         while len(self._buffer) - at >= HEADER:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over one connection: our bytes as written, responses read by h11 while we send, nothing ever repeated."""
+"""HTTP/1.1 over one connection. Our bytes are sent as written, h11 reads the response meanwhile, and nothing is repeated."""
 
 import asyncio
 import ssl
@@ -16,13 +16,13 @@ from mocknode.judge.traffic.spec import RequestSpec
 from mocknode.judge.traffic.wire import Wire
 
 MAX_HEAD = 128 * 1024
-"""Bytes of a response head; larger than any balancer lets through, so that it is the balancer that is judged."""
+"""Largest response head that is accepted; no balancer forwards a larger one, so this limit never decides a verdict."""
 
 
 class Http1Connection:
     """One connection to a front door, kept open between exchanges as long as both sides keep it.
 
-    One exchange at a time. `exchange` opens the connection if need be, and never a second time.
+    It carries one exchange at a time. `exchange` opens the connection if necessary, but never a second time.
     """
 
     def __init__(self, front: FrontDoor) -> None:
@@ -36,17 +36,17 @@ class Http1Connection:
 
     @property
     def id(self) -> str:
-        """Our name for the connection, empty before it is open."""
+        """Our name for the connection, empty until it is open."""
         return self._wire.id if self._wire else ""
 
     @property
     def source(self) -> str:
-        """Local `address:port`, empty before it is open."""
+        """Local `address:port`, empty until it is open."""
         return self._wire.source if self._wire else ""
 
     @property
     def closed(self) -> bool:
-        """The connection cannot carry another exchange; while idle, this looks for the peer's FIN or RST."""
+        """Whether the connection cannot carry another exchange. An idle connection is checked for the peer's FIN or RST."""
         if self._wire is None or self._busy:
             return False
         if self._wire.closed or self._peer_closed:
@@ -76,12 +76,12 @@ class Http1Connection:
             self._wire.close(how)
 
     async def exchange(self, spec: RequestSpec) -> Attempt:
-        """Send one request and read its answer; every way it can end is in the attempt.
+        """Send one request and read its answer. The attempt says how it ended.
 
         Raises:
             RuntimeError: another exchange is under way.
-            ValueError: a pause of the spec lies beyond its body.
-            OSError: this process lacks descriptors or memory.
+            ValueError: a pause lies beyond the body.
+            OSError: this process is out of descriptors or memory.
         """
         if self._busy:
             raise RuntimeError("an HTTP/1 connection carries one exchange at a time")
@@ -150,7 +150,7 @@ class Http1Connection:
                 await self._await_continue(notes)
             return await send_steps(steps, notes, wire.send)
         except OSError as error:
-            # What the peer said before it closed can still be read, so the reader has the last word.
+            # What the peer sent before it closed can still be read, so the reader decides how the exchange ended.
             self._send_error = error
             return None
 
@@ -187,7 +187,7 @@ class Http1Connection:
             self._settle(wire, notes, parser)
 
     def _digest_events(self, parser: h11.Connection, notes: Notes, stop_sending: Callable[[], Any]) -> bool:
-        """Take in what has arrived; True once the exchange is over."""
+        """Process what has arrived; return whether the exchange is over."""
         while True:
             event = parser.next_event()
             if event is h11.NEED_DATA:
@@ -228,7 +228,7 @@ class Http1Connection:
             notes.ended("reset", str(error))
 
     def _settle(self, wire: Wire, notes: Notes, parser: h11.Connection) -> None:
-        """After a whole answer: keep the connection, or close it as either side asked for."""
+        """Keep the connection after a whole answer, or close it if either side asked for that."""
         unsent = notes.spec.body is not None and notes.body_sent_ns is None
         asked = any(name.lower() == "connection" and value.lower() == "close" for name, value in notes.spec.headers)
         self._early = bytes(parser.trailing_data[0])
@@ -237,7 +237,7 @@ class Http1Connection:
 
 
 def _parser(method: str) -> h11.Connection:
-    """A parser for the answer; h11 must know the method, as HEAD and CONNECT change how answers end."""
+    """Return a parser for the answer. h11 must know the method, as answers to HEAD and CONNECT end differently."""
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     parser.send(h11.Request(method=method if method == "HEAD" else "GET", target="/", headers=[("Host", "-")]))
     parser.send(h11.EndOfMessage())

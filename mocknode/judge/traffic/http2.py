@@ -1,4 +1,4 @@
-"""HTTP/2 over TLS: several exchanges at a time on one connection, flow control honoured, nothing ever repeated."""
+"""HTTP/2 over TLS: several exchanges at a time on one connection, with flow control, and nothing is repeated."""
 
 import asyncio
 import contextlib
@@ -25,15 +25,15 @@ _NOT_IN_HTTP2 = {"host", "connection", "keep-alive", "proxy-connection", "transf
 
 
 class Http2Connection:
-    """One HTTP/2 connection to a front door; `exchange` may be called many times at once.
+    """One HTTP/2 connection to a front door; several calls of `exchange` may run at the same time.
 
     Raises:
-        ValueError: the front door does not speak https, where HTTP/2 is agreed on by ALPN.
+        ValueError: the front door does not speak https; HTTP/2 is agreed on by ALPN.
     """
 
     def __init__(self, front: FrontDoor) -> None:
         if front.scheme != "https":
-            raise ValueError(f"HTTP/2 is agreed on by TLS, so the front door has to be https, not {front.url}")
+            raise ValueError(f"HTTP/2 needs TLS, so the front door has to be https, got {front.url}")
         self._front = front
         self._wire: Wire | None = None
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="latin-1"))
@@ -48,17 +48,17 @@ class Http2Connection:
 
     @property
     def id(self) -> str:
-        """Our name for the connection, empty before it is open."""
+        """Our name for the connection, empty until it is open."""
         return self._wire.id if self._wire else ""
 
     @property
     def source(self) -> str:
-        """Local `address:port`, empty before it is open."""
+        """Local `address:port`, empty until it is open."""
         return self._wire.source if self._wire else ""
 
     @property
     def closed(self) -> bool:
-        """No new exchange can start: either side closed, or the peer sent GOAWAY."""
+        """Whether no new exchange can start: either side closed, or the peer sent GOAWAY."""
         return self._over is not None
 
     async def open(self) -> None:
@@ -80,7 +80,7 @@ class Http2Connection:
             self._to_write.set()
 
     def close(self, how: Literal["fin", "rst"] = "fin") -> None:
-        """Close with GOAWAY and FIN, or with RST; exchanges still under way end as `eof`, a second call does nothing."""
+        """Close with GOAWAY and FIN, or with RST. Exchanges still under way end as `eof`; a second call does nothing."""
         if self._wire is None or self._wire.closed:
             return
         for task in self._tasks:
@@ -92,13 +92,13 @@ class Http2Connection:
         self._wire.close(how)
 
     async def exchange(self, spec: RequestSpec) -> Attempt:
-        """Send one request on a stream of its own; every way it can end is in the attempt.
+        """Send one request on a stream of its own. The attempt says how it ended.
 
         Raises:
-            ValueError: the spec breaks off with FIN or truncates chunks, which a stream cannot; it can only be reset.
+            ValueError: the spec ends with FIN or truncates chunks; a stream can only be reset.
         """
         if spec.framing.truncated or (spec.abort is not None and spec.abort.how == "fin"):
-            raise ValueError("an HTTP/2 stream can be broken off with rst only")
+            raise ValueError("an HTTP/2 stream can be aborted with rst only")
         return await observe(Notes(spec, self._front, "2"), self._run)
 
     async def _run(self, notes: Notes) -> None:
@@ -170,11 +170,11 @@ class Http2Connection:
                 stream.sent_all = True
                 await self._flush()
         except h2.exceptions.ProtocolError:
-            return None  # the peer ended the stream; what it said is on its way to the notes
+            return None  # the peer ended the stream; its answer is on the way to the notes
         return step
 
     def _forget(self, number: int) -> None:
-        """Drop a stream that is over for us; tell the peer unless it is over on both sides."""
+        """Drop a stream that is over for us, and tell the peer unless the peer has ended it too."""
         stream = self._streams.pop(number)
         if not (stream.sent_all and stream.notes.whole):
             with contextlib.suppress(h2.exceptions.ProtocolError):  # the peer was first
@@ -183,7 +183,7 @@ class Http2Connection:
         self._beat()
 
     async def _flush(self) -> None:
-        """Wait until the kernel has everything that was queued before this call; forever once it cannot."""
+        """Wait until the kernel has taken everything queued before this call; never returns if the connection is gone."""
         self._to_write.set()
         self._queued += 1
         ticket = self._queued
@@ -191,7 +191,7 @@ class Http2Connection:
             await self._pulse.wait()
 
     def _beat(self) -> None:
-        """Wake whoever waits for room, for the kernel or for the end."""
+        """Wake everything that waits for flow-control room, for the kernel, or for the end."""
         self._pulse.set()
         self._pulse.clear()
 
@@ -206,7 +206,7 @@ class Http2Connection:
                 self._written = ticket
                 self._beat()
         except OSError:
-            # Reading tells how the connection ended, and what was said before.
+            # Reading shows how the connection ended, and what the peer sent before that.
             return
 
     async def _read(self, wire: Wire) -> None:
@@ -243,7 +243,7 @@ class Http2Connection:
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.DataReceived):
-            # Also for a stream we gave up: its bytes count against the connection's window.
+            # Do this for abandoned streams too, as their bytes count against the connection's window.
             self._h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
         stream = self._streams.get(getattr(event, "stream_id", None) or 0)
         if stream is not None:

@@ -1,4 +1,4 @@
-"""What a client notes while an exchange runs, and the attempt it becomes."""
+"""What a client notes while an exchange runs, and the attempt made from these notes."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ from mocknode.judge.traffic.pace import BreakOff, Due, Rest, Step
 from mocknode.judge.traffic.spec import RequestSpec
 
 BODY_KEPT = 2048
-"""Characters of a response body that an attempt keeps: enough to name whose error page it is."""
+"""Characters of a response body that an attempt keeps: enough to recognize whose error page it is."""
 
 NODE_HEADER = "octopus-node"
 
 
 class Notes:
-    """Mutable notes of one exchange; every instant is `time.monotonic_ns()`."""
+    """Notes of one exchange, filled in while it runs; every time is `time.monotonic_ns()`."""
 
     def __init__(self, spec: RequestSpec, front: FrontDoor, version: Literal["1.0", "1.1", "2"]) -> None:
         self.spec = spec
@@ -44,37 +44,37 @@ class Notes:
         self.broken_off = False
 
     def mark(self, name: str) -> None:
-        """Name this instant."""
+        """Note the current time under this name."""
         self.marks[name] = time.monotonic_ns()
 
     def mark_head_sent(self) -> None:
-        """The last byte of the head was handed to the kernel."""
+        """Note that the last byte of the head was handed to the kernel."""
         self.head_sent_ns = time.monotonic_ns()
 
     def answered(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
-        """The final response's head is complete."""
+        """Note that the final response's head is complete."""
         self.response_ns = time.monotonic_ns()
         self.status, self.headers = status, headers
 
     def received(self, data: bytes | bytearray) -> None:
-        """Bytes of the response body."""
+        """Note bytes of the response body."""
         room = 4 * BODY_KEPT - len(self.answer)  # a character has up to four bytes
         if room > 0:
             self.answer += data[:room]
 
     def ended(self, end: End, error: str | None = None) -> None:
-        """The exchange is over; only the first call counts. What we broke off ourselves ended as `aborted`."""
+        """Note how the exchange ended; only the first call counts. If the client itself broke it off, it ended as `aborted`."""
         if self.end is None:
             self.end, self.error = "aborted" if self.broken_off else end, error
             self.ended_ns = time.monotonic_ns()
 
     def complete(self) -> None:
-        """The answer arrived whole."""
+        """Note that the whole answer arrived."""
         self.whole = True
         self.ended("complete")
 
     def attempt(self, sha1: str | None) -> Attempt:
-        """The attempt, once `ended` was called."""
+        """Return the attempt, once `ended` was called."""
         assert self.end is not None
         assert self.ended_ns is not None
         package = self.spec.body.package if self.spec.body else None
@@ -114,7 +114,7 @@ class Notes:
 
 
 async def observe(notes: Notes, run: Callable[[Notes], Awaitable[None]]) -> Attempt:
-    """Run one exchange within its time; hash its package meanwhile.
+    """Run one exchange within its time, and compute the digest of its package meanwhile.
 
     `run` calls `notes.ended` unless it raises `NotConnectedError` or runs out of time.
     """
@@ -137,10 +137,10 @@ async def observe(notes: Notes, run: Callable[[Notes], Awaitable[None]]) -> Atte
 async def send_steps(
     steps: Iterable[Step], notes: Notes, write: Callable[[bytes | memoryview], Awaitable[int]]
 ) -> BreakOff | None:
-    """Carry out a plan with `write`, which takes at least one byte a call and says how many.
+    """Carry out a plan with `write`, which sends at least one byte for each call and returns how many.
 
     Returns:
-        The break-off to carry out, None when everything was sent.
+        The abort to carry out, None when everything was sent.
     """
     loop = asyncio.get_running_loop()
     schedule = loop.time()

@@ -1,4 +1,4 @@
-"""When the bytes of a body leave, and where a client breaks off. Pure: segments in, a plan of steps out."""
+"""When the bytes of a body are sent, and where a client breaks off. Does no I/O."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 from mocknode.judge.traffic.framing import Segment
 
 TICK_S = 0.05
-"""A steady pace sends this much time's worth of bytes at once: smooth against timeouts of seconds, few wake-ups."""
+"""A steady pace sends the bytes of this time span in one go. That is even enough for timeouts of seconds, and wakes up rarely."""
 
 How = Literal["rst", "fin"]
 
@@ -22,9 +22,9 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a body leaves: `rate` bytes of the body a second (None: as fast as it goes), and pauses on the way.
+    """How fast a body is sent: `rate` bytes of the body each second (None for full speed), with pauses in between.
 
-    Pauses shift what follows; they do not make the rest faster.
+    A pause delays everything after it; the rest is not sent any faster.
     """
 
     rate: float | None = None
@@ -32,20 +32,20 @@ class Pace:
 
     def __post_init__(self) -> None:
         if self.rate is not None and self.rate <= 0:
-            raise ValueError(f"a pace is more than 0 bytes a second, not {self.rate}")
+            raise ValueError(f"a pace is more than 0 bytes a second, got {self.rate}")
 
     @classmethod
     def lasting(cls, total: int, seconds: float, pauses: tuple[Pause, ...] = ()) -> "Pace":
-        """The pace at which `total` bytes take `seconds`, without the pauses."""
+        """Return the pace at which `total` bytes take `seconds`, without the pauses."""
         return cls(rate=total / seconds, pauses=pauses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbortAt:
-    """Break off on purpose after so many `bytes` of the body, or after a `share` (0 to 1) of them.
+    """Break off on purpose after this many `bytes` of the body, or after a `share` (0 to 1) of it.
 
-    At the body's end, framing included, when the whole body is asked for. `after_s` waits before breaking off.
-    `rst` ends the connection at once. `fin` closes our sending side, then listens for `listen_s` for what is answered.
+    A share of 1 includes the framing at the body's end. `after_s` is a wait before breaking off. `rst` ends the connection immediately;
+    `fin` closes our sending side, and then the client reads answers for `listen_s`.
     """
 
     bytes: int | None = None
@@ -56,27 +56,29 @@ class AbortAt:
 
     def __post_init__(self) -> None:
         if (self.bytes is None) == (self.share is None):
-            raise ValueError(f"break off after bytes or after a share, not bytes={self.bytes} and share={self.share}")
+            raise ValueError(
+                f"give either bytes or share to abort after, got bytes={self.bytes} and share={self.share}"
+            )
         if self.share is not None and not 0 <= self.share <= 1:
-            raise ValueError(f"a share is a number from 0 to 1, not {self.share}")
+            raise ValueError(f"a share is from 0 to 1, got {self.share}")
         if self.how not in ("rst", "fin"):
-            raise ValueError(f"a client breaks off with rst or fin, not {self.how!r}")
+            raise ValueError(f"a client aborts with rst or fin, got {self.how!r}")
 
     def position(self, total: int) -> int:
-        """Bytes of a body of `total` that are sent first."""
+        """Return how many bytes of a body of `total` are sent first."""
         return min(self.bytes, total) if self.bytes is not None else int((self.share or 0.0) * total)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Send nothing more before `offset_s` after the body's start, pauses not counted."""
+    """Wait until `offset_s` after the body's start, not counting pauses."""
 
     offset_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The `number`-th pause, from 1."""
+    """The pause with this `number`, counted from 1."""
 
     number: int
     seconds: float
@@ -84,7 +86,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class BreakOff:
-    """The end of the plan, short of the request's own end."""
+    """The end of a plan that stops before the request is complete."""
 
     how: How
     after_s: float
@@ -95,15 +97,15 @@ Step = Segment | Due | Rest | BreakOff
 
 
 def plan(segments: Iterable[Segment], total: int, pace: Pace | None, abort: AbortAt | None) -> Iterator[Step]:
-    """What to do, in order, to send a framed body of `total` bytes.
+    """Yield the steps that send a framed body of `total` bytes.
 
     Raises:
-        ValueError: a pause lies beyond the body (before the first step).
+        ValueError: a pause lies beyond the body; raised before the first step.
     """
     pace = pace or Pace()
     pauses = sorted(pace.pauses, key=lambda pause: pause.at)
     if pauses and not 0 <= pauses[-1].at <= total:
-        raise ValueError(f"a pause lies within the body of {total} bytes, not at {pauses[-1].at}")
+        raise ValueError(f"a pause must lie within the body of {total} bytes, got {pauses[-1].at}")
     return _steps(segments, total, pace.rate, pauses, abort)
 
 

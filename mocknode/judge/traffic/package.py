@@ -1,8 +1,8 @@
-"""Packages to upload: content made while it streams, unique per attempt, in every multipart form that clients send.
+"""Packages to upload: unique content that is made while it is sent, in every multipart form that real clients use.
 
-Every 1 MiB block is the process's one pseudo-random block with its first 64 bytes replaced by attempt id and block
-number, so content costs no memory and no time, and a lost, doubled or swapped block changes the digest. Nothing here
-knows about sockets.
+All packages share one pseudo-random block of 1 MiB. Each block that is sent starts with the attempt id and the block number in
+place of its first 64 bytes. Content therefore costs no memory and no time, and a lost, doubled or swapped block changes the
+digest. This module does no I/O.
 """
 
 import asyncio
@@ -18,32 +18,32 @@ from typing import Literal
 
 BLOCK = 1 << 20
 STAMP = 64
-"""Bytes at the start of each block that name attempt and block."""
+"""Bytes at the start of each block that hold the attempt id and the block number."""
 
 INLINE_DIGEST = BLOCK
-"""Up to here a digest (0.6 ms) costs less than handing it to a thread."""
+"""Up to this size computing the digest (0.6 ms) costs less than handing it to a thread."""
 
 Form = Literal["multipart", "dotnet-async", "dotnet-sync", "unterminated", "raw"]
-"""How clients wrap a package: the Go CLI's quoted parameters; .NET async with an unquoted name and
-`filename*`; .NET sync with both unquoted and a CRLF before the first boundary; the old sample without a name and
-without the closing `--`; the file alone."""
+"""How clients wrap a package. `multipart`: the Go CLI, with quoted parameters. `dotnet-async`: unquoted name, and `filename*`.
+`dotnet-sync`: both unquoted, and a CRLF before the first boundary. `unterminated`: the vendor's old sample, without a name and without
+the closing `--`. `raw`: the file alone."""
 
 _ATTEMPT = re.compile(r"[0-9A-Za-z-]{8,40}")
 _FILE_NAME = re.compile(r"mocknode-[\w.-]+?\.1\.0\.\d+-([0-9A-Za-z-]{8,40})\.zip")
 
 
 def new_attempt_id(rng: random.Random | None = None) -> str:
-    """32 hexadecimal digits, from `rng` where a run must be repeatable; also valid as a W3C trace id."""
+    """Return 32 hexadecimal digits, from `rng` if the run must be repeatable; they are also a valid W3C trace id."""
     return f"{rng.getrandbits(128):032x}" if rng else secrets.token_hex(16)
 
 
 def package_file_name(check: str, number: int, attempt: str) -> str:
-    """`mocknode-UP-01.1.0.7-<attempt>.zip`: package `mocknode-UP-01`, version `1.0.7-<attempt>`."""
+    """Return `mocknode-UP-01.1.0.7-<attempt>.zip`: package `mocknode-UP-01`, version `1.0.7-<attempt>`."""
     return f"mocknode-{check}.1.0.{number}-{attempt}.zip"
 
 
 def attempt_of_file_name(name: str) -> str | None:
-    """Attempt id in the file name of one of our packages, None for any other name."""
+    """Return the attempt id in the file name of one of our packages, None for any other name."""
     match = _FILE_NAME.fullmatch(name)
     return match[1] if match else None
 
@@ -55,19 +55,19 @@ def _template() -> memoryview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """`size` bytes of file content that belong to one attempt."""
+    """File content of `size` bytes that belongs to one attempt."""
 
     attempt: str
     size: int
 
     def __post_init__(self) -> None:
         if not _ATTEMPT.fullmatch(self.attempt):
-            raise ValueError(f"an attempt id is 8 to 40 of 0-9 A-Z a-z and -, not {self.attempt!r}")
+            raise ValueError(f"an attempt id has 8 to 40 of the characters 0-9 A-Z a-z -, got {self.attempt!r}")
         if self.size < 0:
-            raise ValueError(f"a package has 0 bytes or more, not {self.size}")
+            raise ValueError(f"a package has at least 0 bytes, got {self.size}")
 
     def pieces(self) -> Iterator[memoryview]:
-        """The content in order, in pieces of at most 1 MiB that share memory with every other package."""
+        """Yield the content in order, in pieces of at most 1 MiB that share memory with every other package."""
         for number, start in enumerate(range(0, self.size, BLOCK)):
             length = min(BLOCK, self.size - start)
             stamp = f"mocknode {self.attempt} {number:012d}\n".encode().ljust(STAMP, b".")
@@ -76,7 +76,7 @@ class Package:
                 yield _template()[STAMP:length]
 
     def sha1(self, stop: threading.Event | None = None) -> str:
-        """Digest of the whole content; gives up (with the digest so far) once `stop` is set."""
+        """Return the digest of the whole content. Once `stop` is set, give up and return the digest so far."""
         digest = hashlib.sha1(usedforsecurity=False)
         for piece in self.pieces():
             if stop is not None and stop.is_set():
@@ -85,7 +85,7 @@ class Package:
         return digest.hexdigest()
 
     async def digest(self) -> str:
-        """`sha1` beside the event loop: hashlib lets go of the interpreter, so sending goes on meanwhile."""
+        """Compute `sha1` beside the event loop: hashlib releases the interpreter, so sending goes on meanwhile."""
         if self.size <= INLINE_DIGEST:
             return self.sha1()
         stop = threading.Event()
@@ -97,7 +97,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A request body of known length: fixed bytes around (or without) a package.
+    """A request body of known length: fixed bytes, with a package between them or without one.
 
     `content_type` becomes a header unless it is None.
     """
@@ -109,11 +109,11 @@ class Body:
 
     @property
     def total(self) -> int:
-        """Bytes of the whole body."""
+        """Return the size of the whole body in bytes."""
         return len(self.prologue) + (self.package.size if self.package else 0) + len(self.epilogue)
 
     def pieces(self) -> Iterator[memoryview]:
-        """The body in order, without empty pieces."""
+        """Yield the body in order, without empty pieces."""
         if self.prologue:
             yield memoryview(self.prologue)
         if self.package is not None:
@@ -131,26 +131,28 @@ def package_body(
     file_name: str | None = None,
     field: str = "file",
 ) -> Body:
-    """A package in the multipart form of one of the clients.
+    """Return a package in the multipart form of one of the clients.
 
     Args:
-        size: Bytes of the file; give this or `total`.
-        total: Bytes of the whole request body, framing included.
+        size: Size of the file in bytes; give this or `total`.
+        total: Size of the whole request body in bytes, framing included.
         file_name: Default `mocknode-package.1.0.0-<attempt>.zip`.
         field: Name of the part.
 
     Raises:
-        ValueError: neither or both sizes given, or `total` smaller than the framing alone.
+        ValueError: neither or both sizes are given, or `total` is smaller than the framing alone.
     """
     if (size is None) == (total is None):
-        raise ValueError(f"give the file's size or the body's total, not size={size} and total={total}")
+        raise ValueError(f"give either the file's size or the body's total, got size={size} and total={total}")
     name = file_name or package_file_name("package", 0, attempt)
     prologue, epilogue, content_type = _multipart(form, f"mocknode-{attempt}", field, name)
     if size is None:
         assert total is not None
         size = total - len(prologue) - len(epilogue)
         if size < 0:
-            raise ValueError(f"a body with this framing has {len(prologue) + len(epilogue)} bytes or more, not {total}")
+            raise ValueError(
+                f"a body with this framing has at least {len(prologue) + len(epilogue)} bytes, got {total}"
+            )
     package = Package(attempt=attempt, size=size)
     return Body(prologue=prologue, package=package, epilogue=epilogue, content_type=content_type)
 

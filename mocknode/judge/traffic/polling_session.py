@@ -1,7 +1,7 @@
-"""Polling connections of a check: a simulated Tentacle that polls one address, and the `Session` that came of it.
+"""Polling connections of a check: a simulated Tentacle that polls one address, and the `Session` that it recorded.
 
-A check opens as many as it needs; what they saw is a record, whatever became of them. They pin no thumbprint: a Tentacle that
-refused a wrong certificate at once would never show what else is wrong behind it.
+The session is recorded whatever became of the connection. These Tentacles accept any thumbprint: one that refused a wrong
+certificate at once would never show what else is wrong behind it.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ from mocknode.mock.tentacle.services import Services
 from mocknode.mock.tentacle.tls import Credential, client_context
 
 OPEN_S_MAX: Final = 10.0
-"""How long a connection may take until the server has identified itself; TCP, TLS and two lines, milliseconds on a sound path.
-What a balancer queues for longer nobody would call connected."""
+"""How long a connection may take until the server has identified itself. TCP, TLS and two lines take milliseconds; a connection that
+a balancer keeps waiting longer than this does not count as connected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Place:
     """Where one node is polled through the balancer.
 
     Attributes:
-        sni: Server name to send; the empty text is the host unless that is an address, as real Tentacles have it.
+        sni: Server name to send. Empty sends the host unless that is an address, as real Tentacles do; None sends none.
     """
 
     node: str
@@ -48,33 +48,33 @@ class Place:
 
     @property
     def address(self) -> str:
-        """`host:port`, an IPv6 host in brackets."""
+        """Return `host:port`, with an IPv6 host in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotedServices(Services):
-    """Services that note when a call came, whether or not there is still somebody to answer.
+    """Services that note when a call arrived, even if nobody is left to receive the answer.
 
     Attributes:
-        called: Set when the first call has come.
-        came_ns: When each call came.
+        called: Set when the first call has arrived.
+        came_ns: When each call arrived.
     """
 
     called: asyncio.Event = field(default_factory=asyncio.Event)
     came_ns: list[int] = field(default_factory=list)
 
     async def answer(self, request: RequestMessage, streams: Sequence[DataStream]) -> ResponseMessage:
-        """As a Tentacle answers, after `takes_s`."""
+        """Answer as a Tentacle does, after `takes_s`."""
         self.came_ns.append(time.monotonic_ns())
         self.called.set()
-        # Not super(): a dataclass with slots is another class than the one that it was written as.
+        # Not super(): `slots=True` replaces the class, and super() would still refer to the first one.
         return await Services.answer(self, request, streams)
 
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """Who polls: one certificate for all connections of a run, as only its thumbprint matters, and TLS settings shared by all."""
+    """The Tentacle that polls: one certificate and one set of TLS settings for all connections of a run."""
 
     identity: Identity
     credential: Credential
@@ -82,19 +82,19 @@ class Poller:
 
     @classmethod
     def of(cls, identity: Identity) -> "Poller":
-        """With this certificate."""
+        """Return a poller with this certificate."""
         return cls(identity, Credential.of(identity), client_context())
 
     def session(
         self, place: Place, check: str, variant: str = "", *, sni: str | None = "", alpn: Sequence[str] = (),
         pieces: int = 1, services: NotedServices | None = None, hello: bool = False, id_: str | None = None,
     ) -> "PollingSession":  # fmt: skip
-        """A connection that is still to be opened.
+        """Return a connection that is still to be opened.
 
         Args:
-            sni: Instead of the place's own; the empty text leaves that.
-            pieces: TCP segments that the ClientHello is cut into.
-            hello: Keep the ClientHello in the record.
+            sni: Replaces the place's own; empty keeps that.
+            pieces: Number of TCP segments in which the ClientHello is sent.
+            hello: Whether to record the ClientHello.
         """
         return PollingSession(
             self, place, check, variant, sni if sni != "" else place.sni, alpn, pieces, services, hello, id_
@@ -103,11 +103,10 @@ class Poller:
 
 @dataclass(slots=True)
 class PollingSession:
-    """One polling connection under way.
+    """One polling connection.
 
     Attributes:
         id: Unique; its subscription is `poll://<id>/`.
-        ready: The server has identified itself, and nobody has ended it.
     """
 
     poller: Poller
@@ -135,22 +134,22 @@ class PollingSession:
 
     @property
     def subscription(self) -> str:
-        """Whose queue it polls."""
+        """The subscription whose queue it polls."""
         return f"poll://{self.id}/"
 
     @property
     def ready(self) -> bool:
-        """The server has identified itself, and nobody has ended the connection."""
+        """Whether the server has identified itself and nobody has ended the connection."""
         return self._identified_ns is not None and self._tentacle is not None and not self._tentacle.ended.done()
 
     @property
     def ended(self) -> "asyncio.Future[Any]":
-        """When it is over, whoever ended it; only for one that was opened."""
+        """Done when the connection is over, whoever ended it. Available once it was opened."""
         assert self._tentacle is not None
         return self._tentacle.ended
 
     async def open(self, limit_s: float = OPEN_S_MAX) -> bool:
-        """Whether the server identified itself within `limit_s`; what else happened is on the record."""
+        """Open the connection, and return whether the server identified itself within `limit_s`. Failures are recorded."""
         options: dict[str, Any] = {} if self.services is None else {"services": self.services}
         tentacle = PollingTentacle(
             self.poller.credential, self.subscription, self.place.host, self.place.port, sni=self.sni, alpn=self.alpn,
@@ -170,13 +169,13 @@ class PollingSession:
         return self.ready
 
     def keep_polling(self) -> None:
-        """Poll until it is over: messages are answered as a Tentacle does."""
+        """Poll until the connection is over, and answer messages as a Tentacle does."""
         self._polling = asyncio.create_task(self._poll())
 
     async def poll(self, limit_s: float = REQUEST_LIMIT_S) -> bool:
-        """Whether one message came and was answered, and the server went on.
+        """Wait for one message, answer it, and return whether the server went on.
 
-        A call marks `answered` and `proceeded`; that there is none (the null message) marks nothing.
+        A call adds the marks `answered` and `proceeded`. The null message, which means that there is no call, adds none.
         """
         assert self._tentacle is not None
         try:
@@ -194,13 +193,13 @@ class PollingSession:
         return True
 
     def half_close(self) -> None:
-        """Send nothing more, and go on reading; marks `half-closed`."""
+        """Stop sending, and go on reading; adds the mark `half-closed`."""
         assert self._tentacle is not None
         self._tentacle.half_close()
         self.marks["half-closed"] = time.monotonic_ns()
 
     async def close(self) -> Session:
-        """End it, and give what it saw."""
+        """Close the connection, and return what it saw."""
         tentacle = self._tentacle
         assert tentacle is not None
         ended = tentacle.ended.result() if tentacle.ended.done() else None

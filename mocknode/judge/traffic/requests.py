@@ -15,11 +15,11 @@ from mocknode.judge.traffic.spec import Headers, RequestSpec
 API_KEY_HEADER = "X-Octopus-ApiKey"
 
 UPLOAD_TIMEOUT_S = 300.0
-"""For an upload nobody gave a time: long enough for any wait that a check of ours asks for."""
+"""Default timeout of an upload: longer than any wait that a check asks for."""
 
 
 class UploadOptions(TypedDict, total=False):
-    """The optional arguments of `upload_spec`, for those who pass them on."""
+    """The optional arguments of `upload_spec`, for callers that pass them on."""
 
     total: int | None
     space: str
@@ -40,7 +40,7 @@ _numbers = itertools.count(1)
 
 
 async def request(front: FrontDoor, spec: RequestSpec) -> Attempt:
-    """One HTTP/1.1 request on a fresh connection, closed with FIN afterwards."""
+    """Send one HTTP/1.1 request on a new connection, and close it with FIN afterwards."""
     connection = Http1Connection(front)
     try:
         return await connection.exchange(spec)
@@ -68,14 +68,14 @@ def upload_spec(
     headers: Headers = (),
     attempt: str | None = None,
 ) -> RequestSpec:
-    """The spec of a raw package upload, for a connection of the caller's choice.
+    """Return the spec of a raw package upload, for a connection of the caller's choice.
 
     Args:
-        size: Bytes of the file; give this or `total`, the bytes of the whole request body.
+        size: Size of the file in bytes; give this or `total`, the size of the whole request body.
         pauses: Added to those of `pace`.
         chunks: Chunk sizes used in turn, or a framing; None sends Content-Length.
         query: Without its question mark, such as `overwriteMode=IgnoreIfExists`.
-        attempt: Id to use; made when None.
+        attempt: Id to use; None makes one.
     """
     attempt = attempt or new_attempt_id()
     name = package_file_name(check, next(_numbers), attempt)
@@ -107,5 +107,5 @@ async def upload(
     api_key: str,
     **options: Unpack[UploadOptions],
 ) -> Attempt:
-    """One raw package upload on a fresh connection; arguments as those of `upload_spec`."""
+    """Upload one raw package on a new connection; the arguments are those of `upload_spec`."""
     return await request(front, upload_spec(check, variant, size, api_key=api_key, **options))

@@ -1,4 +1,4 @@
-"""One exchange on a stream of an HTTP/2 connection: what h2's events mean for its notes. Does no I/O."""
+"""One exchange on a stream of an HTTP/2 connection: turns h2's events into notes. Does no I/O."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from mocknode.judge.traffic.pace import BreakOff
 
 
 class Stream:
-    """An exchange under way.
+    """An exchange that is under way.
 
     Attributes:
         go: Set by `100 Continue`.
         done: Set once the exchange is over; the notes say how.
-        sender: Sends the body; cancelled by a final response.
-        sent_all: Our side is closed.
+        sender: Sends the body; a final response cancels it.
+        sent_all: Whether our side of the stream is closed.
     """
 
     def __init__(self, notes: Notes) -> None:
@@ -29,12 +29,12 @@ class Stream:
         self.sent_all = notes.spec.body is None
 
     def end(self, end: End, error: str | None = None) -> None:
-        """The exchange is over; does nothing when it already was."""
+        """End the exchange; does nothing when it has ended already."""
         self.notes.ended(end, error)
         self.done.set()
 
     def take(self, event: h2.events.Event) -> None:
-        """React to an event of this stream."""
+        """Process an event of this stream."""
         if isinstance(event, h2.events.ResponseReceived):
             self.notes.answered(*_split(event.headers or ()))
             if self.sender is not None:

@@ -1,7 +1,7 @@
 """One TCP or TLS connection whose owner knows which bytes the kernel took and how it ended: FIN, RST, or not at all.
 
-A non-blocking socket on the running loop (asyncio or uvloop). Streams and transports are not used: they buffer, so
-they cannot say what was sent when a peer stops reading, and they do not offer RST.
+Uses a non-blocking socket on the running loop (asyncio or uvloop). Streams and transports buffer, so they cannot say what was sent
+when a peer stops reading, and they do not offer RST.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from typing import Literal
 
 READ_SIZE = 64 * 1024
 TLS_WRITE = 64 * 1024
-"""OpenSSL takes one write whole or not at all, so this is how exactly sent bytes are counted over TLS."""
+"""Largest write over TLS. OpenSSL takes a write whole or not at all, so this is how exactly sent bytes are counted."""
 
 YIELD_AFTER = 4 << 20
-"""Bytes sent without a wait after which others on the loop get their turn, the reader above all."""
+"""Bytes sent without a wait after which other tasks get a turn, above all the reader."""
 
 YIELD_EVERY = 64
-"""Sends without a wait, for the same reason when they are small."""
+"""Number of small writes without a wait after which other tasks get a turn."""
 
 _numbers = itertools.count(1)
 
 
 class Wire:
-    """An open connection. One task may send while another receives; neither is called twice at a time."""
+    """An open connection. One task may send while another receives; neither may be called by two tasks at a time."""
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         self._sock = sock
@@ -44,7 +44,7 @@ class Wire:
 
     @property
     def closed(self) -> bool:
-        """We closed it."""
+        """Whether we closed the connection."""
         return self._closed
 
     @property
@@ -53,7 +53,7 @@ class Wire:
         return self._sock.selected_alpn_protocol() if isinstance(self._sock, ssl.SSLSocket) else None
 
     async def send(self, data: bytes | memoryview) -> int:
-        """Hand a part of `data` to the kernel, waiting until it takes some.
+        """Hand a part of `data` to the kernel, and wait until it takes some.
 
         Returns:
             Bytes taken, at least 1.
@@ -79,12 +79,12 @@ class Wire:
                 return count
 
     def send_now(self, data: bytes) -> None:
-        """Last words before closing: whatever of `data` the kernel takes at once."""
+        """Send as much of `data` as the kernel takes immediately, before closing."""
         with contextlib.suppress(OSError):
             self._sock.send(data)
 
     async def receive(self) -> bytes:
-        """What has arrived, waiting for at least one byte; empty at the peer's FIN.
+        """Wait for at least one byte, and return what has arrived; empty at the peer's FIN.
 
         Raises:
             OSError: the connection was reset, or TLS ended without its closing alert (`ssl.SSLEOFError`).
@@ -96,7 +96,7 @@ class Wire:
             await self._wait(self._loop.add_reader, self._loop.remove_reader)
 
     def receive_now(self) -> bytes | None:
-        """As `receive`, without waiting: None when nothing has arrived."""
+        """Return what has arrived without waiting, None when nothing has."""
         self._check_open()
         try:
             return self._sock.recv(READ_SIZE)
@@ -106,14 +106,14 @@ class Wire:
             return b""
 
     def half_close(self) -> None:
-        """FIN, after TLS's closing alert where there is TLS; receiving goes on."""
+        """Send FIN, after TLS's closing alert if there is TLS; receiving goes on."""
         if self._closed:
             return
         with contextlib.suppress(OSError, ValueError):
             if isinstance(self._sock, ssl.SSLSocket):
                 with contextlib.suppress(OSError, ValueError):
                     self._sock.unwrap()
-            # The plain method: SSLSocket.shutdown() would forget the TLS state that receiving needs.
+            # Not SSLSocket.shutdown(), which would drop the TLS state that receiving needs.
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def close(self, how: Literal["fin", "rst"] = "fin") -> None:
@@ -122,7 +122,7 @@ class Wire:
             return
         if how == "fin":
             self.half_close()
-            # Unread bytes would turn the kernel's FIN into an RST.
+            # If bytes were left unread, the kernel would send RST instead of FIN.
             with contextlib.suppress(OSError, ValueError):
                 while self._sock.recv(READ_SIZE):
                     pass
@@ -136,7 +136,7 @@ class Wire:
             _wake(future)
 
     async def handshake(self) -> None:
-        """TLS handshake of a connection that has TLS."""
+        """Do the TLS handshake of a connection that has TLS."""
         assert isinstance(self._sock, ssl.SSLSocket)
         while True:
             try:
@@ -155,7 +155,7 @@ class Wire:
             await future
         finally:
             self._waiting.discard(future)
-            if not self._closed:  # once closed, the number may already belong to another connection
+            if not self._closed:  # once closed, the descriptor may already belong to another connection
                 remove(self._fd)
 
     async def _give_way(self) -> None:

@@ -123,7 +123,7 @@ def test_what_a_recorder_raises_is_not_lost(run: Run, serve: Any) -> None:
 def test_impossible_schedules_are_refused(run: Run, rate: float, limit: int) -> None:
     async def main() -> None:
         front = FrontDoor(scheme="http", host="127.0.0.1", port=1)
-        with pytest.raises(ValueError, match="rate above 0 and a limit of 1 or more"):
+        with pytest.raises(ValueError, match="rate above 0 and a limit of at least 1"):
             async with steady(front, rate_per_s=rate, check="traffic", record=lambda _: None, limit=limit):
                 raise AssertionError
 

@@ -119,23 +119,23 @@ def test_cut_segments_count_the_same_bytes(lead: int, body: int, trail: int, dat
 
 def test_a_pause_beyond_the_body_is_refused() -> None:
     body = Body(prologue=b"abc")
-    with pytest.raises(ValueError, match="within the body of 3 bytes, not at 4"):
+    with pytest.raises(ValueError, match="within the body of 3 bytes, got 4"):
         plan(plain(body), body.total, Pace(pauses=(Pause(at=4, seconds=1),)), None)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Framing.chunked(0), "1 byte or more"),
+        (lambda: Framing.chunked(0), "at least 1 byte"),
         (lambda: Framing(truncated=True), "need chunks"),
         (lambda: Pace(rate=0), "more than 0"),
         (lambda: AbortAt(), "bytes=None and share=None"),
-        (lambda: AbortAt(share=1.5), "from 0 to 1, not 1.5"),
-        (lambda: AbortAt(bytes=1, how="kill"), "rst or fin, not 'kill'"),
+        (lambda: AbortAt(share=1.5), "from 0 to 1, got 1.5"),
+        (lambda: AbortAt(bytes=1, how="kill"), "rst or fin, got 'kill'"),
         (lambda: RequestSpec(check="x", target="/a b"), "no spaces"),
         (lambda: RequestSpec(check="x", target="/", headers=(("A", "b\r\nC: d"),)), "on one line"),
-        (lambda: FrontDoor(scheme="ftp", host="a", port=1), "http or https, not 'ftp'"),
-        (lambda: FrontDoor(scheme="http", host="a", port=0), "1 to 65535, not 0"),
+        (lambda: FrontDoor(scheme="ftp", host="a", port=1), "http or https, got 'ftp'"),
+        (lambda: FrontDoor(scheme="http", host="a", port=0), "1 to 65535, got 0"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(make: object, message: str) -> None:

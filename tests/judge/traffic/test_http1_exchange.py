@@ -575,7 +575,7 @@ def test_an_unknown_authority(run: Run, server_tls: Any, script: Any, insecure: 
     else:
         assert (attempt.end, attempt.told) == ("protocol-error", "nothing")
         assert "CERTIFICATE_VERIFY_FAILED" in attempt.error
-        assert "--ca FILE names whom to trust" in attempt.error
+        assert "--ca FILE names the authority to trust" in attempt.error
 
 
 def test_plain_http_where_tls_was_asked_for(run: Run, serve: Any) -> None:
@@ -595,7 +595,7 @@ def test_plain_http_where_tls_was_asked_for(run: Run, serve: Any) -> None:
 
 def test_a_missing_authority_file_is_named(run: Run, tmp_path: Any) -> None:
     front = FrontDoor(scheme="https", host="127.0.0.1", port=443, ca=str(tmp_path / "gone.pem"))
-    with pytest.raises(OSError, match=r"gone\.pem is no PEM file"):
+    with pytest.raises(OSError, match=r"gone\.pem is not a readable PEM file"):
         run(request(front, RequestSpec(check="x", target="/")))
 
 

@@ -73,7 +73,7 @@ def test_dotnet_sync_starts_with_a_line_end_and_quotes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({}, "size=None"), ({"size": 1, "total": 2}, "size=1 and total=2"), ({"total": 3}, "bytes or more, not 3")],
+    [({}, "size=None"), ({"size": 1, "total": 2}, "size=1 and total=2"), ({"total": 3}, "bytes, got 3")],
 )
 def test_impossible_sizes_are_refused(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
