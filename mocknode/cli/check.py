@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from mocknode.cli.running import cancel_on_signals, complain, refused_options, r
 from mocknode.cli.target import FILE_TO_WRITE, SIZE, target_options
 
 if TYPE_CHECKING:
+    from mocknode.judge.report import Report
     from mocknode.judge.run.session import CheckOptions
 
 _INTERRUPTED: Final = (
@@ -87,21 +88,21 @@ def _check(options: "CheckOptions") -> int:
     except LaneError as exc:
         complain(str(exc))
         return ENVIRONMENT
-    if document:
+    if document is not None:
         show(document, list(options.files.values()))
     if code == INTERRUPTED:
         complain(_INTERRUPTED)
     return code
 
 
-async def _run(options: "CheckOptions", progress: Progress) -> tuple[int, Mapping[str, Any]]:
+async def _run(options: "CheckOptions", progress: Progress) -> "tuple[int, Report | None]":
     from mocknode.judge.run.session import run_check
 
     interruption = cancel_on_signals()
     return await run_check(options, progress, complain, lambda: interruption.requested)
 
 
-def show(document: Mapping[str, Any], files: Sequence[Path]) -> None:
+def show(document: "Report", files: Sequence[Path]) -> None:
     """Print the first screen, as wide and as colourful as standard output can show."""
     from mocknode.judge.report import terminal
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from mocknode.judge.record.ledger import CLASSES, ClassCounts
 from mocknode.load.conditions import ALWAYS, Condition
 from mocknode.load.figures import histogram, latency, percentile
 from mocknode.load.generator import Workload
@@ -35,9 +36,7 @@ def build(run: LoadRun) -> dict[str, Any]:
     """
     ledger = run.ledger
     assert ledger is not None
-    counts = None
-    if run.totals is not None:
-        counts = {k: v for k, v in run.totals.document().items() if k != "provoked"}
+    counts = None if run.totals is None else run.totals.by_class()
     numbers = ledger.numbers()
     first_ns, last_ns = ledger.span_ns()
     pushes = ledger.latencies("push")
@@ -52,7 +51,8 @@ def build(run: LoadRun) -> dict[str, Any]:
     conditions = [_judged(c, values, always=True) for c in ALWAYS if c.metric in values and c.text not in asked]
     conditions += [_judged(c, values, always=False) for c in run.plan.conditions]
     problems = _problems(run, ledger, numbers)
-    result = _result(run, counts or {"attempts": numbers["attempts"], "unresolved": 0}, conditions, problems)
+    decided = bool(numbers["attempts"]) and not (counts and counts["unresolved"])
+    result = _result(run, conditions, problems, decided=decided)
     return {
         "schema": SCHEMA,
         "result": result,
@@ -133,19 +133,20 @@ def _drift(ledger: LoadLedger, first_ns: int, last_ns: int) -> float | None:
 
 
 def _values(
-    counts: Mapping[str, int] | None, numbers: Mapping[str, int], pushes: Sequence[float], duration_s: float
+    counts: ClassCounts | None, numbers: Mapping[str, int], pushes: Sequence[float], duration_s: float
 ) -> dict[str, float | None]:
     """What conditions can be about. Latencies are None where no upload was acknowledged, and classes are missing without a ledger."""
-    figures = latency(pushes)
-    attempts = numbers["attempts"]
-    return {
-        **{name.removesuffix("_s"): value for name, value in figures.items() if name.endswith("_s")},
-        **({} if counts is None else {**counts, "doubled": counts["delivered_twice"]}),
-        "attempts": attempts,
+    values: dict[str, float | None] = {
+        **{name.removesuffix("_s"): value for name, value in latency(pushes).items() if name.endswith("_s")},
+        "attempts": numbers["attempts"],
+    }
+    if counts is not None:
+        values |= {name: counts[name] for name in CLASSES} | {"doubled": counts["delivered_twice"]}
+    return values | {
         "failed": numbers["failed"],
         "reads_failed": numbers["reads_failed"],
         "failed_undisturbed": numbers["failed_undisturbed"],
-        "error_rate": numbers["failed"] / attempts if attempts else None,
+        "error_rate": numbers["failed"] / numbers["attempts"] if numbers["attempts"] else None,
         "per_second": len(pushes) / duration_s if duration_s else None,
     }
 
@@ -227,9 +228,7 @@ def _problems(run: LoadRun, ledger: LoadLedger, numbers: Mapping[str, int]) -> l
     return found
 
 
-def _result(
-    run: LoadRun, counts: Mapping[str, int], conditions: Sequence[Mapping[str, Any]], problems: Sequence[str]
-) -> str:
+def _result(run: LoadRun, conditions: Sequence[Mapping[str, Any]], problems: Sequence[str], *, decided: bool) -> str:
     if run.interrupted:
         return "interrupted"
     if run.environment is not None:
@@ -238,7 +237,7 @@ def _result(
         return "untrusted"
     if any(c["holds"] for c in conditions):
         return "failed"
-    if counts["unresolved"] or not counts["attempts"] or run.unseen or any(c["holds"] is None for c in conditions):
+    if not decided or run.unseen or any(c["holds"] is None for c in conditions):
         return "unknown"
     return "held"
 

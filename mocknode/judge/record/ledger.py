@@ -8,9 +8,12 @@ and whether the node itself answered with an error. The table covers every combi
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, get_args
+from typing import Annotated, Final, Literal, Protocol, get_args
+
+from typing_extensions import TypedDict
 
 from mocknode.judge.record.history import History, Request, Told
+from mocknode.text.json_schema import Rule, closed
 
 Class = Literal[
     "delivered_once",
@@ -102,6 +105,32 @@ def _has_no_package(request: Seen) -> bool:
     return request.sha1 is None and request.status is not None and request.status < 400
 
 
+_Count = Annotated[int, Rule(minimum=0)]
+
+
+@closed
+class ClassCounts(TypedDict):
+    """Uploads by class; `attempts` is the sum of the classes."""
+
+    attempts: _Count
+    delivered_once: _Count
+    delivered_twice: _Count
+    lost: _Count
+    stored_but_reported_failed: _Count
+    corrupted: _Count
+    refused: _Count
+    broken_off: _Count
+    unresolved: _Count
+
+
+@closed
+class LedgerCounts(ClassCounts):
+    """Uploads by class, and how many of them a fault of a check acted on."""
+
+    provoked: _Count
+    """attempts that a fault of a check acted on"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """Number of uploads by class; `attempts` is the sum. `provoked` counts those on which a check's own fault acted."""
@@ -110,13 +139,24 @@ class Ledger:
     counts: Mapping[Class, int]
     provoked: int
 
-    def document(self) -> dict[str, int]:
-        """Return the report's `ledger`."""
+    def by_class(self) -> ClassCounts:
+        """Return the `ledger` of a load report, in which no fault of a check acts on an upload."""
+        counts = self.counts
         return {
             "attempts": self.attempts,
-            **{name: self.counts.get(name, 0) for name in CLASSES},
-            "provoked": self.provoked,
+            "delivered_once": counts.get("delivered_once", 0),
+            "delivered_twice": counts.get("delivered_twice", 0),
+            "lost": counts.get("lost", 0),
+            "stored_but_reported_failed": counts.get("stored_but_reported_failed", 0),
+            "corrupted": counts.get("corrupted", 0),
+            "refused": counts.get("refused", 0),
+            "broken_off": counts.get("broken_off", 0),
+            "unresolved": counts.get("unresolved", 0),
         }
+
+    def document(self) -> LedgerCounts:
+        """Return the `ledger` of a check report."""
+        return {**self.by_class(), "provoked": self.provoked}
 
 
 def balance(histories: Iterable[History]) -> Ledger:

@@ -1,32 +1,35 @@
-"""The report as one JSON document, `mocknode-report/1`: everything that any format shows is in it.
+"""Builds the report of a run as one JSON document, and loads a saved one.
 
-`build` makes it from a run; every renderer takes the document alone, so that a saved report can be shown offline.
-`schema.json` beside this file is its JSON Schema; keys may be added to it, none may change its meaning.
+Every renderer takes this document and nothing else, so a saved report can be shown offline.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from mocknode.judge.record.ledger import CLASSES
-from mocknode.judge.report.timeline import Timeline
-from mocknode.judge.verdict.outcome import CheckResult, Result, Tier, Variant
+from mocknode.judge.record.ledger import LedgerCounts
+from mocknode.judge.report.schema import (
+    SCHEMA,
+    Report,
+    ReportedCheck,
+    ReportedFix,
+    ReportedVariant,
+    Timeline,
+)
+from mocknode.judge.verdict.calibration import CalibrationFacts
+from mocknode.judge.verdict.outcome import CheckResult, Fix, Result, Tier, Variant
 
-SCHEMA: Final = "mocknode-report/1"
-RECORDED: Final = "report.json"
-"""The report's name in the directory of its run."""
-LEDGER: Final = ("attempts", *CLASSES, "provoked")
-BALANCER: Final = ("kind", "detected", "version", "mode", "url", "binary")
-# A configuration is text a person pasted; beyond this it is a data file that makes no report clearer.
+REPORT_FILE: Final = "report.json"
+"""Name of the report in the directory of its run."""
+# People write configurations by hand; a longer file is data, and makes no report clearer.
 CONFIGURATION_CHARACTERS_MAX: Final = 64 * 1024
 
 
 class ReportError(ValueError):
-    """A file is not a report that this version can show; the message says what it is instead."""
+    """A file is not a report that this version can show; the message says what was found instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +37,12 @@ class BalancerFacts:
     """The balancer under test.
 
     Attributes:
-        kind: Such as `haproxy`; None when nobody said and nothing gave it away.
+        kind: Such as `haproxy`; None if it was not declared and could not be detected.
         detected: The kind was detected, not declared.
-        mode: `recommended`, `stock`, `vendor-doc` where we started it, else None.
-        url: Its front door as the clients used it.
-        binary: Path of the program where we started it.
-        configuration: Name -> text of the files it ran with.
+        mode: `recommended`, `stock` or `vendor-doc` if we started the balancer, else None.
+        url: The address that the clients used.
+        binary: Path of the program if we started it.
+        configuration: Name -> text of the files that it ran with.
     """
 
     kind: str | None
@@ -57,12 +60,12 @@ class RunFacts:
 
     Attributes:
         result: See `mocknode.judge.verdict.outcome.overall`.
-        started: Aware; written in UTC.
-        versions: Program -> version, ours and the balancer's.
-        calibration: As in the report: `probers`, `out_after_s`, `in_after_s`; None before it is known.
+        started: A time with a time zone; the report has it in UTC.
+        versions: Program -> version, for us and for the balancer.
+        calibration: None before it is known.
         reproduce: The command line that repeats the run.
-        planned: Ids of all checks of this run, so that the report of a killed one says what is missing.
-        notes: What limits the trust in this run or explains it, a sentence each.
+        planned: Ids of all checks of this run, so that the report of a killed run says what is missing.
+        notes: Sentences that limit the trust in this run or explain it.
     """
 
     result: Result
@@ -72,7 +75,7 @@ class RunFacts:
     versions: Mapping[str, str]
     balancer: BalancerFacts
     nodes: tuple[str, ...]
-    calibration: Mapping[str, Any] | None
+    calibration: CalibrationFacts | None
     reproduce: str
     run_dir: str
     tier: Tier
@@ -83,28 +86,27 @@ class RunFacts:
 def build(
     run: RunFacts,
     results: Sequence[CheckResult],
-    ledger: Mapping[str, int],
+    ledger: LedgerCounts,
     timelines: Mapping[str, Timeline],
     *,
     claims: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """The document of a run.
+) -> Report:
+    """Build the document of a run.
 
     Args:
         run: The run as a whole.
         results: The checks done so far, in the order of the report.
-        ledger: Class -> count, the keys of `LEDGER`; one that is missing counts 0.
+        ledger: The uploads of the run, by class.
         timelines: Check id -> timeline.
         claims: Check id -> the sentence that was judged.
 
     Raises:
-        ValueError: for a naive `started`, or a class that the ledger doesn't have.
+        ValueError: `started` has no time zone.
     """
     if run.started.tzinfo is None:
         raise ValueError(f"started must be an aware datetime, got {run.started!r}")
-    if strange := sorted(set(ledger) - set(LEDGER)):
-        raise ValueError(f"the ledger has no class {', '.join(strange)}; its classes are {', '.join(LEDGER)}")
     done = {result.id for result in results}
+    balancer = run.balancer
     return {
         "schema": SCHEMA,
         "result": run.result,
@@ -113,31 +115,36 @@ def build(
         "duration_s": round(run.duration_s, 3),
         "tier": run.tier,
         "versions": dict(run.versions),
-        "balancer": {name: getattr(run.balancer, name) for name in BALANCER},
+        "balancer": {
+            "kind": balancer.kind,
+            "detected": balancer.detected,
+            "version": balancer.version,
+            "mode": balancer.mode,
+            "url": balancer.url,
+            "binary": balancer.binary,
+        },
         "nodes": list(run.nodes),
-        "calibration": None if run.calibration is None else _plain(run.calibration),
+        "calibration": run.calibration,
         "checks": [_check(result) for result in results],
         "unfinished": [id_ for id_ in run.planned if id_ not in done],
-        "ledger": {name: ledger.get(name, 0) for name in LEDGER},
+        "ledger": ledger,
         "claims": {id_: text for id_, text in (claims or {}).items() if id_ in done},
-        "timelines": {id_: item.to_json() for id_, item in timelines.items() if id_ in done},
-        "configuration": {
-            name: text[:CONFIGURATION_CHARACTERS_MAX] for name, text in run.balancer.configuration.items()
-        },
+        "timelines": {id_: _plain_timeline(item) for id_, item in timelines.items() if id_ in done},
+        "configuration": {name: text[:CONFIGURATION_CHARACTERS_MAX] for name, text in balancer.configuration.items()},
         "notes": list(run.notes),
         "run_dir": run.run_dir,
         "reproduce": run.reproduce,
     }
 
 
-def load(path: Path) -> dict[str, Any]:
-    """A saved report, or the one in the directory of a run.
+def load(path: Path) -> Report:
+    """Load a saved report: a file, or the report in the directory of a run.
 
     Raises:
-        ReportError: if the file can't be read, is no JSON, or has another schema.
+        ReportError: the file cannot be read, is not JSON, or has another schema.
     """
     if path.is_dir():
-        path = path / RECORDED
+        path = path / REPORT_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
@@ -147,18 +154,12 @@ def load(path: Path) -> dict[str, Any]:
     got = document.get("schema") if isinstance(document, dict) else None
     if got != SCHEMA:
         raise ReportError(f"{path} has the schema {got!r}; this version shows {SCHEMA!r}")
-    if missing := sorted(set(schema()["required"]) - set(document)):
+    if missing := sorted(Report.__required_keys__ - set(document)):
         raise ReportError(f"{path} is not a whole report; it lacks {', '.join(missing)}")
-    return dict(document)
+    return cast(Report, document)
 
 
-def schema() -> dict[str, Any]:
-    """The JSON Schema of the document."""
-    text = resources.files(__package__).joinpath("schema.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
-
-
-def _check(result: CheckResult) -> dict[str, Any]:
+def _check(result: CheckResult) -> ReportedCheck:
     return {
         "id": result.id,
         "name": result.name,
@@ -171,13 +172,13 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "variants": [_variant(v) for v in result.variants],
         "ruled_out": list(result.ruled_out),
         "caused_by": result.caused_by,
-        "fixes": [asdict(fix) for fix in dict.fromkeys(result.fixes)],
+        "fixes": [_fix(fix) for fix in dict.fromkeys(result.fixes)],
         "duration_s": round(result.duration_s, 3),
         "tries": result.tries,
     }
 
 
-def _variant(variant: Variant) -> dict[str, Any]:
+def _variant(variant: Variant) -> ReportedVariant:
     return {
         "name": variant.name,
         "level": variant.level,
@@ -192,10 +193,18 @@ def _variant(variant: Variant) -> dict[str, Any]:
     }
 
 
+def _fix(fix: Fix) -> ReportedFix:
+    return {"balancer": fix.balancer, "file": fix.file, "snippet": fix.snippet, "costs": fix.costs}
+
+
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Judges hand over tuples, sets and paths now and then; what is written is what any JSON reader gets back."""
+    """Return what a JSON reader gets back: judges put tuples, sets and paths into evidence now and then."""
     # `parse_constant` spells NaN and infinities as text: JSON has no number for them.
     return dict(json.loads(json.dumps(value, default=_as_json), parse_constant=str))
+
+
+def _plain_timeline(timeline: Timeline) -> Timeline:
+    return cast(Timeline, _plain(timeline))
 
 
 def _as_json(value: object) -> object:

@@ -1,20 +1,21 @@
-"""A timeline as shapes on a plane of 1000 points: the geometry of the HTML report's SVG, without a word of markup.
+"""Draws a timeline as shapes on a plane 1000 points wide: the geometry of the HTML report's SVG, without markup.
 
-Top down: an axis, a lane a node (states shaded, faults below, ticks for probes and requests), the check's own steps,
-then each attempt as a pair of bars, client above node. Whatever a colour says, a text or a shape says too.
+From top to bottom: an axis; one lane for each node (states shaded, faults below them, ticks for probes and requests); the steps of
+the check; then each attempt as a pair of bars, client above node. Everything that a colour says is also said by a text or a shape.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from mocknode.judge.report.schema import Bar, Interval, Lane, NodeBar, Tick, Timeline
 from mocknode.judge.report.wording import plain, seconds
 from mocknode.text.units import format_size
 
 WIDTH: Final = 1000
 LEFT: Final = 150
 RIGHT: Final = 985
-# Room for the words behind a bar that ends at the right edge.
+# Space for the words behind a bar that ends at the right edge.
 BAR_WORDS: Final = 190
 AXIS_TICKS: Final = 10
 _CHARACTER: Final = 6.2
@@ -23,7 +24,7 @@ AXIS_STEPS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 20, 30, 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A rectangle; `kind` is its CSS class, `title` what a pointer or a screen reader is told."""
+    """A rectangle; `kind` is its CSS class, `title` its tooltip and its text for screen readers."""
 
     x: float
     y: float
@@ -46,7 +47,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """Many strokes of one kind in one path."""
+    """All strokes of one kind, in one path."""
 
     path: str
     kind: str
@@ -54,7 +55,7 @@ class Lines:
 
 @dataclass(slots=True)
 class Drawing:
-    """Shapes in painting order, and the height they take."""
+    """Shapes in painting order, and their total height."""
 
     title: str
     height: float = 0.0
@@ -63,17 +64,17 @@ class Drawing:
     words: list[Words] = field(default_factory=list)
 
 
-def draw(timeline: Mapping[str, Any]) -> Drawing | None:
-    """The drawing of a report's timeline, None where nothing happened."""
+def draw(timeline: Timeline) -> Drawing | None:
+    """Draw a timeline of a report; None if nothing happened in it."""
     if not timeline["span_s"]:
         return None
     return _Pen(timeline).drawing()
 
 
 class _Pen:
-    """Draws row after row; `y` is where the next one starts."""
+    """Draws one row after another; `y` is the top of the next row."""
 
-    def __init__(self, timeline: Mapping[str, Any]) -> None:
+    def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.span_s = float(timeline["span_s"])
         self.right = RIGHT - (BAR_WORDS if timeline["bars"] else 0)
@@ -81,7 +82,7 @@ class _Pen:
         self.y = 26.0
 
     def drawing(self) -> Drawing:
-        lanes = [lane for lane in self.timeline["lanes"] if _says_something(lane, self.timeline)]
+        lanes = [lane for lane in self.timeline["lanes"] if _is_worth_drawing(lane, self.timeline)]
         for lane in lanes:
             self._lane(lane)
         self._marks()
@@ -96,7 +97,7 @@ class _Pen:
         return round(LEFT + inside / self.span_s * (self.right - LEFT), 1)
 
     def box(self, from_s: float, to_s: float, height: float, kind: str, title: str, *, dy: float = 0.0) -> float:
-        """A box over a span of seconds, at least one point wide to be seen; its width."""
+        """Draw a box over a span of seconds, at least one point wide, and return its width."""
         x = self.x(from_s)
         width = round(max(self.x(to_s) - x, 1.0), 1)
         self.out.boxes.append(Box(x=x, y=self.y + dy, width=width, height=height, kind=kind, title=plain(title)))
@@ -115,27 +116,33 @@ class _Pen:
             grid.append(f"M{x} 18V{self.y:g}")
         self.out.lines.insert(0, Lines(path="".join(grid), kind="grid"))
 
-    def _lane(self, lane: Mapping[str, Any]) -> None:
+    def _lane(self, lane: Lane) -> None:
         self.say(LEFT - 10, lane["node"], "name", dy=13, anchor="end")
         self._spans(lane["states"], 18, "state")
         self.y += 18
         if lane["faults"]:
             self._spans(lane["faults"], 14, "fault")
             self.y += 14
-        if lane.get("polling") or lane.get("cuts"):
-            self.say(LEFT - 10, self._polling_name(lane["polling"]), "small", dy=10, anchor="end")
-            self._spans(lane["polling"], 14, "polling")
-            self._cuts(lane.get("cuts") or [])
+        polling, cuts = lane.get("polling", []), lane.get("cuts", [])
+        if polling or cuts:
+            self.say(LEFT - 10, self._polling_name(polling), "small", dy=10, anchor="end")
+            self._spans(polling, 14, "polling")
+            self._cuts(cuts)
             self.y += 14
-        for name, word in (("polls", "new polls"), ("probes", "probes"), ("arrivals", "requests")):
-            if lane.get(name):
-                self.say(LEFT - 10, word, "small", dy=10, anchor="end")
-                self._ticks(lane[name], name)
+        rows = (
+            ("polls", "new polls", lane.get("polls")),
+            ("probes", "probes", lane["probes"]),
+            ("arrivals", "requests", lane["arrivals"]),
+        )
+        for family, label, ticks in rows:
+            if ticks:
+                self.say(LEFT - 10, label, "small", dy=10, anchor="end")
+                self._ticks(ticks, family)
                 self.y += 12
         self.y += 8
 
-    def _polling_name(self, spans: list[Mapping[str, Any]]) -> str:
-        """With the most that lived at once, where the span in which they did is too short to say so."""
+    def _polling_name(self, spans: Sequence[Interval]) -> str:
+        """Return the lane's label, with the highest count if the span that has it is too short for a label of its own."""
         most = max(spans, key=lambda span: int(span["label"].partition(" ")[0]), default=None)
         if most is None or self._fits(most["label"], self.x(most["to_s"]) - self.x(most["from_s"])):
             return "polling"
@@ -145,7 +152,7 @@ class _Pen:
     def _fits(label: str, width: float) -> bool:
         return len(label) * _CHARACTER + 8 <= width
 
-    def _spans(self, spans: list[Mapping[str, Any]], height: float, family: str) -> None:
+    def _spans(self, spans: Sequence[Interval], height: float, family: str) -> None:
         for span in spans:
             label = span["label"]
             kind = f"{family} {label.partition(':')[0]}" if family == "state" else family
@@ -154,8 +161,8 @@ class _Pen:
             if self._fits(label, width):
                 self.say(self.x(span["from_s"]) + 5, label, "in", dy=height - 5 + (height < 16) * 1.5)
 
-    def _cuts(self, cuts: list[tuple[float, int]]) -> None:
-        """A stroke where connections were cut, and how many they were in all, where the last one was."""
+    def _cuts(self, cuts: Sequence[tuple[float, int]]) -> None:
+        """Draw a stroke where connections were cut, and their total number at the last stroke."""
         if not cuts:
             return
         path = "".join(f"M{x} {self.y:g}v14" for x in dict.fromkeys(self.x(at_s) for at_s, _ in cuts))
@@ -166,8 +173,8 @@ class _Pen:
         else:
             self.say(x - 5, text, "told bad", dy=11, anchor="end")
 
-    def _ticks(self, ticks: list[tuple[float, int | None]], family: str) -> None:
-        """Good and bad answers differ in height as well as in colour."""
+    def _ticks(self, ticks: Sequence[Tick], family: str) -> None:
+        """Draw a tick for each answer; bad ones are longer, and have another colour."""
         good = [t for t, status in ticks if status is not None and status < 300]
         bad = [t for t, status in ticks if status is None or status >= 300]
         for times, kind, top in ((good, "good", 4), (bad, "bad", 1)):
@@ -176,7 +183,7 @@ class _Pen:
                 self.out.lines.append(Lines(path=path, kind=f"tick {family} {kind}"))
 
     def _marks(self) -> None:
-        """A stroke a step over all lanes; its words as far as they don't run into the next one's."""
+        """Draw a stroke over all lanes for each step, with its name where that does not overlap the next one."""
         if not self.timeline["marks"]:
             return
         self.say(LEFT - 10, "the check", "small", dy=11, anchor="end")
@@ -189,7 +196,7 @@ class _Pen:
             self.out.boxes.append(Box(x=x - 2, y=self.y + 1, width=4, height=12, kind="mark", title=plain(title)))
             strokes.append(f"M{x} 18V{self.y:g}")
             width = len(text) * _CHARACTER
-            # Where the next stroke or the edge comes too soon the words stand before theirs, if there is room.
+            # The name stands left of its stroke if the next stroke or the edge is too close, and if there is room.
             before = x + 5 + width > next_x and (x - 5 - width > min(free) or next_x == WIDTH)
             row = next((r for r, end in enumerate(free) if (x - 5 - width if before else x) >= end), None)
             if row is not None:
@@ -200,7 +207,7 @@ class _Pen:
         self.out.lines.insert(0, Lines(path="".join(strokes), kind="step"))
         self.y += 34
 
-    def _bar(self, bar: Mapping[str, Any]) -> None:
+    def _bar(self, bar: Bar) -> None:
         size = f" {format_size(bar['bytes'])}" if bar["bytes"] else ""
         self.say(LEFT - 10, f"{bar['variant'] or bar['attempt']}{size}"[:24], "name", dy=10, anchor="end")
         for from_s, to_s, kind, word in client_phases(bar):
@@ -209,7 +216,7 @@ class _Pen:
         good = bar["told"] == "acknowledged"
         if not good:
             self._cut(bar["end_s"], 11)
-        self.say(self.x(bar["end_s"]) + 5, told(bar), "told good" if good else "told bad", dy=10)
+        self.say(self.x(bar["end_s"]) + 5, client_result(bar), "told good" if good else "told bad", dy=10)
         self.y += 13
         for seen in bar["at"]:
             self.say(LEFT - 10, seen["node"], "small", dy=9, anchor="end")
@@ -219,7 +226,7 @@ class _Pen:
             end_s = self.span_s if seen["end_s"] is None else seen["end_s"]
             if seen["end"] not in ("complete", None):
                 self._cut(end_s, 9)
-            self.say(self.x(end_s) + 5, seen_as(seen), "told", dy=9)
+            self.say(self.x(end_s) + 5, node_result(seen), "told", dy=9)
             self.y += 13
         self.y += 7
 
@@ -227,8 +234,8 @@ class _Pen:
         self.out.boxes.append(Box(x=self.x(at_s) - 3, y=self.y, width=3, height=height, kind="cut"))
 
 
-def client_phases(bar: Mapping[str, Any]) -> Iterator[tuple[float, float, str, str]]:
-    """From, to, kind and verb of what the client did, phase after phase."""
+def client_phases(bar: Bar) -> Iterator[tuple[float, float, str, str]]:
+    """Yield start, end, kind and verb of each phase of the client."""
     head_s = bar["head_s"] if bar["head_s"] is not None else bar["end_s"]
     yield bar["start_s"], head_s, "head", "connects and sends the head"
     if bar["head_s"] is None:
@@ -246,8 +253,8 @@ def client_phases(bar: Mapping[str, Any]) -> Iterator[tuple[float, float, str, s
         yield answered_s, bar["end_s"], "answer", "reads the answer"
 
 
-def node_phases(seen: Mapping[str, Any], span_s: float) -> Iterator[tuple[float, float, str, str]]:
-    """From, to, kind and verb of what a node saw and did; a request still open lasts to the end."""
+def node_phases(seen: NodeBar, span_s: float) -> Iterator[tuple[float, float, str, str]]:
+    """Yield start, end, kind and verb of each phase at a node; a request that is still open lasts to the end."""
     end_s = span_s if seen["end_s"] is None else seen["end_s"]
     last_s = seen["last_body_s"]
     if last_s is None:
@@ -261,15 +268,15 @@ def node_phases(seen: Mapping[str, Any], span_s: float) -> Iterator[tuple[float,
         yield last_s, end_s, "wait", "thinks"
 
 
-def told(bar: Mapping[str, Any]) -> str:
-    """What the client was told, and by whom."""
+def client_result(bar: Bar) -> str:
+    """Return what answer the client got, and from whom."""
     if bar["status"] is None:
         return f"{bar['end']} after {seconds(bar['end_s'] - bar['start_s'])}"
     return f"{bar['status']} from {bar['node']}" if bar["node"] else f"{bar['status']}, not from a node"
 
 
-def seen_as(seen: Mapping[str, Any]) -> str:
-    """How the request ended for the node."""
+def node_result(seen: NodeBar) -> str:
+    """Return how the request ended at the node."""
     size = f"{format_size(seen['received'])} {'whole' if seen['complete'] else 'torn'}, "
     whole = "" if seen["last_body_s"] is None else size
     answer = f"{seen['status']} sent" if seen["status"] is not None else "no answer sent"
@@ -277,8 +284,8 @@ def seen_as(seen: Mapping[str, Any]) -> str:
     return f"{whole}{answer}{cut}"
 
 
-def _says_something(lane: Mapping[str, Any], timeline: Mapping[str, Any]) -> bool:
-    """A lane that was online throughout, and all of whose requests are bars, is a line of nothing."""
+def _is_worth_drawing(lane: Lane, timeline: Timeline) -> bool:
+    """Return whether a lane shows more than a node that was online throughout and whose requests all have bars."""
     if (
         lane["probes"]
         or lane["faults"]

@@ -1,9 +1,9 @@
 """One check on a screen: from a report what happened and why, without one what the check claims and who breaks it."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -11,6 +11,7 @@ from rich.text import Text
 from mocknode.judge.balancers import title
 from mocknode.judge.report import text_timeline as strip
 from mocknode.judge.report.document import ReportError
+from mocknode.judge.report.schema import Bar, Report, ReportedCheck, ReportedVariant, Timeline
 from mocknode.judge.report.screen import diff, only
 from mocknode.judge.report.terminal import WIDTH, draw
 from mocknode.judge.report.wording import SIGNS, figures, plain
@@ -49,7 +50,7 @@ class Entry(Protocol):
 
 def explain(
     check_id: str,
-    document: Mapping[str, Any] | None = None,
+    document: Report | None = None,
     *,
     entry: Entry | None = None,
     fixes: Sequence[tuple[str, Fix]] = (),
@@ -82,17 +83,17 @@ def explain(
     return draw(lines, colour=colour, unicode=unicode)
 
 
-def _find(check_id: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+def _find(check_id: str, document: Report) -> ReportedCheck:
     for check in document["checks"]:
         if check["id"] == check_id:
-            return dict(check)
+            return check
     if check_id in document["unfinished"]:
         raise ReportError(f"{check_id} was planned, but the run ended before it was judged")
     there = ", ".join(check["id"] for check in document["checks"]) or "none"
     raise ReportError(f"this report has not judged {check_id}; it has {there}")
 
 
-def _judged(check: Mapping[str, Any], document: Mapping[str, Any], width: int) -> list[Text]:
+def _judged(check: ReportedCheck, document: Report, width: int) -> list[Text]:
     sign = SIGNS[check["outcome"]]
     title = Text().append(f"{sign.mark} {check['id']} {check['name']}", sign.style)
     levels = dict.fromkeys(v["level"] for v in check["variants"] if v["outcome"] == check["outcome"])
@@ -124,7 +125,7 @@ def _judged(check: Mapping[str, Any], document: Mapping[str, Any], width: int) -
     return lines
 
 
-def _pictures(check: Mapping[str, Any], document: Mapping[str, Any], width: int) -> list[Text]:
+def _pictures(check: ReportedCheck, document: Report, width: int) -> list[Text]:
     timeline = document["timelines"].get(check["id"])
     if not timeline or not timeline["span_s"]:
         return []
@@ -138,18 +139,18 @@ def _pictures(check: Mapping[str, Any], document: Mapping[str, Any], width: int)
     return lines
 
 
-def _telling(check: Mapping[str, Any], timeline: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _telling(check: ReportedCheck, timeline: Timeline) -> list[Bar]:
     """The attempts of variants that don't hold first, among them those that went wrong; then the longest."""
     wrong = {variant["name"] for variant in check["variants"] if variant["outcome"] != "pass"}
 
-    def rank(bar: Mapping[str, Any]) -> tuple[bool, bool, float]:
+    def rank(bar: Bar) -> tuple[bool, bool, float]:
         return bar["variant"] not in wrong, bar["told"] == "acknowledged", bar["start_s"] - bar["end_s"]
 
     bars = [bar for bar in timeline["bars"] if _has_a_story(bar)]
     return sorted(bars, key=rank)[: STORIES_MAX if wrong else 1]
 
 
-def _has_a_story(bar: Mapping[str, Any]) -> bool:
+def _has_a_story(bar: Bar) -> bool:
     """It took its time, went wrong, or went to several nodes; else there is nothing to see between sending and answer."""
     return bar["end_s"] - bar["start_s"] >= STORY_S_MIN or bar["told"] != "acknowledged" or len(bar["at"]) > 1
 
@@ -166,7 +167,7 @@ def _fitted(rows: Callable[[int], list[strip.Row]], width: int) -> list[Text]:
     return lines
 
 
-def _variants(variants: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
+def _variants(variants: Sequence[ReportedVariant], width: int) -> list[Text]:
     """Each variant's name with its sign, which no line break parts."""
     lines = [_label("variants")]
     for variant in variants:
@@ -178,7 +179,7 @@ def _variants(variants: Sequence[Mapping[str, Any]], width: int) -> list[Text]:
     return lines
 
 
-def _measured(check: Mapping[str, Any]) -> list[str]:
+def _measured(check: ReportedCheck) -> list[str]:
     wrong = [variant for variant in check["variants"] if variant["outcome"] not in ("pass", "skip")]
     lines = []
     for variant in wrong[:MEASURED_MAX]:

@@ -2,17 +2,16 @@
 
 import json as json_
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mocknode.judge.report.html import render as render_html
 from mocknode.judge.report.junit import render as render_junit
 from mocknode.judge.report.markdown import render as render_markdown
+from mocknode.judge.report.schema import Report
 
 
 def write(
-    document: Mapping[str, Any],
+    document: Report,
     *,
     json: Path | None = None,
     html: Path | None = None,

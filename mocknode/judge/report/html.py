@@ -10,6 +10,7 @@ from typing import Any, Final
 import jinja2
 
 from mocknode.judge.report.drawing import draw
+from mocknode.judge.report.schema import Report, ReportedCheck, ReportedVariant, Timeline
 from mocknode.judge.report.screen import diff, only, screen
 from mocknode.judge.report.wording import SIGNS, WORST_FIRST, figures
 from mocknode.text.units import format_duration
@@ -31,7 +32,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
 )
 
 
-def render(document: Mapping[str, Any]) -> str:
+def render(document: Report) -> str:
     """The report as a page of at most `HTML_BYTES_MAX`.
 
     Where that is too little, timelines go, those of good checks first, and at last the raw evidence: the JSON has both.
@@ -54,11 +55,11 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
 
 
-def _worst_first(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _worst_first(document: Report) -> list[ReportedCheck]:
     return sorted(document["checks"], key=lambda check: WORST_FIRST.index(check["outcome"]))
 
 
-def _page(document: Mapping[str, Any], pictures: Mapping[str, str], *, evidence: bool) -> str:
+def _page(document: Report, pictures: Mapping[str, str], *, evidence: bool) -> str:
     checks = _worst_first(document)
     return _ENVIRONMENT.get_template("report.html.j2").render(
         document=document,
@@ -79,7 +80,7 @@ def _page(document: Mapping[str, Any], pictures: Mapping[str, str], *, evidence:
     )
 
 
-def _picture(timeline: Mapping[str, Any] | None) -> str | None:
+def _picture(timeline: Timeline | None) -> str | None:
     drawing = draw(timeline) if timeline else None
     if drawing is None:
         return None
@@ -90,7 +91,7 @@ def _figures(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
     return figures(evidence)[:FIGURES_MAX]
 
 
-def _telling(check: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _telling(check: ReportedCheck) -> list[ReportedVariant]:
     """Variants that don't hold and say more than the check's own summary."""
     return [
         variant
@@ -99,7 +100,7 @@ def _telling(check: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _evidence(check: Mapping[str, Any]) -> str:
+def _evidence(check: ReportedCheck) -> str:
     raw = {variant["name"]: variant["evidence"] for variant in check["variants"] if variant["evidence"]}
     return _cut(json.dumps(raw, indent=1, ensure_ascii=False), EVIDENCE_CHARACTERS_MAX) if raw else ""
 

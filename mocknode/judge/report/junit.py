@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+from mocknode.judge.report.schema import Report, ReportedCheck, ReportedVariant
 from mocknode.judge.report.wording import RESULTS, figures, plain, product
 
 _SKIPPED: Final = ("limitation", "accepted", "observed", "skip")
@@ -16,7 +17,7 @@ _SKIPPED: Final = ("limitation", "accepted", "observed", "skip")
 _ILLEGAL: Final = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render(document: Mapping[str, Any]) -> str:
+def render(document: Report) -> str:
     """The report as a `testsuites` document with one suite."""
     cases = [_case(check) for check in document["checks"]]
     totals = {
@@ -28,15 +29,15 @@ def render(document: Mapping[str, Any]) -> str:
     }
     root = ET.Element("testsuites", {"name": "mocknode", **totals})
     suite = ET.SubElement(root, "testsuite", {"name": "mocknode", "timestamp": document["started"], **totals})
-    calibration = document["calibration"] or {}
+    calibration = document["calibration"]
     facts = {
         "result": RESULTS[document["result"]],
         "balancer": product(document["balancer"]),
         "url": document["balancer"]["url"],
         "seed": document["seed"],
         "tier": document["tier"],
-        "out_after_s": calibration.get("out_after_s"),
-        "in_after_s": calibration.get("in_after_s"),
+        "out_after_s": calibration and calibration["out_after_s"],
+        "in_after_s": calibration and calibration["in_after_s"],
         "unfinished": " ".join(document["unfinished"]) or None,
         "reproduce": document["reproduce"],
         **{f"ledger.{name}": count for name, count in document["ledger"].items()},
@@ -48,7 +49,7 @@ def render(document: Mapping[str, Any]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{_ILLEGAL.sub("�", text)}\n'
 
 
-def _case(check: Mapping[str, Any]) -> ET.Element:
+def _case(check: ReportedCheck) -> ET.Element:
     title = {"name": f"{check['id']} {check['name']}", "classname": f"mocknode.{check['profile']}"}
     case = ET.Element("testcase", {**title, "time": str(check["duration_s"])})
     found = {
@@ -70,11 +71,11 @@ def _case(check: Mapping[str, Any]) -> ET.Element:
     return case
 
 
-def _core_unknown(variant: Mapping[str, Any]) -> bool:
+def _core_unknown(variant: ReportedVariant) -> bool:
     return bool(variant["outcome"] == "unknown" and variant["level"] == "core")
 
 
-def _details(check: Mapping[str, Any]) -> str:
+def _details(check: ReportedCheck) -> str:
     lines = [check["summary"]]
     if check["hurts"]:
         lines.append(f"hurts: {check['hurts']}")

@@ -1,16 +1,16 @@
 """The first screen in Markdown, for a CI job's summary."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from mocknode.judge.report.schema import Report
 from mocknode.judge.report.screen import Group, Screen, screen
 from mocknode.judge.report.wording import SIGNS
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
-def render(document: Mapping[str, Any]) -> str:
+def render(document: Report) -> str:
     """Verdict, grid, findings with the line that mends each, ledger and commands."""
     shown = screen(document)
     checks = {check["id"]: check for check in document["checks"]}

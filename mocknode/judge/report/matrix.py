@@ -4,11 +4,11 @@ Each report becomes a column; what is not a pass is spelled out below, with its 
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mocknode.judge.report.document import load
+from mocknode.judge.report.schema import Report
 from mocknode.judge.report.wording import SIGNS
 from mocknode.text.units import format_duration
 
@@ -20,7 +20,7 @@ What each balancer did in each mode, from runs of `mocknode check --with BALANCE
 """
 
 
-def render(documents: Sequence[Mapping[str, Any]]) -> str:
+def render(documents: Sequence[Report]) -> str:
     """The matrix and the findings of each run, as Markdown."""
     ids = list(dict.fromkeys(check["id"] for document in documents for check in document["checks"]))
     legend = ", ".join(f"`{sign.mark}` {sign.legend}" for sign in SIGNS.values())
@@ -39,7 +39,7 @@ def render(documents: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _findings(document: Mapping[str, Any]) -> list[str]:
+def _findings(document: Report) -> list[str]:
     lines = []
     for check in document["checks"]:
         if check["outcome"] not in QUIET:

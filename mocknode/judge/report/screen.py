@@ -7,9 +7,12 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from mocknode.judge.record.ledger import CLASSES, LedgerCounts
+from mocknode.judge.report.schema import Report, ReportedCheck, ReportedFix
 from mocknode.judge.report.wording import RESULTS, WORST_FIRST, counted, plain, product, seconds
+from mocknode.judge.verdict.calibration import CalibrationFacts
 from mocknode.text.units import format_duration
 
 GROUPS: Final[Mapping[str, str]] = {
@@ -75,14 +78,14 @@ class Screen:
     rerun: str | None
 
 
-def screen(document: Mapping[str, Any]) -> Screen:
+def screen(document: Report) -> Screen:
     """The first screen of a report."""
     checks = document["checks"]
     findings = _findings(checks)
     minor = [finding for finding in findings if finding.outcome not in FATAL]
     shown = [f for f in findings if f.outcome in FATAL] + minor[:MINOR_FINDINGS_MAX]
     faults = tuple(check["id"] for check in checks if check["outcome"] in FATAL)
-    tally = Counter(check["outcome"] for check in checks)
+    tally = Counter[str](check["outcome"] for check in checks)
     # Tentacles upload nothing.
     polling = checks and all(check["profile"] == "polling" for check in checks)
     finished = bool(checks) and not document["unfinished"]
@@ -133,7 +136,7 @@ def diff(snippet: str) -> list[tuple[str, str]]:
     return [(kinds.get(line[:1], "kept"), line) for line in lines]
 
 
-def fix_line(fixes: Sequence[Mapping[str, Any]]) -> str | None:
+def fix_line(fixes: Sequence[ReportedFix]) -> str | None:
     """The line of the first fix that matters, the first it adds, else the first that is no comment; and how many more."""
     if not fixes:
         return None
@@ -167,7 +170,7 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _verdict(document: Mapping[str, Any]) -> str:
+def _verdict(document: Report) -> str:
     verdict = RESULTS[document["result"]]
     if not document["unfinished"]:
         return verdict
@@ -175,7 +178,7 @@ def _verdict(document: Mapping[str, Any]) -> str:
     return f"{verdict} SO FAR ({done} of {done + len(document['unfinished'])} checks)"
 
 
-def _groups(checks: Sequence[Mapping[str, Any]]) -> tuple[Group, ...]:
+def _groups(checks: Sequence[ReportedCheck]) -> tuple[Group, ...]:
     prefixes = {check["id"].partition("-")[0] for check in checks}
     ordered = [*(p for p in GROUPS if p in prefixes), *sorted(prefixes - set(GROUPS))]
     return tuple(
@@ -190,7 +193,7 @@ def _groups(checks: Sequence[Mapping[str, Any]]) -> tuple[Group, ...]:
     )
 
 
-def _findings(checks: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def _findings(checks: Sequence[ReportedCheck]) -> list[Finding]:
     """Worst first; what has its root among the findings is listed under the root alone."""
     noisy = {check["id"]: check for check in checks if check["outcome"] not in _SILENT}
     roots = {id_: _root(id_, noisy) for id_ in noisy}
@@ -208,23 +211,23 @@ def _findings(checks: Sequence[Mapping[str, Any]]) -> list[Finding]:
     ]
 
 
-def _root(id_: str, noisy: Mapping[str, Mapping[str, Any]]) -> str:
+def _root(id_: str, noisy: Mapping[str, ReportedCheck]) -> str:
     seen = {id_}
-    while (above := noisy[id_]["caused_by"]) in noisy:
+    while (above := noisy[id_]["caused_by"]) is not None and above in noisy:
         if above in seen:
-            # Checks that name each other have no root: the first by id stands for them, so that none is lost.
+            # Checks that name each other have no root. The first by id stands for all of them, so that none is lost.
             return min(seen)
         id_ = above
         seen.add(id_)
     return id_
 
 
-def _elsewhere(check: Mapping[str, Any], noisy: Mapping[str, Any]) -> str:
+def _elsewhere(check: ReportedCheck, noisy: Mapping[str, ReportedCheck]) -> str:
     root = check["caused_by"]
     return f" (because of {plain(root)})" if root and root not in noisy else ""
 
 
-def _unnamed(document: Mapping[str, Any]) -> list[str]:
+def _unnamed(document: Report) -> list[str]:
     """How to get lines to paste, where nothing tells what the balancer is."""
     if document["balancer"]["kind"] is not None or not any(check["fixes"] for check in document["checks"]):
         return []
@@ -234,7 +237,7 @@ def _unnamed(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _probes(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
+def _probes(calibration: CalibrationFacts | None, *, finished: bool) -> str:
     if calibration is None:
         return "probes: not measured, as no check of this run needed it" if finished else "probes: not known yet"
     ours = [p for p in calibration["probers"] if p["role"] == "balancer"] or calibration["probers"]
@@ -246,7 +249,7 @@ def _probes(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
     return plain(f"probes: {len(ours)} prober{'s'[: len(ours) > 1]}, {', '.join(kinds)}{every}")
 
 
-def _reaction(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
+def _reaction(calibration: CalibrationFacts | None, *, finished: bool) -> str:
     if calibration is None:
         return ""
     out, back = calibration["out_after_s"], calibration["in_after_s"]
@@ -256,14 +259,12 @@ def _reaction(calibration: Mapping[str, Any] | None, *, finished: bool) -> str:
     return f"a drained node leaves after {seconds(out)}, {returns}"
 
 
-def _ledger(ledger: Mapping[str, int]) -> tuple[str, str]:
+def _ledger(ledger: LedgerCounts) -> tuple[str, str]:
     """`412 attempts = 408 delivered once + 4 refused`, and the classes nobody wants, zeros included."""
-    classes = [name for name in ledger if name not in ("attempts", "provoked")]
-    parts = [f"{ledger[name]} {name.replace('_', ' ')}" for name in classes if ledger[name]]
+    parts = [f"{ledger[name]} {name.replace('_', ' ')}" for name in CLASSES if ledger[name]]
     if not ledger["attempts"]:
         return "none sent", ""
-    wanted = {"lost": "lost", "delivered_twice": "doubled", "corrupted": "corrupt"}
-    aside = ", ".join(f"{ledger[name]} {word}" for name, word in wanted.items())
+    aside = f"{ledger['lost']} lost, {ledger['delivered_twice']} doubled, {ledger['corrupted']} corrupt"
     provoked = f"; faults acted on {ledger['provoked']}" if ledger["provoked"] else ""
     attempts = f"{ledger['attempts']} attempt{'s'[: ledger['attempts'] != 1]}"
     return f"{attempts} = {' + '.join(parts)}", f"({aside}{provoked})"

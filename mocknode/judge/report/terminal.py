@@ -2,12 +2,13 @@
 
 import io
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
+from mocknode.judge.report.schema import Report
 from mocknode.judge.report.screen import Finding, Group, Screen, screen
 from mocknode.judge.report.wording import SIGNS, ascii_only
 
@@ -19,7 +20,7 @@ _VERDICT_STYLES: Final = {"conformant": "bold green", "limited": "bold blue", "p
 
 
 def render(
-    document: Mapping[str, Any],
+    document: Report,
     *,
     width: int = WIDTH,
     colour: bool = False,

@@ -1,7 +1,7 @@
-"""From a history to the timeline of one check.
+"""Makes the timeline of one check from a history, small enough for a report.
 
-Pure: a `History` in, a `Timeline` out. What doesn't fit is left out by rank (a request that went wrong, an upload, a
-request to a node out of rotation come first; the rest is sampled evenly) and counted in `left_out`, never dropped silently.
+What does not fit is left out by rank and counted in `left_out`. Requests that went wrong, uploads and requests to a node out of
+rotation are kept first; of the rest an even sample is kept.
 """
 
 import itertools
@@ -10,31 +10,30 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from mocknode.judge.record.history import Attempt, FaultEvent, History, Request, Session, StateChange, Step, sessions_of
-from mocknode.judge.report.timeline import (
-    BARS_MAX,
-    INTERVALS_MAX,
-    MARKS_MAX,
-    TEXT_MAX,
-    TICKS_MAX,
-    Bar,
-    Interval,
-    Lane,
-    Mark,
-    NodeBar,
-    Timeline,
-)
+from mocknode.judge.report.schema import Bar, Interval, Lane, Mark, NodeBar, Timeline
 
-# Below this share of the span a good request without a body is a point wide; its tick on the node's lane says as much.
+# Forty checks share an HTML report of 1 MB that opens from an e-mail. A bar with its label takes about 500 bytes of SVG, a tick
+# less than 20: with 20 bars and 150 ticks for each of four nodes a usual check stays at 25 KB.
+BARS_MAX: Final = 20
+TICKS_MAX: Final = 150
+# Steps have labels, and labels that overlap cannot be read: a drawing of 1000 points has room for 30.
+MARKS_MAX: Final = 30
+# More bands than this on a lane of 800 points look like one.
+INTERVALS_MAX: Final = 40
+# Request targets and step details are shown on one line.
+TEXT_MAX: Final = 120
+
+# A good request without a body that takes less than this share of the span would be one point wide. It is left to the tick on
+# its node's lane.
 BAR_SPAN_SHARE_MIN: Final = 0.01
-# The check under which background traffic is recorded, with the check that needs it as its variant.
+# Background traffic is recorded under this check; its variant names the check that needs the traffic.
 BACKGROUND: Final = "traffic"
-# The last rank of a bar: a request that went well and had no body.
+# The lowest rank of a bar: a request that went well and had no body.
 ORDINARY: Final = 2
-
-# How many spans the count of polling connections is shown in; each shows those that lived at its end.
+# The count of polling connections is shown in at most this many spans of time; each shows how many were open at its end.
 POLLING_SPANS: Final = 40
 GOT_THROUGH: Final = 200
-# Steps after a check, when it has closed all that it had open.
+# Steps that come after a check has closed its own connections.
 RESTORING: Final = ("restore", "restored")
 
 T = TypeVar("T")
@@ -49,15 +48,15 @@ def timeline(
     marks_max: int = MARKS_MAX,
     intervals_max: int = INTERVALS_MAX,
 ) -> Timeline:
-    """The timeline of one check; without a trace of it in the history an empty one of 0 seconds.
+    """Return the timeline of one check, an empty one of 0 seconds if the history has no trace of it.
 
     Args:
-        history: Of the lane the check ran in.
-        check_id: Its attempts, its traffic and its steps set the span; probes, states and faults of that span come with it.
-        bars_max: Attempts kept.
-        ticks_max: Probes kept a node, and arrivals kept a node.
-        marks_max: Steps kept.
-        intervals_max: States kept a node, and faults kept a node.
+        history: The history of the lane that the check ran in.
+        check_id: The check whose attempts, traffic and steps set the span; probes, states and faults within it are added.
+        bars_max: Most attempts to keep.
+        ticks_max: Most probes to keep for each node, and most arrivals.
+        marks_max: Most steps to keep.
+        intervals_max: Most states to keep for each node, and most faults.
     """
     steps = history.steps_of(check_id)
     own = [*history.attempts_of(check_id), *history.attempts_of(BACKGROUND, check_id)]
@@ -65,10 +64,10 @@ def timeline(
     spans = [(a.started_ns, a.ended_ns) for a in own] + [(s.started_ns, s.ended_ns) for s in sessions]
     instants = [*(t for span in spans for t in span), *(s.t_ns for s in steps)]
     if not instants:
-        return Timeline(check=check_id, start_ns=0, span_s=0.0)
+        return Timeline(check=check_id, start_ns=0, span_s=0.0, lanes=[], bars=[], marks=[], left_out={})
     start_ns, end_ns = min(instants), max(instants)
     scale = _Scale(start_ns=start_ns, end_ns=end_ns)
-    # Checks that read one walk of drains share its traffic.
+    # Checks that read the same sequence of drains share its traffic.
     shared = (a for a in history.attempts_of(BACKGROUND) if a.variant != check_id and scale.holds(a.started_ns))
     attempts = [*own, *shared]
     ours: dict[str, list[Request]] = {a.id: [] for a in attempts}
@@ -84,7 +83,7 @@ def timeline(
     limits = (ticks_max, intervals_max)
     polled = _polled(history, sessions)
     last_ns = max((s.t_ns for s in steps if s.what not in RESTORING), default=end_ns)
-    # After a check's last step it does nothing but close its own connections, unless it still opens some.
+    # After its last step a check only closes its own connections, unless it still opens some.
     done_ns = end_ns if any(s.started_ns > last_ns for s in sessions) else last_ns
     lanes = [
         _lane(history, node, ours.keys(), polled.get(node, []), scale, limits, left_out, done_ns)
@@ -94,9 +93,9 @@ def timeline(
         check=check_id,
         start_ns=start_ns,
         span_s=scale.seconds(end_ns),
-        lanes=tuple(lanes),
-        bars=tuple(_bar(a, ours[a.id], scale) for a in bars),
-        marks=tuple(Mark(t_s=scale.seconds(s.t_ns), what=s.what, text=_facts(s, scale)) for s in marks),
+        lanes=lanes,
+        bars=[_bar(a, ours[a.id], scale) for a in bars],
+        marks=[Mark(t_s=scale.seconds(s.t_ns), what=s.what, text=_facts(s, scale)) for s in marks],
         left_out={name: count for name, count in left_out.items() if count},
     )
 
@@ -117,7 +116,7 @@ class _Scale:
 
 
 def _chosen(items: Sequence[T], count: int, *, rank: Callable[[T], int], at_ns: Callable[[T], int]) -> list[T]:
-    """At most `count` items in order of time: the lowest ranks whole, of the last rank that fits an even sample."""
+    """Choose at most `count` items, in order of time: all of the lowest ranks, and an even sample of the first that is too large."""
     chosen: list[T] = []
     for level in sorted({rank(item) for item in items}):
         same = sorted((item for item in items if rank(item) == level), key=at_ns)
@@ -125,14 +124,14 @@ def _chosen(items: Sequence[T], count: int, *, rank: Callable[[T], int], at_ns: 
         if len(same) <= room:
             chosen += same
         elif room > 0:
-            # Both ends are kept: the first and the last of a kind are what one looks for.
+            # Keep both ends: readers look for the first and the last of a kind.
             last = max(room - 1, 1)
             chosen += [same[i * (len(same) - 1) // last] for i in range(room)]
     return sorted(chosen, key=at_ns)
 
 
 def _bar_rank(attempt: Attempt, seen: Sequence[Request]) -> int:
-    """0 for what went wrong or was delivered twice, 1 for bodies, `ORDINARY` for the rest."""
+    """Return 0 for an attempt that went wrong or was delivered twice, 1 for one with a body, `ORDINARY` for the rest."""
     if attempt.told != "acknowledged" or attempt.end not in ("complete", "aborted"):
         return 0
     if sum(request.complete for request in seen) > 1:
@@ -141,7 +140,7 @@ def _bar_rank(attempt: Attempt, seen: Sequence[Request]) -> int:
 
 
 def _polled(history: History, sessions: Iterable[Session]) -> dict[str, list[Session]]:
-    """Sessions by the node that they reached; by the one whose address they were given where they reached none."""
+    """Group sessions by the node that they reached, or by the node whose address they dialled if they reached none."""
     at = {c.subscription: c.node for c in history.tentacles if c.subscription is not None}
     found: dict[str, list[Session]] = {}
     for session in sessions:
@@ -169,7 +168,7 @@ def _bar(attempt: Attempt, seen: Sequence[Request], scale: _Scale) -> Bar:
         end=attempt.end,
         status=attempt.status,
         node=attempt.node,
-        at=tuple(_node_bar(r, scale) for r in sorted(seen, key=lambda r: r.t_ns)),
+        at=[_node_bar(r, scale) for r in sorted(seen, key=lambda r: r.t_ns)],
     )
 
 
@@ -202,11 +201,11 @@ def _lane(
     faults = _faults([f for f in history.faults if f.node == node], scale)
     probes = [p for p in history.probes if p.node == node and scale.holds(p.t_ns)]
     requests = [r for r in history.requests if r.node == node and r.attempt in ours]
-    away = [item for item in (*states, *faults) if item.label != "online"]
+    away = [item for item in (*states, *faults) if item["label"] != "online"]
 
     def out_of_rotation_first(request: Request) -> int:
         t_s = scale.seconds(request.t_ns)
-        return 0 if any(span.from_s <= t_s < span.to_s for span in away) else 1
+        return 0 if any(span["from_s"] <= t_s < span["to_s"] for span in away) else 1
 
     kept_polls = _chosen(sessions, ticks_max, rank=lambda s: s.identified_ns is not None, at_ns=lambda s: s.started_ns)
     kept_probes = _chosen(probes, ticks_max, rank=lambda _: 0, at_ns=lambda p: p.t_ns)
@@ -220,22 +219,20 @@ def _lane(
         left_out[name] = left_out.get(name, 0) + count
     return Lane(
         node=node,
-        states=tuple(states[:intervals_max]),
-        faults=tuple(faults[:intervals_max]),
-        probes=tuple((scale.seconds(p.t_ns), p.status) for p in kept_probes),
-        arrivals=tuple((scale.seconds(r.t_ns), r.status) for r in kept),
-        polling=tuple(_polling(sessions, scale, done_ns)),
-        polls=tuple(
-            (scale.seconds(s.started_ns), None if s.identified_ns is None else GOT_THROUGH) for s in kept_polls
-        ),
-        cuts=tuple(_cuts(sessions, scale)),
+        states=states[:intervals_max],
+        faults=faults[:intervals_max],
+        probes=[(scale.seconds(p.t_ns), p.status) for p in kept_probes],
+        arrivals=[(scale.seconds(r.t_ns), r.status) for r in kept],
+        polling=_polling(sessions, scale, done_ns),
+        polls=[(scale.seconds(s.started_ns), None if s.identified_ns is None else GOT_THROUGH) for s in kept_polls],
+        cuts=list(_cuts(sessions, scale)),
     )
 
 
 def _cuts(sessions: Iterable[Session], scale: _Scale) -> Iterator[tuple[float, int]]:
-    """First instant and number of those that were cut close together.
+    """Yield the first instant and the number of each group of sessions that were cut close together.
 
-    One that was half-closed has ended well when the rest has come.
+    A half-closed session whose remaining answer arrived has ended well.
     """
     width_ns = max((scale.end_ns - scale.start_ns) // POLLING_SPANS, 1)
     cut = sorted(s.ended_ns for s in sessions if s.cut and "rest" not in s.marks)
@@ -245,9 +242,9 @@ def _cuts(sessions: Iterable[Session], scale: _Scale) -> Iterator[tuple[float, i
 
 
 def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[Interval]:
-    """How many polling connections lived, in spans of equal counts; what the check closes at its end is no loss.
+    """Return how many polling connections were open, as spans of equal counts, until the check closes its own.
 
-    Those that the check closed at once are ticks, and not counted here.
+    Connections that the check closed immediately are ticks and are not counted here.
     """
     width_ns = max(-(-(done_ns - scale.start_ns) // POLLING_SPANS), 1)
     lives = [
@@ -255,7 +252,7 @@ def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[I
         for s in sessions
         if s.identified_ns is not None and (s.cut or s.ended_ns > done_ns or s.ended_ns - s.identified_ns >= width_ns)
     ]
-    # A span ends at the first end in it, so that the drawing has it, and the cut that it may be, where it was.
+    # A span ends where the first connection in it ended, so that the drawing shows a cut where it happened.
     ends = sorted((until for _, until in lives if until < done_ns), reverse=True)
     first = {t_ns // width_ns: t_ns for t_ns in ends}
     edges = sorted({*range(scale.start_ns, done_ns, width_ns), *first.values(), done_ns})
@@ -270,7 +267,7 @@ def _polling(sessions: Iterable[Session], scale: _Scale, done_ns: int) -> list[I
 
 
 def _states(changes: Iterable[StateChange], scale: _Scale) -> list[Interval]:
-    """The node's states within the span; before its first known change a node is online."""
+    """Return the node's states within the span; a node is online before its first recorded change."""
     spans: list[Interval] = []
     label, since_ns = "online", scale.start_ns
     for change in sorted(changes, key=lambda c: c.t_ns):
@@ -284,7 +281,7 @@ def _states(changes: Iterable[StateChange], scale: _Scale) -> list[Interval]:
 
 
 def _faults(events: Iterable[FaultEvent], scale: _Scale) -> list[Interval]:
-    """The faults within the span, each from being set to its end; one that waits for a single attempt is no state."""
+    """Return the faults within the span, each from its start to its end, without those that wait for a single attempt."""
     spans: list[Interval] = []
     open_: dict[str, FaultEvent] = {}
     for event in sorted(events, key=lambda e: e.t_ns):
@@ -293,7 +290,9 @@ def _faults(events: Iterable[FaultEvent], scale: _Scale) -> list[Interval]:
         elif event.phase in ("ended", "removed") and event.fault in open_:
             spans.append(_interval(open_[event.fault].t_ns, event.t_ns, _fault_label(open_.pop(event.fault)), scale))
     spans += [_interval(event.t_ns, scale.end_ns, _fault_label(event), scale) for event in open_.values()]
-    return sorted((s for s in spans if s.to_s > 0 and s.from_s < scale.seconds(scale.end_ns)), key=lambda s: s.from_s)
+    return sorted(
+        (s for s in spans if s["to_s"] > 0 and s["from_s"] < scale.seconds(scale.end_ns)), key=lambda s: s["from_s"]
+    )
 
 
 def _fault_label(event: FaultEvent) -> str:
@@ -311,7 +310,7 @@ def _interval(from_ns: int, to_ns: int, label: str, scale: _Scale) -> Interval:
 
 
 def _facts(step: Step, scale: _Scale) -> str:
-    """A step's facts as one line; instants count from the check's first event, like all else that is drawn."""
+    """Return a step's facts on one line; instants count from the check's first event, as in the whole drawing."""
     shown = {key: value for key, value in step.detail.items() if value is not None}
     for key in [key for key, value in shown.items() if key.endswith("_ns") and isinstance(value, int)]:
         shown[f"{key[:-3]}_s"] = scale.seconds(shown.pop(key))

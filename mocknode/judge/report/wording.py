@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mocknode.judge.balancers import title
+from mocknode.judge.report.schema import ReportedBalancer
 from mocknode.text.units import format_duration, format_size
 
 # One figure is one cell of a line; longer text is evidence, and that is in the JSON.
@@ -77,7 +78,7 @@ def counted(count: int, outcome: str) -> str:
     return f"{count} {SIGNS[outcome].one if count == 1 else SIGNS[outcome].many}"
 
 
-def product(balancer: Mapping[str, Any]) -> str:
+def product(balancer: ReportedBalancer) -> str:
     """Such as `HAProxy 2.8.25 stock (detected)`."""
     kind = balancer["kind"]
     if kind is None:

@@ -30,7 +30,7 @@ from mocknode.judge.lab.preflight import (
 )
 from mocknode.judge.record import ledger
 from mocknode.judge.record.history import History
-from mocknode.judge.report import BalancerFacts, RunFacts, Timeline, build
+from mocknode.judge.report import BalancerFacts, Report, RunFacts, Timeline, build
 from mocknode.judge.report import timeline as draw_timeline
 from mocknode.judge.run.judging import Facts, detection, for_timeline, judge
 from mocknode.judge.run.run_directory import calibration_of, save
@@ -82,7 +82,7 @@ class Plan:
     reproduce: str
     notes: tuple[str, ...]
     say: Callable[[str], None]
-    report: Callable[[Mapping[str, Any], Sequence[CheckResult]], None]
+    report: Callable[[Report, Sequence[CheckResult]], None]
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Run:
     durations_s: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     watch: LoopWatch = field(default_factory=LoopWatch)
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Report | None = None
     results: list[CheckResult] = field(default_factory=list)
     reporting: asyncio.Lock = field(default_factory=asyncio.Lock)
     timelines: dict[str, Timeline] = field(default_factory=dict)
@@ -381,9 +381,9 @@ class Run:
 
 
 def report_document(
-    report: Mapping[str, Any], facts: Facts, results: Sequence[CheckResult], histories: Mapping[str, Any],
+    report: Mapping[str, Any], facts: Facts, results: Sequence[CheckResult], histories: Mapping[str, History],
     calibration: Calibration, run_dir: Path, timelines: Mapping[str, Timeline],
-) -> dict[str, Any]:  # fmt: skip
+) -> Report:  # fmt: skip
     """The report of a run, live or saved."""
     kind = facts.kind or report["detected"]
     run = RunFacts(

@@ -4,10 +4,10 @@ import asyncio
 import datetime
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from mocknode.judge import balancers
 from mocknode.judge.catalogue.check import Check
@@ -15,7 +15,7 @@ from mocknode.judge.catalogue.registry import CHECKS
 from mocknode.judge.lab.balancer_file import BalancerFile, BalancerFileError, load
 from mocknode.judge.lab.lanes import POLLING, REGION, Demands, LaneError
 from mocknode.judge.lab.target import OptionError, Target, TargetOptions, demands_of, target_of
-from mocknode.judge.report import RECORDED, write
+from mocknode.judge.report import REPORT_FILE, Report, write
 from mocknode.judge.run import judging, run_directory
 from mocknode.judge.run.judging import Facts
 from mocknode.judge.run.outputs import make_run_directory, refuse_unwritable
@@ -76,8 +76,8 @@ class Watcher(Protocol):
 
 async def run_check(
     options: CheckOptions, watcher: Watcher, complain: Callable[[str], None], interrupted: Callable[[], bool]
-) -> tuple[int, Mapping[str, Any]]:
-    """Run the checks; return the exit code and the report, which is empty if nothing was judged.
+) -> tuple[int, Report | None]:
+    """Run the checks; return the exit code and the report, which is None if nothing was judged.
 
     Args:
         complain: Called with the reason when the environment ended the run.
@@ -97,7 +97,7 @@ async def run_check(
         if not options.balancer and not run.done and options.run_dir is None:
             # It holds nothing to judge again. With --with it holds the balancer's log, which the message names.
             shutil.rmtree(run.plan.run_dir, ignore_errors=True)
-        return EXIT_ENVIRONMENT, run.document if run.results else {}
+        return EXIT_ENVIRONMENT, run.document if run.results else None
     except asyncio.CancelledError:
         if not interrupted():
             raise
@@ -133,9 +133,9 @@ def _prepared(options: CheckOptions, watcher: Watcher) -> Run:
 def _plan(
     options: CheckOptions, checks: tuple[Check, ...], facts: Facts, target: Target, run_dir: Path, watcher: Watcher
 ) -> Plan:
-    def report(document: Mapping[str, Any], results: Sequence[CheckResult]) -> None:
+    def report(document: Report, results: Sequence[CheckResult]) -> None:
         watcher.results(results)
-        write(document, json=run_dir / RECORDED)
+        write(document, json=run_dir / REPORT_FILE)
         write(document, **options.files)
 
     return Plan(
@@ -192,7 +192,7 @@ def _facts(options: CheckOptions, declared: BalancerFile | None, target: Target,
     )
 
 
-def judge_again(run_dir: Path) -> tuple[int, Mapping[str, Any]]:
+def judge_again(run_dir: Path) -> tuple[int, Report]:
     """Judge a saved run from its record alone; return the exit code and the report.
 
     Raises:

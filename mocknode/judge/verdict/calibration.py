@@ -9,8 +9,10 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from typing_extensions import TypedDict
 
 from mocknode.judge.record.history import History, Probe
 from mocknode.judge.record.steps import (
@@ -22,6 +24,7 @@ from mocknode.judge.record.steps import (
     WentOut,
     first,
 )
+from mocknode.text.json_schema import extensible
 
 PING_PATH: Final = "/api/octopusservernodes/ping"
 
@@ -86,6 +89,30 @@ class Prober:
     forwarded: bool = False
 
 
+@extensible
+class ProberFacts(TypedDict):
+    """One source of pings, as the report shows it."""
+
+    source: str
+    user_agent: str | None
+    method: str
+    http_version: str
+    host: str | None
+    path: str
+    interval_s: float | None
+    nodes: list[str]
+    role: Role
+
+
+@extensible
+class CalibrationFacts(TypedDict):
+    """Who probes the nodes, and how fast the balancer reacts to a drain, as the report shows it."""
+
+    probers: list[ProberFacts]
+    out_after_s: float | None
+    in_after_s: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """Measured behaviour of the balancer: its probes, and its reaction to one drain.
@@ -132,19 +159,27 @@ class Calibration:
         """Time after a 200 within which the node must receive requests again."""
         return (self.in_after_s or 0.0) + (self.interval_s or 1.0) + 0.5
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> CalibrationFacts:
         """Return the `calibration` object of the report."""
         return {
-            "probers": [_shown(prober) for prober in self.probers],
+            "probers": [_prober_facts(prober) for prober in self.probers],
             "out_after_s": None if self.out_after_s is None else round(self.out_after_s, 2),
             "in_after_s": None if self.in_after_s is None else round(self.in_after_s, 2),
         }
 
 
-def _shown(prober: Prober) -> dict[str, Any]:
-    facts = asdict(prober) | {"nodes": list(prober.nodes)}
-    del facts["forwarded"]  # in the report the role says it
-    return facts
+def _prober_facts(prober: Prober) -> ProberFacts:
+    return {
+        "source": prober.source,
+        "user_agent": prober.user_agent,
+        "method": prober.method,
+        "http_version": prober.http_version,
+        "host": prober.host,
+        "path": prober.path,
+        "interval_s": prober.interval_s,
+        "nodes": list(prober.nodes),
+        "role": prober.role,
+    }
 
 
 def requests_to_confirm_out(nodes: int) -> int:

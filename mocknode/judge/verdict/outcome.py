@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 Level = Literal["core", "extended", "policy"]
 Tier = Literal["quick", "full"]
+OutcomeName = Literal["fail", "unknown", "advice", "limitation", "observed", "accepted", "pass", "skip"]
+"""Values of `Outcome`, as reports have them."""
 
 
 class Outcome(enum.Enum):

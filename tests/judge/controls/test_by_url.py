@@ -67,7 +67,7 @@ def haproxy_as_shipped(
                 process.terminate()
 
 
-def test_a_configuration_without_https_is_judged_by_http_exclusive(tmp_path: Path) -> None:
+def test_a_configuration_without_https_is_judged_by_http_alone(tmp_path: Path) -> None:
     (tmp_path / "my.cfg").write_text("""
         defaults
           mode http

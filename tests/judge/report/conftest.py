@@ -10,6 +10,7 @@ import pytest
 from mocknode.judge.record.history import Attempt, FaultEvent, History, Probe, Request, StateChange, Step
 from mocknode.judge.report import BalancerFacts, RunFacts, build, timeline
 from mocknode.judge.verdict.outcome import CheckResult, Fix, Outcome, Variant, failed, merge
+from tests.judge.report.uploads import UPLOADS
 
 NODES = ("node-1", "node-2", "node-3")
 T0_NS = 5_000_000_000_000
@@ -28,14 +29,6 @@ backend octopus
     server node-2 127.0.0.1:8082 check
     server node-3 127.0.0.1:8083 check
 """
-LEDGER = {
-    "attempts": 42,
-    "delivered_once": 36,
-    "stored_but_reported_failed": 4,
-    "refused": 1,
-    "broken_off": 1,
-    "provoked": 6,
-}
 CALIBRATION = {
     "probers": [
         {
@@ -345,4 +338,4 @@ def document() -> dict[str, Any]:
         "UP-04": timeline(think_history(), "UP-04"),
         "HC-02": timeline(status_history(), "HC-02"),
     }
-    return build(run_facts(), results(), LEDGER, timelines, claims=CLAIMS)
+    return build(run_facts(), results(), UPLOADS, timelines, claims=CLAIMS)

@@ -12,6 +12,7 @@ from mocknode.judge.report import build
 from mocknode.judge.report.junit import render as junit
 from mocknode.judge.report.markdown import render as markdown
 from mocknode.judge.verdict.outcome import Level, Outcome, Variant, merge
+from tests.judge.report.uploads import NO_UPLOADS
 
 
 def suite(text: str) -> dict[str, ET.Element]:
@@ -34,7 +35,7 @@ def suite(text: str) -> dict[str, ET.Element]:
 )
 def test_each_outcome_has_its_element(facts: Any, outcome: Outcome, level: Level, element: str | None) -> None:
     variant = Variant(name="v", level=level, tier="full", outcome=outcome, summary="what happened", cause="a-cause")
-    text = junit(build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], {}, {}))
+    text = junit(build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], NO_UPLOADS, {}))
     found = [child for child in suite(text)["HC-01"] if child.tag != "properties"]
     assert [child.tag for child in found] == ([element] if element else [])
     assert all("what happened" in (child.attrib.get("message", "") + (child.text or "")) for child in found)
@@ -69,7 +70,7 @@ def test_any_text_gives_xml_that_parses(text: str, facts: Any) -> None:
     variant = Variant(
         name="v", level="core", tier="full", outcome=Outcome.FAIL, summary=text, cause=text, evidence=evidence
     )
-    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], {}, {})
+    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], NO_UPLOADS, {})
     assert "HC-01" in suite(junit(document))
 
 
@@ -84,7 +85,7 @@ def test_markdown_is_the_first_screen(document: dict[str, Any]) -> None:
 
 def test_markdown_of_a_clean_run_repeats_the_whole(facts: Any) -> None:
     fine = Variant(name="v", level="core", tier="full", outcome=Outcome.PASS, summary="s")
-    document = build(facts(result="conformant"), [merge("HC-01", "n", "web", [fine], duration_s=1)], {}, {})
+    document = build(facts(result="conformant"), [merge("HC-01", "n", "web", [fine], duration_s=1)], NO_UPLOADS, {})
     text = markdown(document)
     assert "## mocknode: CONFORMANT\n" in text
     assert "what mends it" not in text
@@ -96,7 +97,7 @@ def test_markdown_of_a_clean_run_repeats_the_whole(facts: Any) -> None:
 @given(text=st.text(), snippet=st.text())
 def test_text_from_outside_stays_in_its_cell(text: str, snippet: str, facts: Any) -> None:
     variant = Variant(name="v", level="core", tier="full", outcome=Outcome.FAIL, summary=text)
-    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], {}, {})
+    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], NO_UPLOADS, {})
     document["checks"][0]["fixes"] = [{"balancer": "b", "file": "f", "snippet": snippet, "costs": "c"}]
     (row,) = [line for line in markdown(document).split("\n") if "**HC-01**" in line]
     assert len(re.findall(r"(?<!\\)\|", row.replace("\\\\", ""))) == 5

@@ -2,18 +2,24 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mocknode.judge.report import ReportError, build, load, schema
-from mocknode.judge.verdict.outcome import Fix, Outcome, Variant, merge
+from mocknode.judge.record.ledger import CLASSES, LedgerCounts
+from mocknode.judge.report import ReportError, build, html, load, terminal
+from mocknode.judge.report.explain import explain
+from mocknode.judge.report.print_schema import schema
+from mocknode.judge.verdict.outcome import Fix, Outcome, OutcomeName, Variant, merge
+from tests.judge.report.uploads import NO_UPLOADS
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
@@ -21,6 +27,20 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 def test_schema_is_a_schema_and_the_document_keeps_it(document: dict[str, Any]) -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     jsonschema.validate(json.loads(json.dumps(document)), schema())
+
+
+def test_report_of_an_earlier_version_keeps_the_schema_and_is_shown() -> None:
+    path = Path(__file__).with_name("earlier_report.json")
+    document = load(path)
+    VALIDATOR.validate(document)
+    assert "HAProxy 2.8.25 recommended" in terminal.render(document)
+    assert "TL-03" in html.render(document)
+    assert explain("TL-03", document)
+
+
+def test_the_schema_is_printed_by_a_command() -> None:
+    command = [sys.executable, "-m", "mocknode.judge.report.print_schema"]
+    assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == schema()
 
 
 def test_document_is_what_a_json_reader_gets_back(document: dict[str, Any]) -> None:
@@ -45,7 +65,7 @@ def test_unknown_keys_are_refused(document: dict[str, Any], where: str) -> None:
 
 def test_report_of_a_run_that_has_just_begun(facts: Any) -> None:
     run = facts(result="partial", calibration=None, planned=("HC-01", "HC-02"))
-    document = build(run, [], {}, {})
+    document = build(run, [], NO_UPLOADS, {})
     jsonschema.validate(document, schema())
     assert document["unfinished"] == ["HC-01", "HC-02"]
     assert set(document["ledger"].values()) == {0}
@@ -58,18 +78,22 @@ def test_started_is_written_in_utc(document: dict[str, Any]) -> None:
 def test_naive_start_is_refused(facts: Any) -> None:
     naive = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
     with pytest.raises(ValueError, match="aware"):
-        build(facts(started=naive), [], {}, {})
+        build(facts(started=naive), [], NO_UPLOADS, {})
 
 
-def test_class_that_the_ledger_lacks_is_refused(facts: Any) -> None:
-    with pytest.raises(ValueError, match=r"no class vanished; its classes are attempts, delivered_once"):
-        build(facts(), [], {"vanished": 1}, {})
+def test_the_ledger_has_the_classes_of_the_decision_table() -> None:
+    assert tuple(LedgerCounts.__annotations__) == ("attempts", *CLASSES, "provoked")
+    assert tuple(NO_UPLOADS) == tuple(LedgerCounts.__annotations__)
+
+
+def test_outcomes_of_the_report_are_those_of_the_judge() -> None:
+    assert list(get_args(OutcomeName)) == [outcome.value for outcome in Outcome]
 
 
 def test_evidence_of_any_python_kind_becomes_json(facts: Any) -> None:
     evidence = {"nodes": {"b", "a"}, "sizes": (1, 2), "path": Path("/x"), "never": math.inf, "none": None}
     variant = Variant(name="v", level="core", tier="full", outcome=Outcome.PASS, summary="s", evidence=evidence)
-    document = build(facts(), [merge("HC-01", "probe-contract", "web", [variant], duration_s=1)], {}, {})
+    document = build(facts(), [merge("HC-01", "probe-contract", "web", [variant], duration_s=1)], NO_UPLOADS, {})
     found = document["checks"][0]["variants"][0]["evidence"]
     assert found == {"nodes": ["a", "b"], "sizes": [1, 2], "path": "/x", "never": "Infinity", "none": None}
 
@@ -81,7 +105,7 @@ def test_evidence_of_any_python_kind_becomes_json(facts: Any) -> None:
 )
 def test_any_evidence_is_written_as_strict_json(evidence: dict[str, Any], facts: Any) -> None:
     variant = Variant(name="v", level="core", tier="quick", outcome=Outcome.FAIL, summary="s", evidence=evidence)
-    document = build(facts(), [merge("HC-01", "probe-contract", "web", [variant], duration_s=1)], {}, {})
+    document = build(facts(), [merge("HC-01", "probe-contract", "web", [variant], duration_s=1)], NO_UPLOADS, {})
     VALIDATOR.validate(json.loads(json.dumps(document, allow_nan=False)))
 
 
@@ -121,4 +145,4 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str | None, message:
 def test_fix_that_mends_several_causes_is_there_once(facts: Any) -> None:
     fix = Fix(balancer="haproxy", file="haproxy.cfg", snippet="+ a", costs="Nothing.")
     result = replace(merge("HC-01", "probe-contract", "web", [], duration_s=1), fixes=(fix, fix))
-    assert len(build(facts(), [result], {}, {})["checks"][0]["fixes"]) == 1
+    assert len(build(facts(), [result], NO_UPLOADS, {})["checks"][0]["fixes"]) == 1

@@ -9,6 +9,7 @@ from mocknode.judge.report import ReportError, build
 from mocknode.judge.report.explain import explain
 from mocknode.judge.report.text_timeline import states, story
 from mocknode.judge.verdict.outcome import Fix, Outcome, Variant, merge
+from tests.judge.report.uploads import NO_UPLOADS
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def test_ascii_and_colours(document: dict[str, Any]) -> None:
 
 def test_quick_tier_and_root_are_said(facts: Any) -> None:
     wrong = Variant(name="v", level="core", tier="quick", outcome=Outcome.FAIL, summary="s", caused_by="HC-01")
-    document = build(facts(tier="quick"), [merge("DR-01", "n", "web", [wrong], duration_s=1)], {}, {})
+    document = build(facts(tier="quick"), [merge("DR-01", "n", "web", [wrong], duration_s=1)], NO_UPLOADS, {})
     text = explain("DR-01", document)
     assert "root      a consequence of HC-01: mend that first" in text
     assert "tier      quick" in text
@@ -75,7 +76,7 @@ def test_variants_with_figures_are_bounded(facts: Any) -> None:
         Variant(name=f"v{n}", level="core", tier="full", outcome=Outcome.FAIL, summary="s", evidence={"requests": n})
         for n in range(20)
     ]
-    text = explain("DR-01", build(facts(), [merge("DR-01", "n", "web", variants, duration_s=1)], {}, {}))
+    text = explain("DR-01", build(facts(), [merge("DR-01", "n", "web", variants, duration_s=1)], NO_UPLOADS, {}))
     assert "v5: requests 5\n" in text
     assert "v6: requests" not in text
     assert "and 14 variants more, in the report" in text
@@ -95,7 +96,7 @@ def test_check_that_the_report_lacks_is_an_error_that_says_which_it_has(document
     with pytest.raises(ReportError, match=r"has not judged TL-01; it has HC-01, HC-02"):
         explain("TL-01", document)
     with pytest.raises(ReportError, match="HC-01 was planned"):
-        explain("HC-01", build(facts(planned=("HC-01",)), [], {}, {}))
+        explain("HC-01", build(facts(planned=("HC-01",)), [], NO_UPLOADS, {}))
 
 
 def test_catalogue_entry_shows_claim_offenders_and_the_fix_of_each_balancer() -> None:
@@ -147,7 +148,7 @@ def replace_head(bar: dict[str, Any]) -> dict[str, Any]:
     return {**bar, "head_s": None}
 
 
-def test_entry_is_matched_by_shape_exclusive() -> None:
+def test_entry_is_matched_by_shape_alone() -> None:
     entry = replace(Entry(), offenders=())
     assert "breaks it" not in explain("UP-04", entry=entry)
 
@@ -161,5 +162,5 @@ def test_the_lines_of_a_fix_keep_their_indentation(facts: Any) -> None:
     variant = Variant(name="v", level="core", tier="full", outcome=Outcome.FAIL, summary="s")
     judged = replace(merge("TL-02", "n", "polling", [variant], duration_s=1.0), fixes=(fix,))
     assert "            + backend one\n            +     server one\n" in explain(
-        "TL-02", build(facts(), [judged], {}, {})
+        "TL-02", build(facts(), [judged], NO_UPLOADS, {})
     )

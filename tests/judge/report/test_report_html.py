@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,22 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mocknode.judge.report import Timeline, build
+from mocknode.judge.record.history import History
+from mocknode.judge.report import Timeline, build, timeline
 from mocknode.judge.report.drawing import draw
 from mocknode.judge.report.html import HTML_BYTES_MAX, render
-from mocknode.judge.report.timeline import (
-    BARS_MAX,
-    INTERVALS_MAX,
-    MARKS_MAX,
-    TICKS_MAX,
-    Bar,
-    Interval,
-    Lane,
-    Mark,
-    NodeBar,
-)
-from mocknode.judge.report.tracing import POLLING_SPANS
+from mocknode.judge.report.schema import Bar, Interval, Lane, Mark, NodeBar
+from mocknode.judge.report.tracing import BARS_MAX, INTERVALS_MAX, MARKS_MAX, POLLING_SPANS, TICKS_MAX
 from mocknode.judge.verdict.outcome import Fix, Outcome, Variant, merge
+from tests.judge.report.uploads import NO_UPLOADS
 
 VOID = {"meta", "br", "link", "input", "img", "hr"}
 
@@ -63,7 +54,7 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def test_page_is_whole_and_stands_exclusive(document: dict[str, Any]) -> None:
+def test_page_is_whole_and_stands_alone(document: dict[str, Any]) -> None:
     text = render(document)
     page = Page(text)
     assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
@@ -157,13 +148,15 @@ def fullest(check_id: str) -> Timeline:
     )  # fmt: skip
     bar = Bar(
         attempt="0123456789abcdef", variant="variant-name", title="POST " + "x" * 115, bytes=10**10, start_s=1.01, head_s=1.02,
-        body_s=33.33, response_s=88.88, end_s=99.99, told="error", end="complete", status=504, node=None, at=(seen, seen),
+        body_s=33.33, response_s=88.88, end_s=99.99, told="error", end="complete", status=504, node=None, at=[seen, seen],
     )  # fmt: skip
-    ticks = tuple((n * 0.66, 200 if n % 2 else 418) for n in range(TICKS_MAX))
-    spans = tuple(Interval(from_s=n, to_s=n + 1.0, label=("online", "draining")[n % 2]) for n in range(INTERVALS_MAX))
-    lanes = tuple(Lane(node=f"node-{n}", states=spans, faults=spans, probes=ticks, arrivals=ticks) for n in range(1, 5))
-    marks = tuple(Mark(t_s=n * 3.3, what="a-step", text="y" * 120) for n in range(MARKS_MAX))
-    return Timeline(check=check_id, start_ns=1, span_s=100.0, lanes=lanes, bars=(bar,) * BARS_MAX, marks=marks)
+    ticks = [(n * 0.66, 200 if n % 2 else 418) for n in range(TICKS_MAX)]
+    spans = [Interval(from_s=n, to_s=n + 1.0, label=("online", "draining")[n % 2]) for n in range(INTERVALS_MAX)]
+    lanes = [Lane(node=f"node-{n}", states=spans, faults=spans, probes=ticks, arrivals=ticks) for n in range(1, 5)]
+    marks = [Mark(t_s=n * 3.3, what="a-step", text="y" * 120) for n in range(MARKS_MAX)]
+    return Timeline(
+        check=check_id, start_ns=1, span_s=100.0, lanes=lanes, bars=[bar] * BARS_MAX, marks=marks, left_out={}
+    )
 
 
 def test_fullest_report_of_forty_checks_stays_below_the_limit(facts: Any) -> None:
@@ -179,7 +172,7 @@ def test_fullest_report_of_forty_checks_stays_below_the_limit(facts: Any) -> Non
         id_ = f"{('HC', 'DR', 'UP', 'RT')[number % 4]}-{number:02}"
         results.append(merge(id_, "a-name", "web", variants, duration_s=1))
         timelines[id_] = fullest(id_)
-    document = build(facts(), results, {}, timelines)
+    document = build(facts(), results, NO_UPLOADS, timelines)
     document["checks"][0]["fixes"] = [
         {"balancer": fix.balancer, "file": fix.file, "snippet": fix.snippet, "costs": fix.costs}
     ]
@@ -191,24 +184,24 @@ def test_fullest_report_of_forty_checks_stays_below_the_limit(facts: Any) -> Non
 
 def test_one_full_timeline_of_four_lanes_is_small(facts: Any) -> None:
     one = merge("HC-01", "n", "web", [], duration_s=1)
-    empty = len(render(build(facts(), [one], {}, {})))
-    assert len(render(build(facts(), [one], {}, {"HC-01": fullest("HC-01")}))) - empty < 120_000
+    empty = len(render(build(facts(), [one], NO_UPLOADS, {})))
+    assert len(render(build(facts(), [one], NO_UPLOADS, {"HC-01": fullest("HC-01")}))) - empty < 120_000
 
 
 def test_one_full_timeline_of_polling_is_small(facts: Any) -> None:
     """Checks of Tentacles upload nothing and set no faults."""
     one = merge("TL-03", "n", "polling", [], duration_s=1)
-    empty = len(render(build(facts(), [one], {}, {})))
+    empty = len(render(build(facts(), [one], NO_UPLOADS, {})))
     full = fullest("TL-03")
-    live = tuple(Interval(from_s=n, to_s=n + 1.0, label=f"{n + 1} polling") for n in range(POLLING_SPANS))
-    lanes = tuple(replace(lane, faults=(), polling=live, polls=lane.probes) for lane in full.lanes)
-    polled = replace(full, lanes=lanes, bars=())
-    assert empty < len(render(build(facts(), [one], {}, {"TL-03": polled}))) < empty + 120_000
+    live = [Interval(from_s=n, to_s=n + 1.0, label=f"{n + 1} polling") for n in range(POLLING_SPANS)]
+    lanes: list[Lane] = [{**lane, "faults": [], "polling": live, "polls": lane["probes"]} for lane in full["lanes"]]
+    polled: Timeline = {**full, "lanes": lanes, "bars": []}
+    assert empty < len(render(build(facts(), [one], NO_UPLOADS, {"TL-03": polled}))) < empty + 120_000
 
 
 def test_shapes_stay_on_the_canvas(document: dict[str, Any]) -> None:
-    for timeline in document["timelines"].values():
-        drawing = draw(timeline)
+    for one in document["timelines"].values():
+        drawing = draw(one)
         assert drawing is not None
         for box in drawing.boxes:
             assert 0 <= box.x <= box.x + box.width <= 1000
@@ -217,11 +210,13 @@ def test_shapes_stay_on_the_canvas(document: dict[str, Any]) -> None:
 
 
 def test_empty_timeline_has_no_drawing() -> None:
-    assert draw(Timeline(check="HC-01", start_ns=0, span_s=0.0).to_json()) is None
+    assert draw(timeline(History(), "HC-01")) is None
 
 
 def test_report_of_a_run_that_has_just_begun_has_a_page(facts: Any) -> None:
-    text = render(build(facts(result="partial", calibration=None, planned=("HC-01",), notes=("a note",)), [], {}, {}))
+    text = render(
+        build(facts(result="partial", calibration=None, planned=("HC-01",), notes=("a note",)), [], NO_UPLOADS, {})
+    )
     assert "no check has been judged" in text
     assert "Not done: HC-01" in text
     Page(text)

@@ -13,6 +13,7 @@ from mocknode.judge.report import BalancerFacts, build
 from mocknode.judge.report.screen import fix_line, only, screen
 from mocknode.judge.report.terminal import render
 from mocknode.judge.verdict.outcome import CheckResult, Fix, Outcome, Variant, merge
+from tests.judge.report.uploads import NO_UPLOADS
 
 SCREEN = """\
  NOT CONFORMANT   2 core faults · 2 advice · 1 limit · 1 observed · 10 pass                 4 m 11 s
@@ -81,7 +82,7 @@ def test_environment_does_not_decide_about_colours(document: dict[str, Any], mon
 
 
 def test_only_checks_that_were_judged_are_in_the_grid(facts: Any) -> None:
-    document = build(facts(planned=("HC-01", "UP-01")), [result("HC-01", Outcome.PASS)], {}, {})
+    document = build(facts(planned=("HC-01", "UP-01")), [result("HC-01", Outcome.PASS)], NO_UPLOADS, {})
     text = render(document)
     assert "SO FAR (1 of 2 checks)" in text
     assert "HC  01 ✓" in text
@@ -90,7 +91,7 @@ def test_only_checks_that_were_judged_are_in_the_grid(facts: Any) -> None:
 
 
 def test_a_run_without_a_judged_check_says_so(facts: Any) -> None:
-    document = build(facts(result="partial", calibration=None), [], {}, {})
+    document = build(facts(result="partial", calibration=None), [], NO_UPLOADS, {})
     assert "no check has been judged" in render(document)
     assert "probes: not known yet" in render(document)
 
@@ -110,12 +111,12 @@ def test_a_run_of_tentacles_alone_names_no_uploads_and_no_probes_to_come(facts: 
         duration_s=1,
     )
     whole = facts(calibration=None)
-    text = render(build(whole, [judged], {}, {}))
+    text = render(build(whole, [judged], NO_UPLOADS, {}))
     assert "uploads" not in text
     assert "not known yet" not in text
     assert " probes: not measured" in text
     assert "probes: not known yet" in render(
-        build(facts(calibration=None, planned=("TL-01", "HC-01")), [judged], {}, {})
+        build(facts(calibration=None, planned=("TL-01", "HC-01")), [judged], NO_UPLOADS, {})
     )
 
 
@@ -124,16 +125,16 @@ def test_where_the_balancer_is_unknown_the_way_to_lines_to_paste_is_shown(facts:
         result("HC-01", Outcome.FAIL), fixes=(Fix(balancer="unknown", file="anywhere", snippet="do", costs="Nothing."),)
     )
     unknown = facts(balancer=BalancerFacts(kind=None, detected=False, url="http://lb"))
-    assert "--balancer-file" in render(build(unknown, [mended], {}, {}))
-    assert "--balancer-file" not in render(build(unknown, [result("HC-01", Outcome.PASS)], {}, {}))
-    assert "--balancer-file" not in render(build(facts(), [mended], {}, {}))
+    assert "--balancer-file" in render(build(unknown, [mended], NO_UPLOADS, {}))
+    assert "--balancer-file" not in render(build(unknown, [result("HC-01", Outcome.PASS)], NO_UPLOADS, {}))
+    assert "--balancer-file" not in render(build(facts(), [mended], NO_UPLOADS, {}))
 
 
 def test_a_fix_stands_beside_one_line_and_below_several(facts: Any) -> None:
     fixes = (Fix(balancer="haproxy", file="f", snippet="rise 2", costs="Nothing."),)
     short = replace(result("HC-01", Outcome.ADVICE), fixes=fixes)
     hurts = replace(result("HC-02", Outcome.FAIL, hurts="users"), fixes=fixes)
-    lines = render(build(facts(), [short, hurts], {}, {})).splitlines()
+    lines = render(build(facts(), [short, hurts], NO_UPLOADS, {})).splitlines()
     assert "          hurts users" in lines
     assert "          -> rise 2" in lines
     assert next(line for line in lines if line.startswith(" · HC-01")).endswith("-> rise 2")
@@ -146,19 +147,19 @@ def test_consequences_stand_under_their_root(facts: Any) -> None:
         result("DR-01", Outcome.FAIL, caused_by="HC-02"),
         result("DR-04", Outcome.FAIL),
     ]
-    shown = screen(build(facts(), results, {}, {}))
+    shown = screen(build(facts(), results, NO_UPLOADS, {}))
     assert [(f.id, f.consequences) for f in shown.findings] == [("DR-04", ()), ("HC-01", ("DR-01", "HC-02"))]
-    assert "and because of it: DR-01, HC-02" in render(build(facts(), results, {}, {}))
+    assert "and because of it: DR-01, HC-02" in render(build(facts(), results, NO_UPLOADS, {}))
 
 
-def test_consequence_whose_root_was_not_judged_stands_exclusive(facts: Any) -> None:
-    shown = screen(build(facts(), [result("DR-01", Outcome.FAIL, caused_by="HC-01")], {}, {}))
+def test_consequence_whose_root_was_not_judged_stands_alone(facts: Any) -> None:
+    shown = screen(build(facts(), [result("DR-01", Outcome.FAIL, caused_by="HC-01")], NO_UPLOADS, {}))
     assert [(f.id, f.text) for f in shown.findings] == [("DR-01", "DR-01 summary (because of HC-01)")]
 
 
 def test_roots_that_name_each_other_are_not_lost(facts: Any) -> None:
     results = [result("HC-01", Outcome.FAIL, caused_by="HC-02"), result("HC-02", Outcome.FAIL, caused_by="HC-01")]
-    shown = screen(build(facts(), results, {}, {}))
+    shown = screen(build(facts(), results, NO_UPLOADS, {}))
     assert {f.id for f in shown.findings} | {c for f in shown.findings for c in f.consequences} == {"HC-01", "HC-02"}
     assert shown.findings
 
@@ -166,7 +167,7 @@ def test_roots_that_name_each_other_are_not_lost(facts: Any) -> None:
 def test_all_faults_are_named_and_minor_findings_are_bounded(facts: Any) -> None:
     results = [result(f"UP-{n:02}", Outcome.FAIL) for n in range(1, 16)]
     results += [result(f"PR-{n:02}", Outcome.OBSERVED) for n in range(1, 16)]
-    shown = screen(build(facts(), results, {}, {}))
+    shown = screen(build(facts(), results, NO_UPLOADS, {}))
     assert len([f for f in shown.findings if f.outcome == "fail"]) == 15
     assert len([f for f in shown.findings if f.outcome == "observed"]) == 10
     assert shown.more == tuple(f"PR-{n}" for n in range(11, 16))
@@ -174,7 +175,7 @@ def test_all_faults_are_named_and_minor_findings_are_bounded(facts: Any) -> None
 
 def test_terminal_escapes_in_what_a_balancer_said_are_not_printed(facts: Any) -> None:
     variant = Variant(name="v", level="core", tier="full", outcome=Outcome.FAIL, summary="a\x1b[2Jb\r\n\x9bc\u202ed")
-    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], {}, {})
+    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], NO_UPLOADS, {})
     assert "a�[2Jb �c�d" in render(document)
 
 
@@ -217,7 +218,7 @@ def test_fix_line_is_the_first_line_that_mends(snippet: str, line: str | None) -
 @given(summary=st.text(), unicode=st.booleans(), width=st.integers(0, 200))
 def test_any_summary_is_printed_without_control_characters(summary: str, unicode: bool, width: int, facts: Any) -> None:
     variant = Variant(name="v", level="core", tier="full", outcome=Outcome.FAIL, summary=summary)
-    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], {}, {})
+    document = build(facts(), [merge("HC-01", "n", "web", [variant], duration_s=1)], NO_UPLOADS, {})
     text = render(document, unicode=unicode, width=width)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
     assert unicode or text.isascii()

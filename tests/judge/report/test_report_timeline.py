@@ -52,7 +52,7 @@ def probe(node: str, at: float, status: int) -> Probe:
 
 def test_check_without_a_trace_has_an_empty_timeline() -> None:
     found = timeline(History(attempts=[attempt("a", 1, 2)]), "HC-01")
-    assert (found.span_s, found.lanes, found.bars) == (0.0, (), ())
+    assert (found["span_s"], found["lanes"], found["bars"]) == (0.0, [], [])
 
 
 def test_seconds_count_from_the_first_event_of_the_check() -> None:
@@ -64,13 +64,15 @@ def test_seconds_count_from_the_first_event_of_the_check() -> None:
         steps=[Step(t_ns=100 * S, check="UP-01", what="begin", detail={"out_ns": 102 * S, "gone": None, "size": 8})],
     )
     found = timeline(history, "UP-01")
-    assert found.start_ns == 100 * S
-    assert found.span_s == 3.0
-    (bar,) = found.bars
-    assert (bar.start_s, bar.end_s) == (1.0, 3.0)
-    (seen,) = bar.at
-    assert (seen.start_s, seen.first_body_s, seen.last_body_s, seen.end_s) == (1.5, 1.6, 2.0, 2.5)
-    assert [(mark.t_s, mark.what, mark.text) for mark in found.marks] == [(0.0, "begin", "size 8, out_s 2.0")]
+    assert found["start_ns"] == 100 * S
+    assert found["span_s"] == 3.0
+    (bar,) = found["bars"]
+    assert (bar["start_s"], bar["end_s"]) == (1.0, 3.0)
+    (seen,) = bar["at"]
+    assert (seen["start_s"], seen["first_body_s"], seen["last_body_s"], seen["end_s"]) == (1.5, 1.6, 2.0, 2.5)
+    assert [(mark["t_s"], mark["what"], mark["text"]) for mark in found["marks"]] == [
+        (0.0, "begin", "size 8, out_s 2.0")
+    ]
 
 
 def test_state_before_the_check_lasts_into_it_and_changes_split_it() -> None:
@@ -83,8 +85,8 @@ def test_state_before_the_check_lasts_into_it_and_changes_split_it() -> None:
             StateChange(node="node-2", t_ns=25 * S, state="draining"),
         ],
     )
-    (lane,) = timeline(history, "UP-01").lanes
-    spans = [(span.from_s, span.to_s, span.label) for span in lane.states]
+    (lane,) = timeline(history, "UP-01")["lanes"]
+    spans = [(span["from_s"], span["to_s"], span["label"]) for span in lane["states"]]
     assert spans == [(0.0, 2.0, "draining"), (2.0, 5.0, "offline: crash"), (5.0, 10.0, "online")]
 
 
@@ -103,8 +105,11 @@ def test_faults_of_a_node_are_spans_and_those_of_one_attempt_are_not() -> None:
             fault("f3", 6, "set", kind="hang", options={}, on="all"),
         ],
     )
-    (lane,) = timeline(history, "UP-01").lanes
-    assert [(f.from_s, f.to_s, f.label) for f in lane.faults] == [(2.0, 4.0, "status 302 on ping"), (6.0, 10.0, "hang")]
+    (lane,) = timeline(history, "UP-01")["lanes"]
+    assert [(f["from_s"], f["to_s"], f["label"]) for f in lane["faults"]] == [
+        (2.0, 4.0, "status 302 on ping"),
+        (6.0, 10.0, "hang"),
+    ]
 
 
 def test_probes_and_arrivals_of_the_span_are_ticks_with_their_status() -> None:
@@ -113,18 +118,18 @@ def test_probes_and_arrivals_of_the_span_are_ticks_with_their_status() -> None:
         requests=[request("a", "node-1", 1, 2), request("other", "node-1", 3, 4)],
         probes=[probe("node-1", 5, 418), probe("node-1", 50, 200)],
     )
-    (lane,) = timeline(history, "UP-01").lanes
-    assert lane.arrivals == ((1.0, 200),)
-    assert lane.probes == ((5.0, 418),)
+    (lane,) = timeline(history, "UP-01")["lanes"]
+    assert lane["arrivals"] == [(1.0, 200)]
+    assert lane["probes"] == [(5.0, 418)]
 
 
 def test_short_good_requests_are_ticks_and_no_bars() -> None:
     attempts = [attempt(f"a{n}", n, n + 0.001) for n in range(20)]
     history = History(attempts=attempts, requests=[request(a.id, "node-1", n, n) for n, a in enumerate(attempts)])
     found = timeline(history, "UP-01")
-    assert found.bars == ()
-    assert len(found.lanes[0].arrivals) == 20
-    assert found.left_out == {}
+    assert found["bars"] == []
+    assert len(found["lanes"][0]["arrivals"]) == 20
+    assert found["left_out"] == {}
 
 
 def test_what_went_wrong_and_uploads_are_kept_first() -> None:
@@ -134,9 +139,9 @@ def test_what_went_wrong_and_uploads_are_kept_first() -> None:
     attempts = [*(attempt(f"a{n}", n, n + 5) for n in range(90)), wrong, upload, twice]
     requests = [request("twice", node, 78, 79, complete=True) for node in ("node-1", "node-2")]
     found = timeline(History(attempts=attempts, requests=requests), "UP-01", bars_max=5)
-    assert {"wrong", "upload", "twice"} < {bar.attempt for bar in found.bars}
-    assert len(found.bars) == 5
-    assert found.left_out == {"bars": 88}
+    assert {"wrong", "upload", "twice"} < {bar["attempt"] for bar in found["bars"]}
+    assert len(found["bars"]) == 5
+    assert found["left_out"] == {"bars": 88}
 
 
 def test_request_to_a_node_out_of_rotation_is_never_sampled_away() -> None:
@@ -146,9 +151,9 @@ def test_request_to_a_node_out_of_rotation_is_never_sampled_away() -> None:
         StateChange(node="node-1", t_ns=round(50.05 * S), state="draining"),
         StateChange(node="node-1", t_ns=round(50.15 * S), state="online"),
     ]
-    (lane,) = timeline(History(attempts=attempts, requests=requests, states=states), "UP-01", ticks_max=10).lanes
-    assert 50.1 in [t for t, _ in lane.arrivals]
-    assert len(lane.arrivals) == 10
+    (lane,) = timeline(History(attempts=attempts, requests=requests, states=states), "UP-01", ticks_max=10)["lanes"]
+    assert 50.1 in [t for t, _ in lane["arrivals"]]
+    assert len(lane["arrivals"]) == 10
 
 
 @given(
@@ -167,13 +172,13 @@ def test_limits_hold_and_what_is_left_out_is_counted(attempts: list[tuple[float,
         steps=[Step(t_ns=a.started_ns, check="UP-01", what="s") for a in items],
     )
     found = timeline(history, "UP-01", bars_max=limit, ticks_max=limit, marks_max=limit, intervals_max=limit)
-    assert len(found.bars) <= limit
-    assert len(found.marks) + found.left_out.get("marks", 0) == len(items)
-    for lane in found.lanes:
-        assert len(lane.probes) + found.left_out.get("probes", 0) == len(items)
-        assert len(lane.arrivals) + found.left_out.get("arrivals", 0) == len(items)
-        assert max(len(lane.probes), len(lane.arrivals), len(lane.states)) <= limit
-    assert [bar.start_s for bar in found.bars] == sorted(bar.start_s for bar in found.bars)
+    assert len(found["bars"]) <= limit
+    assert len(found["marks"]) + found["left_out"].get("marks", 0) == len(items)
+    for lane in found["lanes"]:
+        assert len(lane["probes"]) + found["left_out"].get("probes", 0) == len(items)
+        assert len(lane["arrivals"]) + found["left_out"].get("arrivals", 0) == len(items)
+        assert max(len(lane["probes"]), len(lane["arrivals"]), len(lane["states"])) <= limit
+    assert [bar["start_s"] for bar in found["bars"]] == sorted(bar["start_s"] for bar in found["bars"])
 
 
 def test_traffic_of_the_check_is_ticks_and_its_errors_are_bars() -> None:
@@ -188,14 +193,14 @@ def test_traffic_of_the_check_is_ticks_and_its_errors_are_bars() -> None:
         steps=[Step(t_ns=3 * S, check="UP-01", what="drain")],
     )
     found = timeline(history, "UP-01")
-    assert found.start_ns == 0
-    assert [bar.attempt for bar in found.bars] == ["wrong"]
-    assert len(found.lanes[0].arrivals) == 12
+    assert found["start_ns"] == 0
+    assert [bar["attempt"] for bar in found["bars"]] == ["wrong"]
+    assert len(found["lanes"][0]["arrivals"]) == 12
 
 
 def test_check_without_steps_of_its_own_takes_no_traffic_of_others() -> None:
     history = History(attempts=[attempt("t", 1, 2, check="traffic", variant="HC-02")])
-    assert timeline(history, "UP-01").span_s == 0.0
+    assert timeline(history, "UP-01")["span_s"] == 0.0
 
 
 def test_polling_connections_are_counted_over_a_drain() -> None:
@@ -207,17 +212,17 @@ def test_polling_connections_are_counted_over_a_drain() -> None:
     new = [lost("TL-03", "new", id="n", started_ns=30 * S, ended_ns=31 * S)]
     drain = StateChange(node="node-1", t_ns=10 * S, state="draining")
     found = timeline(History(sessions=[*stay, *cut, *new], states=[drain]), "TL-03")
-    (lane,) = found.lanes
-    assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [
+    (lane,) = found["lanes"]
+    assert [(span["label"], span["from_s"], span["to_s"]) for span in lane["polling"]] == [
         ("5 polling", 0.0, 20.4),
         ("3 polling", 20.4, 40.0),
     ]
-    assert lane.cuts == ((20.4, 2),)
-    assert [tick for tick in lane.polls if tick[1] is None] == [(30.0, None)]
-    rows = {name.strip(): (picture, words) for name, picture, words in states(found.to_json(), 40)}
+    assert lane["cuts"] == [(20.4, 2)]
+    assert [tick for tick in lane["polls"] if tick[1] is None] == [(30.0, None)]
+    rows = {name.strip(): (picture, words) for name, picture, words in states(found, 40)}
     assert rows["polling"] == ("≈" * 20 + "✂" + "┄" * 18, "5 live, ┄ fewer, ✂ 2 cut")
     assert "×" in rows["new polls"][0]
-    drawing = draw(found.to_json())
+    drawing = draw(found)
     assert drawing is not None
     assert {"polling", "new polls", "2 cut"} <= {words.text for words in drawing.words}
     assert [line.path.count("M") for line in drawing.lines if line.kind == "cuts"] == [1]
@@ -238,12 +243,12 @@ def test_what_the_check_closes_itself_is_no_loss() -> None:
     )
     steps = [watched, restored]
     found = timeline(History(sessions=[*live, *new], states=[drain], steps=steps), "TL-03")
-    (lane,) = found.lanes
-    assert [(span.label, span.from_s, span.to_s) for span in lane.polling] == [("5 polling", 0.0, 40.0)]
-    assert lane.cuts == ()
-    rows = {name.strip(): words for name, _, words in states(found.to_json(), 40)}
+    (lane,) = found["lanes"]
+    assert [(span["label"], span["from_s"], span["to_s"]) for span in lane["polling"]] == [("5 polling", 0.0, 40.0)]
+    assert lane["cuts"] == []
+    rows = {name.strip(): words for name, _, words in states(found, 40)}
     assert rows["polling"] == "5 live, none cut"
-    drawing = draw(found.to_json())
+    drawing = draw(found)
     assert drawing is not None
     assert "watched" in {words.text for words in drawing.words}
 
@@ -254,8 +259,8 @@ def test_a_half_closed_connection_whose_rest_came_was_not_cut() -> None:
         for name, marks in (("whole", {"rest": 4 * S}), ("cut", {}))
     ]
     online = StateChange(node="node-1", t_ns=0, state="online")
-    (lane,) = timeline(History(sessions=sessions, states=[online]), "TL-05").lanes
-    assert lane.cuts == ((4.0, 1),)
+    (lane,) = timeline(History(sessions=sessions, states=[online]), "TL-05")["lanes"]
+    assert lane["cuts"] == [(4.0, 1)]
 
 
 def test_a_connection_is_drawn_at_the_node_that_it_reached() -> None:
@@ -263,10 +268,10 @@ def test_a_connection_is_drawn_at_the_node_that_it_reached() -> None:
     refused = lost("TL-03", "new", "node-1", id="refused", started_ns=30 * S, ended_ns=31 * S)
     both = [StateChange(node=node, t_ns=0, state="online") for node in ("node-1", "node-2")]
     history = History(sessions=[stray, refused], tentacles=[seen(stray, "node-2")], states=both)
-    dialled, reached = timeline(history, "TL-03").lanes
-    assert (dialled.polling, dialled.polls) == ((), ((30.0, None),))
-    assert [span.label for span in reached.polling] == ["1 polling"]
-    assert reached.polls == ((0.0, 200),)
+    dialled, reached = timeline(history, "TL-03")["lanes"]
+    assert (dialled["polling"], dialled["polls"]) == ([], [(30.0, None)])
+    assert [span["label"] for span in reached["polling"]] == ["1 polling"]
+    assert reached["polls"] == [(0.0, 200)]
 
 
 def test_a_fleet_that_grows_to_the_end_says_how_many_stood() -> None:
@@ -279,7 +284,7 @@ def test_a_fleet_that_grows_to_the_end_says_how_many_stood() -> None:
     ]
     stand = Step(t_ns=30 * S, check="TL-06", what="stand")
     online = StateChange(node="node-1", t_ns=0, state="online")
-    found = timeline(History(sessions=fleet, states=[online], steps=[stand]), "TL-06").to_json()
+    found = timeline(History(sessions=fleet, states=[online], steps=[stand]), "TL-06")
     assert {name: words for name, _, words in states(found, 40)}[" polling"] == "300 live, ┄ fewer, none cut"
     drawing = draw(found)
     assert drawing is not None
@@ -292,7 +297,7 @@ def test_every_connection_that_was_cut_is_counted() -> None:
         for n in range(1200)
     ]
     online = StateChange(node="node-1", t_ns=0, state="online")
-    found = timeline(History(sessions=fleet, states=[online]), "TL-06").to_json()
+    found = timeline(History(sessions=fleet, states=[online]), "TL-06")
     words = {name: words for name, _, words in states(found, 40)}[" polling"]
     assert words.startswith("1200 live")
     assert words.endswith("✂ 1200 cut")
