@@ -15,6 +15,7 @@ from mocknode.cli.errors import INTERRUPTED
 from mocknode.text.suggestions import did_you_mean
 
 COMMANDS: Final = {
+    "help": ("mocknode.cli.help:help_", "Print the guide: a page for each job."),
     "up": ("mocknode.cli.up:up", "Start a cluster of mock nodes; Ctrl-C ends it."),
     "status": ("mocknode.cli.states:status", "Show every node: state, addresses, faults, counters."),
     "drain": ("mocknode.cli.states:drain", "Drain a node: 418 on ping, everything else is served."),

@@ -34,7 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="YAML file with the data that every test begins with (`mocknode up --fixtures`)",
     )
     group.addoption(
-        "--mocknode-up", default="", metavar="FLAGS", help="more flags of `mocknode up`, as in '--keep-packages'"
+        "--mocknode-up",
+        default="",
+        metavar="FLAGS",
+        help="more flags of `mocknode up`: --mocknode-up='--keep-packages --seed 2'",
     )
 
 
