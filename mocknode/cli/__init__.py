@@ -1,8 +1,9 @@
-"""The `mocknode` command: every verb a click command in a module of its own, imported when it is called.
+"""The `mocknode` command. Each subcommand is a click command in a module that is imported when it is called.
 
-Exit codes: 0 done, 1 tried and failed, 2 usage, 3 the environment (a port, the control API, the store), 130 interrupted; `check` adds its own.
+Exit codes: 0 done, 1 tried and failed, 2 wrong usage, 3 a problem of the environment (a port, the control API, the store), 130
+interrupted; `check` and `load` add their own.
 Every flag has an environment variable, `MOCKNODE_<COMMAND>_<FLAG>`; `MOCKNODE_CONTROL`, `MOCKNODE_CONTROL_TOKEN_FILE`
-and `MOCKNODE_CA` hold for all verbs that talk to a cluster.
+and `MOCKNODE_CA` apply to all commands that talk to a cluster.
 """
 
 import sys
@@ -16,37 +17,37 @@ from mocknode.text.suggestions import did_you_mean
 
 COMMANDS: Final = {
     "help": ("mocknode.cli.help:help_", "Print the guide: a page for each job."),
-    "up": ("mocknode.cli.up:up", "Start a cluster of mock nodes; Ctrl-C ends it."),
-    "status": ("mocknode.cli.states:status", "Show every node: state, addresses, faults, counters."),
-    "drain": ("mocknode.cli.states:drain", "Drain a node: 418 on ping, everything else is served."),
+    "up": ("mocknode.cli.up:up", "Start a cluster of mock nodes; Ctrl-C stops it."),
+    "status": ("mocknode.cli.states:status", "Show every node's state, addresses, faults and counters."),
+    "drain": ("mocknode.cli.states:drain", "Drain a node: its ping answers 418, everything else is served."),
     "resume": ("mocknode.cli.states:resume", "End a node's drain."),
-    "offline": ("mocknode.cli.states:offline", "Take a node offline, in one of several forms."),
-    "online": ("mocknode.cli.states:online", "Bring a node online, whatever it was."),
-    "fault": ("mocknode.cli.faults:fault", "Make one thing go wrong in a node; --help lists the kinds."),
-    "faults": ("mocknode.cli.faults:faults", "List the faults that are set."),
-    "reset": ("mocknode.cli.states:reset", "Every node online, no faults, triggers, tasks or data; --keep data."),
-    "snapshot": ("mocknode.cli.snapshots:snapshot", "Put packages, users and all other data aside under a name."),
-    "restore": ("mocknode.cli.snapshots:restore", "Have the data as a snapshot has them."),
+    "offline": ("mocknode.cli.states:offline", "Take a node offline, in one of several ways."),
+    "online": ("mocknode.cli.states:online", "Bring a node back from any state."),
+    "fault": ("mocknode.cli.faults:fault", "Make a node misbehave in one way; --help lists the kinds."),
+    "faults": ("mocknode.cli.faults:faults", "List the faults of every node."),
+    "reset": ("mocknode.cli.states:reset", "Bring all nodes online; remove faults, tasks and data (--keep data)."),
+    "snapshot": ("mocknode.cli.snapshots:snapshot", "Save packages, users and all other data under a name."),
+    "restore": ("mocknode.cli.snapshots:restore", "Restore packages, users and all other data from a snapshot."),
     "snapshots": ("mocknode.cli.snapshots:snapshots", "List the snapshots; --delete removes one."),
-    "task": ("mocknode.cli.tasks:task", "Queue tasks for the nodes; --cancel takes one back."),
-    "tasks": ("mocknode.cli.tasks:tasks", "List the tasks: who runs which, and what waits."),
+    "task": ("mocknode.cli.tasks:task", "Queue tasks for the nodes; --cancel cancels one."),
+    "tasks": ("mocknode.cli.tasks:tasks", "List the tasks: which node runs each, and which wait."),
     "tentacles": ("mocknode.cli.tentacles:tentacles", "Run simulated Tentacles, one or thousands."),
-    "tentacle": ("mocknode.cli.tentacles:tentacle", "List, register and call Tentacles."),
+    "tentacle": ("mocknode.cli.tentacle:tentacle", "List, register and call Tentacles."),
     "check": ("mocknode.cli.check:check", "Judge the load balancer in front of a cluster."),
     "checks": ("mocknode.cli.check:checks", "List the checks."),
-    "load": ("mocknode.cli.load:load", "Uploads through the balancer, every one accounted for."),
-    "compare": ("mocknode.cli.compare:compare", "The mock beside a real server: where their answers differ."),
-    "explain": ("mocknode.cli.explain:explain", "One check: what it claims, or what happened in a report."),
-    "judge": ("mocknode.cli.judge:judge", "The verdicts again, from a run's record."),
-    "balancer": ("mocknode.cli.balancer:balancer", "List balancers, print a configuration for one."),
-    "doctor": ("mocknode.cli.doctor:doctor", "What this machine can do, and what it lacks."),
+    "load": ("mocknode.cli.load:load", "Push packages through the balancer and account for every upload."),
+    "compare": ("mocknode.cli.compare:compare", "Compare the mock's answers with those of a real server."),
+    "explain": ("mocknode.cli.explain:explain", "Explain a check: what it claims, or what happened in a report."),
+    "judge": ("mocknode.cli.judge:judge", "Judge a saved run again, from its record."),
+    "balancer": ("mocknode.cli.balancer:balancer", "List balancers, or print a configuration for one."),
+    "doctor": ("mocknode.cli.doctor:doctor", "Show what this machine can do, and what it lacks."),
     "version": ("mocknode.cli.doctor:version", "Print the version."),
 }
-"""Where each command lives and what it does, in the order of the help."""
+"""Module and summary of each command, in the order of the help."""
 
 
 def _name_variables(command: click.Command, prefix: str) -> None:
-    """Have the variable of every option be called as its flag is; Click goes by the Python name, `with_` or `duration`."""
+    """Name the environment variable of every option after its flag; Click would use the Python name, such as `duration`."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
             option.envvar = f"{prefix}_{max(option.opts, key=len).lstrip('-').replace('-', '_').upper()}"
@@ -56,14 +57,14 @@ def _name_variables(command: click.Command, prefix: str) -> None:
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called, and names the close match of one that does not exist."""
+    """A group that imports a command when it is called, and suggests a close match for an unknown one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
+        """Import and return the command of that name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -75,7 +76,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name."""
+        """Return the command that the arguments name, or fail with a suggestion."""
         if args[0] not in COMMANDS:
             hint = did_you_mean(args[0], list(COMMANDS))
             ctx.fail(f"command: got {args[0]!r}, allowed: {', '.join(COMMANDS)}{hint}")
@@ -97,7 +98,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(package_name="mocknode", message="%(prog)s %(version)s")
 def mocknode() -> None:
-    """A mock Octopus Deploy cluster to put behind a load balancer, and the judge of what the balancer did."""
+    """Run a mock Octopus Deploy cluster behind a load balancer, and judge what the balancer does."""
 
 
 def main() -> None:
@@ -110,5 +111,5 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
-    # Click hands `ctx.exit(code)` back as the result.
+    # Click returns the code of `ctx.exit(code)` as the result.
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,4 +1,4 @@
-"""`balancer list` and `balancer config`."""
+"""`mocknode balancer list` and `mocknode balancer config`."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from mocknode.cli.connection import ask
+from mocknode.cli.connection import EXISTING_FILE, ask
 from mocknode.cli.errors import UsageError
 from mocknode.cli.tables import render
 from mocknode.judge import balancers
@@ -17,7 +17,6 @@ from mocknode.judge.balancers.adapter import Node, Polled
 from mocknode.judge.balancers.rendering import TENTACLE_PORT
 from mocknode.mock.cluster.settings import DEFAULT_CONTROL
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _EXAMPLES = tuple(
     Node(
         name=f"node-{index}",
@@ -27,18 +26,18 @@ _EXAMPLES = tuple(
     )
     for index in (1, 2, 3)
 )
-"""Addresses of RFC 5737, which nobody has: to be replaced by whoever pastes the configuration."""
+"""Addresses that RFC 5737 reserves for documentation; users replace them in the configuration that they paste."""
 
 
 @click.group()
 def balancer() -> None:
-    """Balancers that can be started, and working configurations for them."""
+    """List the balancers that can be started, and print configurations for them."""
 
 
 @balancer.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
-    """List every balancer with its modes and the program that would be run."""
+    """List every balancer with its modes and its program on this machine."""
     found = asyncio.run(_found())
     if as_json:
         click.echo(json.dumps(found))
@@ -53,24 +52,38 @@ def list_(as_json: bool) -> None:
 @balancer.command("config")
 @click.argument("name")
 @click.option(
-    "--mode", default="recommended", show_default=True, help="Which configuration; `balancer list` names them."
+    "--mode",
+    default="recommended",
+    show_default=True,
+    help="Which configuration to print; `mocknode balancer list` shows the modes.",
 )
 @click.option(
     "--node",
     "named",
     multiple=True,
     metavar="NAME=HOST:PORT[,tentacle=HOST:PORT]",
-    help="A node to forward to, and where Tentacles poll it; several times.",
+    help="A node to forward to, and the address where Tentacles poll it. May be given several times.",
 )
-@click.option("--control", envvar="MOCKNODE_CONTROL", metavar="URL", help="Take the nodes from this running cluster.")
-@click.option("--control-token-file", envvar="MOCKNODE_CONTROL_TOKEN_FILE", type=_FILE, help="File with its token.")
-@click.option("--ca", envvar="MOCKNODE_CA", type=_FILE, help="PEM file of the authority to trust.")
-@click.option("--public-name", default="octopus.example.test", show_default=True, help="Name that users ask for.")
+@click.option(
+    "--control", envvar="MOCKNODE_CONTROL", metavar="URL", help="Take the nodes from the cluster with this control API."
+)
+@click.option(
+    "--control-token-file",
+    envvar="MOCKNODE_CONTROL_TOKEN_FILE",
+    type=EXISTING_FILE,
+    help="File with the token of the control API.",
+)
+@click.option(
+    "--ca", envvar="MOCKNODE_CA", type=EXISTING_FILE, help="CA certificate (PEM) to trust at the control API."
+)
+@click.option(
+    "--public-name", default="octopus.example.test", show_default=True, help="Name that users reach the balancer by."
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write the files there instead of printing them.",
+    help="Write the files to this directory instead of printing them.",
 )
 def config(
     name: str,
@@ -84,16 +97,18 @@ def config(
 ) -> None:
     """Print a working, commented configuration of balancer NAME for your nodes.
 
-    The nodes are those of --node, else those of the cluster at --control, else example addresses to replace. Where nodes are
-    polled by Tentacles, each gets a port of its own that passes TLS through.
+    The nodes come from --node, or else from the cluster at --control; without either, the configuration has example addresses to
+    replace. A node that Tentacles poll gets a port of its own, which passes TLS through.
     """
     if named and control and click.get_current_context().get_parameter_source("control") is _COMMANDLINE:
-        raise UsageError(f"--node and --control {control} exclude each other: the nodes are named, or asked for")
+        raise UsageError(
+            f"--node and --control {control} exclude each other: give the nodes, or the cluster that has them"
+        )
     if named:
         nodes = tuple(_node(text) for text in named)
         names = [node.name for node in nodes]
         if twice := next((one for one in names if names.count(one) > 1), None):
-            raise UsageError(f"--node: two nodes are called {twice!r}; allowed: a name each")
+            raise UsageError(f"--node: two nodes are called {twice!r}; each needs a name of its own")
     elif control:
         documents = ask(control, control_token_file, ca, lambda client: client.nodes())
         nodes = tuple(
@@ -102,8 +117,8 @@ def config(
     else:
         nodes = _EXAMPLES
         click.echo(
-            "mocknode: no --node given: replace the 192.0.2.x addresses by your nodes', "
-            f"or take a running cluster's with --control {DEFAULT_CONTROL}",
+            "mocknode: no --node given: replace the addresses 192.0.2.x with those of your nodes, "
+            f"or use those of a running cluster with --control {DEFAULT_CONTROL}",
             err=True,
         )
     try:
@@ -113,7 +128,8 @@ def config(
             return
         if len(files) > 1:
             click.echo(
-                f"mocknode: {len(files)} files: {', '.join(files)}; --output DIR writes each by itself", err=True
+                f"mocknode: {len(files)} files: {', '.join(files)}; --output DIR writes each to a file of its own",
+                err=True,
             )
         click.echo(balancers.print_config(name, mode, nodes, public_name), nl=False)
     except balancers.BalancerError as exc:
@@ -121,13 +137,13 @@ def config(
 
 
 def _write(directory: Path, files: Mapping[str, str]) -> None:
-    """Each file by its name; what is there already is not written over."""
+    """Write each file under its own name, and never overwrite one."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
             with (directory / Path(path).name).open("x", encoding="utf-8") as file:
                 file.write(text)
-            click.echo(f"{directory / Path(path).name}   lives at {path}")
+            click.echo(f"{directory / Path(path).name}   belongs at {path}")
     except OSError as exc:
         raise UsageError(
             f"--output {exc.filename}: {exc.strerror}; allowed is a directory without these files"
@@ -138,7 +154,7 @@ _COMMANDLINE = click.core.ParameterSource.COMMANDLINE
 
 
 async def _found() -> list[dict[str, Any]]:
-    """Every balancer, and its program where one is installed; the programs are asked for their versions side by side."""
+    """Every balancer, with its program where one is installed; the programs are asked for their versions in parallel."""
     return list(await asyncio.gather(*(asyncio.to_thread(_describe, kind) for kind in balancers.KINDS)))
 
 
@@ -171,5 +187,5 @@ def _polled(document: dict[str, Any] | None) -> Polled | None:
 def _reached(name: str, url: str, tentacle: Polled | None = None) -> Node:
     parts = urlsplit(url)
     if not parts.hostname or not parts.port or parts.path:
-        raise ValueError(f"{url} is no address of a node")
+        raise ValueError(f"{url} is not the address of a node")
     return Node(name=name, host=parts.hostname, port=parts.port, tentacle=tentacle)

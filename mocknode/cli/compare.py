@@ -1,4 +1,4 @@
-"""`compare`: the mock beside a real server."""
+"""`mocknode compare`."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from mocknode.cli.connection import EXISTING_FILE
 from mocknode.cli.connection import ask as ask_control
 from mocknode.cli.errors import EnvironmentFailureError, UsageError
 
@@ -21,19 +22,23 @@ if TYPE_CHECKING:
 
 _SAME: Final = 0
 _DIFFERENT: Final = 1
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--server", required=True, metavar="URL", help="The server to compare with.")
-@click.option("--api-key", required=True, metavar="API-...", help="Key that it accepts; or MOCKNODE_COMPARE_API_KEY.")
-@click.option("--server-ca", type=_FILE, help="PEM file of the authority to trust for it.")
-@click.option("--control", metavar="URL", help="Control API of the mock cluster. Default: one of its own.")
-@click.option("--control-token-file", type=_FILE, help="File with its token.")
-@click.option("--ca", type=_FILE, help="PEM file of the authority to trust for it.")
+@click.option("--server", required=True, metavar="URL", help="Server to compare with.")
 @click.option(
-    "--allow-writes", is_flag=True, help="Push one package as well, read it and delete it. Default: only read."
+    "--api-key",
+    required=True,
+    metavar="API-...",
+    help="API key that it accepts; MOCKNODE_COMPARE_API_KEY hides it from other users.",
 )
+@click.option("--server-ca", type=EXISTING_FILE, help="CA certificate (PEM) to trust at --server.")
+@click.option(
+    "--control", metavar="URL", help="Control API of the mock cluster. Default: start one for the comparison."
+)
+@click.option("--control-token-file", type=EXISTING_FILE, help="File with the token of the control API.")
+@click.option("--ca", type=EXISTING_FILE, help="CA certificate (PEM) to trust at the control API.")
+@click.option("--allow-writes", is_flag=True, help="Also push one package, read it and delete it. Default: read only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(
     server: str,
@@ -45,9 +50,10 @@ def compare(
     allow_writes: bool,
     as_json: bool,
 ) -> None:
-    """Send the same requests to a mock node and to a server; exit code 0 when answers agree, 1 when they differ.
+    """Send the same requests to a mock node and to a server, and compare the answers.
 
-    Statuses, media types and the shape of documents are compared. The first node of the mock answers.
+    Statuses, media types and the shape of documents are compared. The mock's first node answers. Exit codes: 0 the answers agree,
+    1 they differ.
     """
     from mocknode.mock.comparing.table import READING, WRITING
 
@@ -69,7 +75,7 @@ async def _compared(
 
     package = Package()
     try:
-        # First, so that a server that is not there costs no cluster.
+        # First, so that no cluster is started for a server that does not answer.
         theirs = await ask(server, api_key, table, package, server_ca)
         async with _own_cluster(document) as mock:
             ours = await ask(mock["nodes"][0]["http"], mock["api_key"], table, package)
@@ -83,7 +89,7 @@ async def _compared(
 
 @contextlib.asynccontextmanager
 async def _own_cluster(document: dict[str, Any] | None) -> "AsyncIterator[dict[str, Any]]":
-    """The cluster at `--control`, or one of our own while the block runs."""
+    """Yield the cluster at `--control`, or one that runs for the length of the block."""
     if document is not None:
         yield document
         return

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine can do, and what it lacks; `version`."""
+"""`mocknode doctor` and `mocknode version`."""
 
 import importlib
 import importlib.metadata
@@ -14,15 +14,15 @@ from typing import Any, Final
 import click
 
 import mocknode
-from mocknode.cli.capacity import lacking
 from mocknode.cli.errors import Whole
 from mocknode.cli.tables import render
+from mocknode.mock.cluster.capacity import shortages
 from mocknode.mock.cluster.ports import ephemeral_range
 
 _DESCRIPTORS_WANTED: Final = 4096
-"""A node behind a balancer under load has a thousand connections, and both ends may be on this machine."""
+"""A node under load has about a thousand connections, and both of their ends may be on this machine."""
 _CAP_NET_ADMIN: Final = 12
-"""Bit of the capability that packet filters need (capabilities(7))."""
+"""Number of the capability that packet filters need (capabilities(7))."""
 
 
 @click.command()
@@ -36,11 +36,13 @@ def version(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--tentacles", type=Whole(1), help="Say whether so many simulated Tentacles fit this machine.")
-@click.option("--nodes", type=Whole(1, 32), default=3, show_default=True, help="Nodes that each of them polls.")
+@click.option("--tentacles", type=Whole(1), help="Also show whether this machine can run so many simulated Tentacles.")
+@click.option(
+    "--nodes", type=Whole(1, 32), default=3, show_default=True, help="Number of nodes that each Tentacle polls."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(tentacles: int | None, nodes: int, as_json: bool) -> None:
-    """Show what this machine can do, and what it lacks; changes nothing and always exits 0."""
+    """Show what this machine can do, and what it lacks. Nothing is changed, and the exit code is always 0."""
     facts = [_python(), _platform(), *_libraries(), _descriptors(), _ports(), _proxies(), _packet_drop(), *_balancers()]
     if tentacles is not None:
         facts += _tentacles(tentacles, nodes)
@@ -84,16 +86,16 @@ def _descriptors() -> dict[str, Any]:
 
 
 def _tentacles(count: int, nodes: int) -> list[dict[str, Any]]:
-    """What so many Tentacles need, process by process; a connection through a balancer has two ends there."""
+    """What these Tentacles need in each process; a connection through a balancer takes two descriptors there."""
     processes = [
         ("the fleet", count * nodes, nodes, 1),
         ("a node", count, 1, 1),
-        ("a balancer process a node", count, 1, 2),
+        ("one balancer process for each node", count, 1, 2),
         ("one balancer process for all", count * nodes, nodes, 2),
     ]
     facts = []
     for what, connections, addresses, ends in processes:
-        lacks = lacking(connections, addresses, per_connection=ends, what=what)
+        lacks = shortages(connections, addresses, per_connection=ends, what=what)
         found = f"{what}: {connections} connections, {connections * ends} descriptors"
         facts.append(_fact(f"{count} Tentacles", found, ok=not lacks, lacks="; ".join(lacks)))
     return facts
@@ -118,7 +120,7 @@ def _packet_drop() -> dict[str, Any]:
         line = next(line for line in status.read_text().splitlines() if line.startswith("CapEff:"))
         held = int(line.split()[1], 16)
     ok = bool(held >> _CAP_NET_ADMIN & 1)
-    # Seeing the capability is all that is done with it: no node drops packets yet.
+    # No node can drop packets yet; the capability is only shown.
     return _fact(
         "packet-drop", "CAP_NET_ADMIN held" if ok else "no CAP_NET_ADMIN", ok=ok, lacks="`--how drop` is not possible"
     )

@@ -1,6 +1,6 @@
-"""`up --env FILE`: where the cluster answers and its key, as `NAME=value` lines that shells, Compose and CI read alike.
+"""`up --env FILE`: the cluster's addresses and API key as `NAME=value` lines, which shells, Compose and CI systems read.
 
-The file is there exactly as long as the cluster is ready: written whole or not at all, and removed before the nodes end.
+The file exists exactly as long as the cluster is ready. It is written whole or not at all, and removed before the nodes end.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from mocknode.cli.errors import EnvironmentFailureError
 
 
 def variables(document: Mapping[str, Any]) -> dict[str, str]:
-    """What the vendor's clients and `mocknode` itself read from the environment.
+    """The variables that the vendor's clients and `mocknode` itself read.
 
     Args:
         document: The one line of `mocknode up --json`; the URL is its first node's.
@@ -32,27 +32,29 @@ def variables(document: Mapping[str, Any]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def env_file(path: Path, document: Mapping[str, Any]) -> Iterator[None]:
-    """Keep the file while the block runs; what was there before is replaced.
+    """Keep the file for the length of the block; an existing file is replaced.
 
     Raises:
-        EnvironmentFailureError: it cannot be written; nothing is left.
+        EnvironmentFailureError: the file cannot be written; nothing of it remains.
     """
     text = "".join(f"{name}={value}\n" for name, value in variables(document).items())
     try:
         _write(path, text)
     except OSError as exc:
-        raise EnvironmentFailureError(f"--env {path}: {exc.strerror}; allowed is a file this user can write") from exc
+        raise EnvironmentFailureError(
+            f"--env {path}: {exc.strerror}; allowed is a file that this user can write"
+        ) from exc
     try:
         yield
     finally:
-        # Whoever replaced it meanwhile, such as a second cluster with the same flag, keeps theirs.
+        # A file that somebody replaced meanwhile, such as a second cluster with the same flag, stays.
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path.read_text() == text:
                 path.unlink()
 
 
 def _write(path: Path, text: str) -> None:
-    # mkstemp makes it 0600: the key is in it from the first byte.
+    # mkstemp creates it with mode 0600, as it holds the key from the first byte.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w") as file:

@@ -1,4 +1,4 @@
-"""`mocknode explain ID [REPORT]`: one check, from a saved report or from the catalogue; offline."""
+"""`mocknode explain ID [REPORT]`: one check, from a saved report or from the catalogue. It needs no network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +19,8 @@ from mocknode.text.suggestions import did_you_mean
 def explain(check_id: str, report: Path | None) -> None:
     """Explain the check ID, such as UP-04.
 
-    With REPORT, a file that `mocknode check --json` wrote or the directory of a run: what happened, what caused it, what it is not, and what
-    mends it. Without: what the check claims, who is known to break it, and the fix for each balancer.
+    With REPORT (a file that `mocknode check --json` wrote, or the directory of a run): what happened, what caused it, what did not, and
+    how to fix it. Without REPORT: what the check claims, which products are known to break it, and the fix for each balancer.
     """
     id_ = check_id.upper()
     colour, unicode = looks()

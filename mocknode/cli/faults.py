@@ -1,12 +1,11 @@
-"""`fault` and `faults`."""
+"""`mocknode fault` and `faults`."""
 
 import json
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from mocknode.cli.connection import ask, cluster_options
+from mocknode.cli.connection import ClusterFlags, cluster_options
 from mocknode.cli.errors import UsageError, Whole
 from mocknode.cli.tables import fault_table
 from mocknode.mock.node.refusals import RefusedError
@@ -17,10 +16,10 @@ _COMMON: Final = ("on", "first", "every", "after", "ttl", "attempt")
 
 
 class FaultCommand(click.Command):
-    """Its help lists every kind of fault with its options, from the registry."""
+    """The command, whose help ends with every kind of fault and its options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the kinds."""
+        """Write the kinds, from the registry."""
         from mocknode.mock.node.faults import FAULTS, describe
 
         with formatter.section("Kinds and their options"):
@@ -34,15 +33,24 @@ class FaultCommand(click.Command):
 @click.argument("kind")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[--OPTION VALUE]...")
 @click.option(
-    "--on", default="all", show_default=True, metavar="SCOPE", help="Which requests: ping, api or all; or tentacle."
+    "--on",
+    default="all",
+    show_default=True,
+    metavar="SCOPE",
+    help="Which requests it acts on: ping, api or all; or tentacle for Tentacle connections.",
 )
-@click.option("--first", type=Whole(1), help="Act on so many requests, then end.")
-@click.option("--every", type=Whole(1), help="Act on each k-th matching request only.")
-@click.option("--after", metavar="WHEN", help="Not before: `5s`, `3 pings`, `30% of an upload`, `64KiB`.")
-@click.option("--ttl", metavar="DURATION", help="End by itself after this long.")
-@click.option("--attempt", metavar="ID", help="Act on the request with this X-Mocknode-Attempt only.")
+@click.option("--first", type=Whole(1), help="Act on this many requests, then stop.")
+@click.option("--every", type=Whole(1), help="Act on every N-th matching request only.")
+@click.option(
+    "--after", metavar="WHEN", help="When to start: after `5s`, `3 pings`, `30% of an upload` or `64KiB`. Default: now."
+)
+@click.option("--ttl", metavar="DURATION", help="Remove the fault after this time.")
+@click.option(
+    "--attempt", metavar="ID", help="Act only on the request with this value of the X-Mocknode-Attempt header."
+)
 @cluster_options
 def fault(
+    cluster: ClusterFlags,
     node: str,
     kind: str,
     options: tuple[str, ...],
@@ -52,14 +60,16 @@ def fault(
     after: str | None,
     ttl: str | None,
     attempt: str | None,
-    control: str,
-    control_token_file: Path | None,
-    ca: Path | None,
-    as_json: bool,
 ) -> None:
-    """Set a fault on NODE. On a node that is down it acts from its next start's first connection on."""
+    """Make NODE misbehave in one way: set a fault of this KIND.
+
+    If the node is down, the fault acts from the first connection after its next start.
+    """
     from mocknode.mock.node.faults import parse_fault
 
+    # Click passes unknown options on as arguments, as each kind has options of its own.
+    if unknown := next((word for word in (node, kind) if word.startswith("-")), None):
+        raise UsageError(f"fault has no {unknown}; `mocknode fault --help` lists the kinds and their options")
     wanted: dict[str, Any] = {
         "kind": kind,
         "options": _options(kind, options),
@@ -74,35 +84,37 @@ def fault(
         parse_fault(wanted)
     except RefusedError as exc:
         raise UsageError(_with_hint(exc)) from exc
-    number = ask(control, control_token_file, ca, lambda client: client.add_fault(node, **wanted))
-    click.echo(json.dumps({"node": node, "id": number}) if as_json else f"{node} has fault {number}: {kind}")
+    number = cluster.ask(lambda client: client.add_fault(node, **wanted))
+    click.echo(json.dumps({"node": node, "id": number}) if cluster.as_json else f"set fault {number} on {node}: {kind}")
 
 
 @click.command()
 @cluster_options
-def faults(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """List the faults that are set, node by node."""
-    nodes = ask(control, control_token_file, ca, lambda client: client.nodes())
+def faults(cluster: ClusterFlags) -> None:
+    """List the faults of every node."""
+    nodes = cluster.ask(lambda client: client.nodes())
     found = [(node["name"], item) for node in nodes for item in node["faults"]]
-    if as_json:
+    if cluster.as_json:
         click.echo(json.dumps([{"node": node, **item} for node, item in found]))
     else:
-        click.echo(fault_table(found) if found else "no faults are set\n", nl=False)
+        click.echo(fault_table(found) if found else "no faults\n", nl=False)
 
 
 def _options(kind: str, words: tuple[str, ...]) -> dict[str, str]:
-    """`--code 503 --body=x` as a mapping."""
+    """Read `--code 503 --body=x` into a mapping."""
     options: dict[str, str] = {}
     rest = list(words)
     while rest:
         word = rest.pop(0)
         name, separator, value = word.partition("=")
         if not word.startswith("--") or (not separator and not rest):
-            raise UsageError(f"fault {kind}: got {word!r}, allowed: --option value; see `mocknode fault --help`")
+            raise UsageError(
+                f"fault {kind}: got {word!r}, allowed: --OPTION VALUE; `mocknode fault --help` lists the options"
+            )
         options[name.removeprefix("--")] = value if separator else rest.pop(0)
     return options
 
 
 def _with_hint(exc: RefusedError) -> str:
-    """The refusal, with the option that was meant: one of this kind's, or one that all kinds have."""
+    """The refusal, with the option that the user probably meant: one of this kind, or one that all kinds have."""
     return exc.detail + (did_you_mean(exc.got, [*exc.allowed, *_COMMON]) if isinstance(exc.got, str) else "")

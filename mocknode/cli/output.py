@@ -5,6 +5,6 @@ import sys
 
 
 def looks() -> tuple[bool, bool]:
-    """Whether it is a terminal that wants colours (NO_COLOR is honoured), and whether it takes Unicode."""
+    """Whether standard output shows colours (a terminal, and NO_COLOR is not set), and whether it can show Unicode."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     return colour, (sys.stdout.encoding or "ascii").lower().startswith("utf")

@@ -1,4 +1,4 @@
-"""What a check run shows while it goes on, on standard error: a live line of checks on a terminal, plain lines elsewhere."""
+"""Progress of a run on standard error: plain lines, and on a terminal a live line of all checks below them."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ REFRESH_PER_S = 4
 
 
 class Progress:
-    """Lines as things happen, and on a terminal a line below them with every check and what became of it."""
+    """Prints lines as things happen, and on a terminal keeps a line below them that shows every check and its outcome."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -30,7 +30,7 @@ class Progress:
         self._unicode = (sys.stderr.encoding or "ascii").lower().startswith("utf")
 
     def say(self, text: str) -> None:
-        """One line with the time since the start."""
+        """Print one line, with the time since the start."""
         line = f"{time.monotonic() - self._began:6.1f} s  {text}"
         if self._live is None:
             click.echo(line, err=True)
@@ -38,11 +38,11 @@ class Progress:
             self._live.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def plan(self, ids: Sequence[str]) -> None:
-        """The checks that will run."""
+        """Take the ids of the checks that will run."""
         self._ids = ids
 
     def results(self, results: "Sequence[CheckResult]") -> None:
-        """What became of the checks that are done."""
+        """Take the results of the checks that are done."""
         self._outcomes = {result.id: result.outcome.value for result in results}
 
     def __enter__(self) -> Self:

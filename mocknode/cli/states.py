@@ -1,15 +1,14 @@
-"""`status`, `drain`, `resume`, `offline`, `online`, `reset`."""
+"""`mocknode status`, `drain`, `resume`, `offline`, `online` and `reset`."""
 
 import asyncio
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mocknode.cli.connection import ask, cluster_options
+from mocknode.cli.connection import ClusterFlags, cluster_options
 from mocknode.cli.errors import DURATION, EnvironmentFailureError, UsageError
 from mocknode.cli.tables import node_table
 
@@ -17,35 +16,39 @@ if TYPE_CHECKING:
     from mocknode.mock.cluster.client import ControlClient
 
 _LOOK_S: Final = 0.1
+_RESTARTED: Final = "; its process had ended and was started again"
 _AFTER = click.option(
-    "--after", metavar="WHEN", help="When: a time `5s`, probes `3 pings`, or a share `30% of an upload`. Default: now."
+    "--after",
+    metavar="WHEN",
+    help="When to do it: after a time (`5s`), a number of probes (`3 pings`) or a share of an upload (`30% of an upload`). "
+    "Default: now.",
 )
 
 
 @click.command()
 @cluster_options
-def status(control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """Show every node: state, addresses, faults, counters."""
-    nodes = ask(control, control_token_file, ca, lambda client: client.nodes())
-    click.echo(json.dumps(nodes) if as_json else node_table(nodes), nl=as_json)
+def status(cluster: ClusterFlags) -> None:
+    """Show every node's state, addresses, faults and counters."""
+    nodes = cluster.ask(lambda client: client.nodes())
+    click.echo(json.dumps(nodes) if cluster.as_json else node_table(nodes), nl=cluster.as_json)
 
 
-_LEFT: Final = {"data": "data as they were", "fixtures": "data as the fixtures have them", "nothing": "no packages"}
+_DATA_LEFT: Final = {"data": "data kept", "fixtures": "data as in the fixtures", "nothing": "no packages"}
 
 
 @click.command()
 @click.option(
     "--keep",
     type=click.Choice(["data", "fixtures"]),
-    help="data: packages, users and all else stay; fixtures: they are again as `up --fixtures` loaded them. Default: they are "
-    "again as in a fresh server. Snapshots stay.",
+    help="data: keep packages, users and all other data. fixtures: restore what `up --fixtures` loaded. Default: the data of a fresh "
+    "server. Snapshots are kept in any case.",
 )
 @cluster_options
-def reset(keep: str | None, control: str, control_token_file: Path | None, ca: Path | None, as_json: bool) -> None:
-    """Bring every node online, remove all faults, triggers, tasks and data."""
+def reset(cluster: ClusterFlags, keep: str | None) -> None:
+    """Bring every node online and remove all faults, triggers, tasks and data."""
     kept = keep or "nothing"
-    nodes = ask(control, control_token_file, ca, lambda client: client.reset(kept))
-    click.echo(json.dumps(nodes) if as_json else f"{len(nodes)} nodes online, no faults, {_LEFT[kept]}")
+    nodes = cluster.ask(lambda client: client.reset(kept))
+    click.echo(json.dumps(nodes) if cluster.as_json else f"{len(nodes)} nodes online, no faults, {_DATA_LEFT[kept]}")
 
 
 def _change(name: str, state: str, summary: str) -> Callable[..., Any]:
@@ -53,9 +56,7 @@ def _change(name: str, state: str, summary: str) -> Callable[..., Any]:
     @click.argument("node")
     @_AFTER
     @cluster_options
-    def command(
-        node: str, after: str | None, control: str, control_token_file: Path | None, ca: Path | None, as_json: bool
-    ) -> None:
+    def command(cluster: ClusterFlags, node: str, after: str | None) -> None:
         async def conversation(client: "ControlClient") -> tuple[dict[str, Any], dict[str, Any]]:
             before = await client.node(node)
             if name == "resume" and before["state"] == "offline":
@@ -64,55 +65,46 @@ def _change(name: str, state: str, summary: str) -> Callable[..., Any]:
                 )
             return before, await client.set_state(node, state, None, after)
 
-        before, document = ask(control, control_token_file, ca, conversation)
-        _say(document, after, as_json, "" if before["alive"] else "; it was dead and was started again")
+        before, document = cluster.ask(conversation)
+        _show(cluster, document, after, "" if before["alive"] else _RESTARTED)
 
     return command
 
 
-resume = _change("resume", "online", "End a node's drain: it is online again.")
-online = _change("online", "online", "Bring a node online, whatever it was; a crashed one is started again.")
+resume = _change("resume", "online", "End a node's drain, so that it is online again.")
+online = _change("online", "online", "Bring a node back from any state; a crashed node is started again.")
 
 
 @click.command()
 @click.argument("node")
 @_AFTER
-@click.option("--cancel-tasks", is_flag=True, help="Cancel what the node runs; without it, tasks are finished.")
+@click.option("--cancel-tasks", is_flag=True, help="Cancel the tasks that the node runs. Without it they finish.")
 @click.option(
     "--wait",
     type=DURATION,
     metavar="DURATION",
-    help="Wait so long until the node runs no task; exit code 3 if it still does.",
+    help="Wait until the node runs no task, at most this long; exit code 3 if it still runs one then.",
 )
 @cluster_options
-def drain(
-    node: str,
-    after: str | None,
-    cancel_tasks: bool,
-    wait: float | None,
-    control: str,
-    control_token_file: Path | None,
-    ca: Path | None,
-    as_json: bool,
-) -> None:
-    """Drain a node: 418 on ping, no new tasks, everything else is served."""
+def drain(cluster: ClusterFlags, node: str, after: str | None, cancel_tasks: bool, wait: float | None) -> None:
+    """Drain a node: it answers 418 to the ping, takes no new tasks, and serves everything else."""
 
     async def conversation(client: "ControlClient") -> tuple[dict[str, Any], dict[str, Any], int]:
         before = await client.node(node)
         document = await client.set_state(node, "draining", None, after, cancel_tasks=cancel_tasks)
         return before, document, 0 if wait is None else await _tasks_left(client, node, wait)
 
-    before, document, left = ask(control, control_token_file, ca, conversation)
-    aside = "" if before["alive"] else "; it was dead and was started again"
+    before, document, left = cluster.ask(conversation)
+    aside = "" if before["alive"] else _RESTARTED
     if wait is not None and not left:
         aside += "; it runs no task"
-    _say(document, after, as_json, aside)
+    _show(cluster, document, after, aside)
     if left:
-        raise EnvironmentFailureError(f"{node} still runs {left} tasks; --cancel-tasks ends them")
+        raise EnvironmentFailureError(f"{node} still runs {left} tasks; --cancel-tasks cancels them")
 
 
 async def _tasks_left(client: "ControlClient", node: str, wait_s: float) -> int:
-    """How many tasks a node still runs when it has had so long."""
+    """How many tasks a node still runs after waiting for them."""
     deadline = time.monotonic() + wait_s
     while True:
         tasks = await client.tasks()
@@ -129,29 +121,21 @@ async def _tasks_left(client: "ControlClient", node: str, wait_s: float) -> int:
     default="refuse",
     show_default=True,
     metavar="FORM",
-    help="refuse (listeners closed), crash (SIGKILL), freeze (SIGSTOP), blackhole (accepts, never answers), "
-    "status:NNN (answers everything with it), garbage (answers that are no HTTP).",
+    help="refuse (close the listeners), crash (SIGKILL), freeze (SIGSTOP), blackhole (accept connections and never answer), "
+    "status:NNN (answer everything with this status) or garbage (answer with bytes that are not HTTP).",
 )
 @_AFTER
 @cluster_options
-def offline(
-    node: str,
-    how: str,
-    after: str | None,
-    control: str,
-    control_token_file: Path | None,
-    ca: Path | None,
-    as_json: bool,
-) -> None:
-    """Take a node offline, in one of several forms."""
-    document = ask(control, control_token_file, ca, lambda client: client.set_state(node, "offline", how, after))
-    _say(document, after, as_json)
+def offline(cluster: ClusterFlags, node: str, how: str, after: str | None) -> None:
+    """Take a node offline, in one of several ways."""
+    document = cluster.ask(lambda client: client.set_state(node, "offline", how, after))
+    _show(cluster, document, after)
 
 
-def _say(document: dict[str, Any], after: str | None, as_json: bool, aside: str = "") -> None:
-    if as_json:
+def _show(cluster: ClusterFlags, document: dict[str, Any], after: str | None, aside: str = "") -> None:
+    if cluster.as_json:
         click.echo(json.dumps(document))
         return
     how = f" ({document['how']})" if document["how"] else ""
-    later = f"; the change waits for {after}" if after else ""
+    later = f"; the change takes effect after {after}" if after else ""
     click.echo(f"{document['name']} is {document['state']}{how}{later}{aside}")

@@ -1,4 +1,4 @@
-"""Tables of nodes and faults for people."""
+"""The tables that commands print."""
 
 import io
 import shutil
@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 UNBOUNDED: Final = 500
-"""Width where standard output is no terminal: programs read lines, and nothing of ours is longer."""
+"""Width where standard output is not a terminal, so that lines stay whole for programs; none of ours is longer."""
 
 
 def node_table(nodes: Iterable[Mapping[str, Any]]) -> str:
-    """One line a node."""
+    """One line for each node."""
     rows = [
         [
             node["name"],
@@ -31,7 +31,7 @@ def node_table(nodes: Iterable[Mapping[str, Any]]) -> str:
 
 
 def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
-    """One line a fault, given with the name of its node."""
+    """One line for each fault, given with the name of its node."""
     rows = [
         [
             node,
@@ -48,7 +48,7 @@ def fault_table(faults: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
 
 
 def task_table(tasks: Iterable[Mapping[str, Any]]) -> str:
-    """One line a task."""
+    """One line for each task."""
     rows = [
         [
             task["id"],
@@ -63,13 +63,13 @@ def task_table(tasks: Iterable[Mapping[str, Any]]) -> str:
 
 
 def snapshot_table(snapshots: Iterable[Mapping[str, Any]]) -> str:
-    """One line a snapshot."""
+    """One line for each snapshot."""
     rows = [[one["name"], _moment(one["taken"]), str(one["packages"])] for one in snapshots]
     return render(["name", "taken", "packages"], rows)
 
 
 def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as text that ends with a line end."""
+    """A table as text, ending with a newline."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""`up`: start a cluster and keep it until a signal, or the end of the parent, ends it."""
+"""`mocknode up`: start a cluster and keep it running until a signal, or the end of the parent process."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,8 @@ import os
 import secrets
 import signal
 import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +16,8 @@ import click
 
 from mocknode.cli.env_file import env_file
 from mocknode.cli.errors import DURATION, INTERRUPTED, EnvironmentFailureError, UsageError, Whole
-from mocknode.cli.node_options import node_options, time_settings, versions_of, web_settings
+from mocknode.cli.node_options import NodeFlags, node_options
+from mocknode.cli.state_directory import state_directory
 from mocknode.mock.cluster.certificates import CertificateError
 from mocknode.mock.cluster.controller import StartError
 from mocknode.mock.cluster.ports import PortCollisionError, PortError
@@ -41,9 +44,9 @@ _FILE_TO_WRITE = click.Path(dir_okay=False, path_type=Path)
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _PORT = Whole(0, 65535)
 TENTACLE_PORT: Final = 10943
-"""Where a real server listens for polling Tentacles."""
+"""Port on which a real server listens for polling Tentacles."""
 _PARENT_POLL_S: Final = 0.5
-"""Where the kernel cannot tell when a process ends."""
+"""How often to look where the kernel cannot report that a process has ended."""
 
 
 def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -52,53 +55,59 @@ def _later(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
 
 
 _LATER: Final = {
-    "--balancer": "`up` starts nodes only; print a configuration with `mocknode balancer config NAME` and start it yourself",
+    "--balancer": "`up` starts nodes only; print a configuration with `mocknode balancer config NAME` and start the balancer yourself",
 }
 
 
 @click.command()
-@click.option("--nodes", type=Whole(1, NODES_LIMIT), default=3, show_default=True, help="How many nodes.")
+@click.option("--nodes", type=Whole(1, NODES_LIMIT), default=3, show_default=True, help="Number of nodes.")
 @click.option(
-    "--http-port", type=_PORT, default=8081, show_default=True, help="First node's HTTP port; 0 picks free ones."
+    "--http-port", type=_PORT, default=8081, show_default=True, help="HTTP port of the first node; 0 picks free ports."
 )
-@click.option("--https-port", type=_PORT, help="First node's HTTPS port; 0 picks free ones. Default: no HTTPS.")
+@click.option("--https-port", type=_PORT, help="HTTPS port of the first node; 0 picks free ports. Default: no HTTPS.")
 @click.option(
     "--tentacle-port",
     type=_PORT,
-    help="First node's port for polling Tentacles; 0 picks free ones. Default: 10943, or 0 with --http-port 0.",
+    help="Port of the first node for polling Tentacles; 0 picks free ports. Default: 10943, or 0 with --http-port 0.",
 )
 @click.option(
-    "--control-port", type=_PORT, default=CONTROL_PORT, show_default=True, help="Port of the control API; 0 picks one."
+    "--control-port",
+    type=_PORT,
+    default=CONTROL_PORT,
+    show_default=True,
+    help="Port of the control API; 0 picks a free one.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address that everything is bound to.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that everything listens on.")
 @click.option(
     "--node",
     "named",
     multiple=True,
     metavar="NAME=HOST:PORT[,https=HOST:PORT][,tentacle=HOST:PORT][,advertise=HOST]",
-    help="A node with a name and an address of its own; instead of --nodes. May be given several times.",
+    help="A node with its own name and address, instead of --nodes. May be given several times.",
 )
-@click.option("--run-dir", type=_DIRECTORY, help="Directory for journal, logs and store. Default: a fresh one.")
+@click.option("--run-dir", type=_DIRECTORY, help="Directory for the journal, logs and store. Default: a new one.")
 @click.option(
     "--store", metavar="URL", help="SQLAlchemy URL of the shared store. Default: SQLite in the run directory."
 )
 @click.option(
     "--fixtures",
     type=_FILE,
-    help="YAML file with spaces, users, feeds and packages to start with, instead of what the store holds.",
+    help="YAML file with spaces, users, feeds and packages to start with. It replaces what the store holds.",
 )
-@click.option("--api-key", metavar="API-...", help="Key that the nodes accept. Default: a fresh one.")
+@click.option("--api-key", metavar="API-...", help="API key that the nodes accept. Default: a new one.")
 @click.option(
-    "--identity-dir", type=_DIRECTORY, help="Where the certificate authority is kept. Default: the state directory."
+    "--identity-dir", type=_DIRECTORY, help="Directory for the certificate authority. Default: in the state directory."
 )
-@click.option("--certificate", type=_FILE, help="PEM certificate for HTTPS. Default: one of the cluster's authority.")
-@click.option("--key", type=_FILE, help="PEM key of --certificate.")
+@click.option(
+    "--certificate", type=_FILE, help="PEM certificate for HTTPS. Default: one that the cluster's authority issues."
+)
+@click.option("--key", type=_FILE, help="PEM key for --certificate.")
 @click.option(
     "--tentacle-certificate",
     type=click.Choice(["shared", "each"]),
     default="shared",
     show_default=True,
-    help="One certificate for all Tentacle ports, as real nodes have, or one a node.",
+    help="One certificate for all Tentacle ports, as real nodes have it, or one for each node.",
 )
 @click.option(
     "--null-message",
@@ -106,29 +115,36 @@ _LATER: Final = {
     default="30s",
     show_default=True,
     metavar="DURATION",
-    help="After so long without work a polling Tentacle is told that there is none.",
+    help="How long a poll waits for work before the node answers that there is none.",
 )
-@click.option("--keep-packages", is_flag=True, help="Keep uploaded bytes, so that packages can be downloaded.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of everything random in the nodes.")
-@click.option("--control-token-file", type=_FILE, help="File with the token that the control API demands.")
-@click.option("--insecure-control", is_flag=True, help="Serve the control API without TLS beyond loopback.")
+@click.option("--keep-packages", is_flag=True, help="Keep uploaded packages, so that they can be downloaded.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed for everything random in the nodes.")
+@click.option("--control-token-file", type=_FILE, help="File with the token that callers of the control API must send.")
+@click.option(
+    "--insecure-control",
+    is_flag=True,
+    help="Serve the control API without TLS even on an address that other machines reach.",
+)
 @click.option(
     "--env",
     "env",
     type=_FILE_TO_WRITE,
-    help="Write addresses and API key there as NAME=value lines when everything is ready; removed at the end.",
+    help="Write the addresses and the API key to this file as NAME=value lines when everything is ready; delete it at the end.",
 )
-@click.option("--with-parent", is_flag=True, help="End when the process that started this one ends.")
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready, nothing else.")
+@click.option("--with-parent", is_flag=True, help="Stop when the process that started this one ends.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON when everything is ready, and nothing else."
+)
 @node_options
 @click.option("--balancer", hidden=True, callback=_later, expose_value=False)
 @click.pass_context
 def up(ctx: click.Context, /, env: Path | None, with_parent: bool, as_json: bool, **flags: Any) -> None:
-    """Start a cluster of mock nodes; Ctrl-C ends it."""
-    # Both before anything slow, so that a parent that dies while we start is not missed.
+    """Start a cluster of mock nodes. Ctrl-C stops it."""
+    # Before anything slow, so that we notice a parent that ends while we start.
     parent = os.getppid() if with_parent else None
     try:
-        settings = _settings(ctx, flags)
+        given = {name for name in flags if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
+        settings = _settings(UpFlags(**flags), given)
         ctx.exit(asyncio.run(_run(settings, parent, as_json, env)))
     except (SettingsError, WebSettingError, CertificateError, PortCollisionError) as exc:
         raise UsageError(str(exc)) from exc
@@ -136,29 +152,54 @@ def up(ctx: click.Context, /, env: Path | None, with_parent: bool, as_json: bool
         raise EnvironmentFailureError(str(exc)) from exc
 
 
-def _settings(ctx: click.Context, flags: dict[str, Any]) -> ClusterSettings:
-    host, token_file = flags["host"], flags["control_token_file"]
-    nodes = _nodes(ctx, flags)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpFlags(NodeFlags):
+    """The cluster to start, as the flags say."""
+
+    nodes: int
+    http_port: int
+    https_port: int | None
+    tentacle_port: int | None
+    control_port: int
+    host: str
+    named: tuple[str, ...]
+    run_dir: Path | None
+    store: str | None
+    fixtures: Path | None
+    api_key: str | None
+    identity_dir: Path | None
+    certificate: Path | None
+    key: Path | None
+    tentacle_certificate: str
+    null_message: float
+    keep_packages: bool
+    seed: int
+    control_token_file: Path | None
+    insecure_control: bool
+
+
+def _settings(flags: UpFlags, given: Collection[str]) -> ClusterSettings:
+    nodes = _nodes(flags, given)
     return ClusterSettings(
         nodes=nodes,
-        versions=versions_of(flags, [node.name for node in nodes]),
-        web=web_settings(flags),
-        times=time_settings(flags),
-        host=host,
-        control_port=flags["control_port"],
-        run_dir=(flags["run_dir"] or Path(tempfile.gettempdir()) / f"mocknode-{secrets.token_hex(4)}").resolve(),
-        identity_dir=(flags["identity_dir"] or _state_dir() / "identity").resolve(),
-        store=flags["store"],
-        api_key=flags["api_key"],
-        certificate=flags["certificate"],
-        key=flags["key"],
-        token=read_token(token_file) if token_file else None,
-        control_tls=not is_loopback(host) and not flags["insecure_control"],
-        keep_packages=flags["keep_packages"],
-        seed=flags["seed"],
-        tentacle_certificate_each=flags["tentacle_certificate"] == "each",
-        null_message_s=flags["null_message"],
-        fixtures=_fixtures(flags["fixtures"], flags["api_key"]),
+        versions=flags.versions_of([node.name for node in nodes]),
+        web=flags.web_settings(),
+        times=flags.time_settings(),
+        host=flags.host,
+        control_port=flags.control_port,
+        run_dir=(flags.run_dir or Path(tempfile.gettempdir()) / f"mocknode-{secrets.token_hex(4)}").resolve(),
+        identity_dir=(flags.identity_dir or state_directory() / "identity").resolve(),
+        store=flags.store,
+        api_key=flags.api_key,
+        certificate=flags.certificate,
+        key=flags.key,
+        token=read_token(flags.control_token_file) if flags.control_token_file else None,
+        control_tls=not is_loopback(flags.host) and not flags.insecure_control,
+        keep_packages=flags.keep_packages,
+        seed=flags.seed,
+        tentacle_certificate_each=flags.tentacle_certificate == "each",
+        null_message_s=flags.null_message,
+        fixtures=_fixtures(flags.fixtures, flags.api_key),
     )
 
 
@@ -171,31 +212,26 @@ def _fixtures(path: Path | None, api_key: str | None) -> "Fixtures | None":
     return read_fixtures(path, api_key)
 
 
-def _nodes(ctx: click.Context, flags: dict[str, Any]) -> tuple[NodeSettings, ...]:
-    if not flags["named"]:
-        tentacle_port = flags["tentacle_port"]
+def _nodes(flags: UpFlags, given: Collection[str]) -> tuple[NodeSettings, ...]:
+    if not flags.named:
+        tentacle_port = flags.tentacle_port
         if tentacle_port is None:
-            # Whoever lets HTTP ports be picked wants no fixed ones.
-            tentacle_port = TENTACLE_PORT if flags["http_port"] else 0
+            # A user who lets us pick the HTTP ports wants no fixed ones.
+            tentacle_port = TENTACLE_PORT if flags.http_port else 0
         return numbered_nodes(
-            flags["nodes"], host=flags["host"], http_port=flags["http_port"], https_port=flags["https_port"],
+            flags.nodes, host=flags.host, http_port=flags.http_port, https_port=flags.https_port,
             tentacle_port=tentacle_port,
         )  # fmt: skip
     for name in ("nodes", "http_port", "https_port", "tentacle_port"):
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT and flags[name] is not None:
+        if name in given:
             raise SettingsError(
                 f"--{name.replace('_', '-')} and --node exclude each other: every --node has its own address"
             )
-    return tuple(parse_node(text) for text in flags["named"])
-
-
-def _state_dir() -> Path:
-    """The user's state directory (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mocknode"
+    return tuple(parse_node(text) for text in flags.named)
 
 
 async def _run(settings: ClusterSettings, parent: int | None, as_json: bool, env: Path | None) -> int:
-    """Run until told to end; the exit code."""
+    """Run the cluster until a signal or the end of the parent; return the exit code."""
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _on_signals(ended)
     watching = asyncio.create_task(_watch_parent(parent, ended)) if parent else None
@@ -205,7 +241,7 @@ async def _run(settings: ClusterSettings, parent: int | None, as_json: bool, env
         first: list[asyncio.Future[Any]] = [starting, ended]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
-            # Told to end while it starts: it takes back what it has done so far.
+            # The end came while it starts; cancelling it undoes what it has done so far.
             starting.cancel()
         await starting
         document = cluster.document()
@@ -225,7 +261,7 @@ def _on_signals(ended: "asyncio.Future[int]") -> None:
 
     def end(code: int) -> None:
         if ended.done():
-            # The watchdog kills what is left as soon as we are gone.
+            # The watchdog kills the remaining processes as soon as this one has ended.
             os._exit(INTERRUPTED)
         ended.set_result(code)
 
@@ -235,7 +271,7 @@ def _on_signals(ended: "asyncio.Future[int]") -> None:
 
 
 async def _watch_parent(parent: int, ended: "asyncio.Future[int]") -> None:
-    """End when the parent has; an orphan's parent is another process."""
+    """Set `ended` when the parent has ended; we then have another parent."""
     gone = asyncio.Event()
     with contextlib.ExitStack() as stack:
         if hasattr(os, "pidfd_open") and os.getppid() == parent:
@@ -252,7 +288,7 @@ async def _watch_parent(parent: int, ended: "asyncio.Future[int]") -> None:
 
 
 def _first_screen(cluster: Cluster) -> str:
-    """What a person needs next."""
+    """What a person needs to know next: addresses, key, directories, and a first command."""
     document = cluster.document()
     lines = [f"{'node':10} {'HTTP':32} {'HTTPS':32} Tentacles"]
     for node in document["nodes"]:
@@ -269,13 +305,13 @@ def _first_screen(cluster: Cluster) -> str:
         "",
         f"try it     curl -i {first}/api/octopusservernodes/ping",
         f"           mocknode drain {document['nodes'][0]['name']}" + _control_flag(document["control"]),
-        "           Ctrl-C ends it",
+        "           Ctrl-C stops it",
     ]
     return "\n".join(lines)
 
 
 def _thumbprints(document: dict[str, Any]) -> list[str]:
-    """What Tentacles know the nodes by: one, or one a node."""
+    """Thumbprints that identify the nodes to Tentacles: a shared one, or one for each node."""
     return list(dict.fromkeys(node["tentacle"]["thumbprint"] for node in document["nodes"] if node["tentacle"]))
 
 

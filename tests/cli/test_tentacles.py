@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from mocknode.cli import capacity
-from mocknode.cli.tentacles import fleet_table, progress_text, tentacle, tentacles
+from mocknode.cli.fleet_table import fleet_table
+from mocknode.cli.tentacle import tentacle
+from mocknode.cli.tentacles import tentacles
+from mocknode.mock.cluster import capacity
 from mocknode.mock.tentacle.fleet import AddressRow, FleetReport
+from mocknode.mock.tentacle.fleet_session import progress_text
 
 
 def flags(cluster: dict[str, Any]) -> list[str]:
@@ -112,7 +115,7 @@ def test_the_table_of_a_fleet_that_is_cut_says_so() -> None:
         r"0/20 +0 +0 +60 after 20.0 s of silence +40 +8 +7 broken off, 1 mismatches +20.0 s +5.4 s\n", text
     )
     assert "\nlb:10943: cut after 20.0 s of silence; the connection ended (fin by peer) before a message\n" in text
-    assert "20 Tentacles in 75.4 s, not all connected, though all were after 0.7 s; " in text
+    assert "20 Tentacles in 75.4 s, not all connected at the end, though all were after 0.7 s; " in text
     assert "60 after 3.0 to 20.0 s of silence" in fleet_table(report(shortest_cut_silence_s=3.0))
     whole = fleet_table(
         report(connected=20, cut=0, shortest_cut_silence_s=None, longest_cut_silence_s=None, trouble="")
@@ -123,10 +126,10 @@ def test_the_table_of_a_fleet_that_is_cut_says_so() -> None:
 
 def test_progress_names_only_addresses_where_somebody_is_missing_in_lines_that_fit() -> None:
     lines = progress_text(report()).splitlines()
-    assert lines[0] == "0/20 connections stand, 0 polled"
+    assert lines[0] == "0/20 connections up, 0 polled"
     assert lines[1].strip().startswith("lb:10943 0/20: cut after 20.0 s of silence; ")
     assert max(map(len, lines)) < 120
-    assert progress_text(report(connected=20)) == "20/20 connections stand, 0 polled"
+    assert progress_text(report(connected=20)) == "20/20 connections up, 0 polled"
 
 
 def test_the_help_explains_every_column() -> None:
@@ -183,10 +186,10 @@ def test_a_fleet_that_does_not_fit_this_machine_is_refused_beforehand(monkeypatc
     monkeypatch.setattr(capacity.resource, "getrlimit", lambda _: (256, 1024))
     monkeypatch.setattr(capacity.resource, "setrlimit", lambda *_: None)
     monkeypatch.setattr(capacity, "ephemeral_range", lambda: (32768, 33767))
-    both = capacity.lacking(3000, 3, per_connection=2, what="a balancer")
+    both = capacity.shortages(3000, 3, per_connection=2, what="a balancer")
     assert len(both) == 1
     assert "a balancer needs 6064 file descriptors, the hard limit is 1024; raise it with" in both[0]
-    ports = capacity.lacking(900, 1) + capacity.lacking(1001, 1)
+    ports = capacity.shortages(900, 1) + capacity.shortages(1001, 1)
     assert [text.partition(";")[0] for text in ports] == [
         "this process needs 1065 file descriptors, the hard limit is 1024",
         "this process needs 1001 ephemeral ports to one address, there are 1000 (32768 to 33767)",

@@ -39,12 +39,14 @@ def test_resume_is_for_drained_nodes(cluster: dict[str, Any], verb: Verb) -> Non
     refused = verb("resume", "node-1")
     assert refused.code == 2
     assert "node-1 is offline (crash), not draining; `mocknode online node-1`" in refused.err
-    assert verb("drain", "node-1").out == "node-1 is draining; it was dead and was started again\n"
+    assert verb("drain", "node-1").out == "node-1 is draining; its process had ended and was started again\n"
     assert verb("resume", "node-1").out == "node-1 is online\n"
 
 
 def test_later(cluster: dict[str, Any], verb: Verb) -> None:
-    assert verb("drain", "node-2", "--after", "2 pings").out == "node-2 is online; the change waits for 2 pings\n"
+    assert (
+        verb("drain", "node-2", "--after", "2 pings").out == "node-2 is online; the change takes effect after 2 pings\n"
+    )
     assert verb("status", "--json").document[1]["pending"] == [{"state": "draining", "how": None, "after": "2 pings"}]
     assert verb("reset").out == "2 nodes online, no faults, no packages\n"
     assert verb("status", "--json").document[1]["pending"] == []
@@ -55,16 +57,16 @@ def test_snapshots(cluster: dict[str, Any], verb: Verb) -> None:
     with httpx.Client(trust_env=False, headers={"x-octopus-apikey": cluster["api_key"]}) as client:
         packages = cluster["nodes"][0]["http"] + "/api/packages"
         client.post(packages + "/raw", files={"file": ("Acme.1.0.0.zip", b"bytes")}).raise_for_status()
-        assert verb("snapshot", "one").out == "one has 1 packages\n"
-        assert verb("reset", "--keep", "data").out == "2 nodes online, no faults, data as they were\n"
+        assert verb("snapshot", "one").out == "saved one, packages: 1\n"
+        assert verb("reset", "--keep", "data").out == "2 nodes online, no faults, data kept\n"
         assert client.get(packages).json()["TotalResults"] == 1
         verb("reset")
         assert client.get(packages).json()["TotalResults"] == 0
-        assert verb("restore", "one").out == "the data are those of one\n"
+        assert verb("restore", "one").out == "restored the data of one\n"
         assert client.get(packages).json()["TotalResults"] == 1
     assert verb("snapshots").out.splitlines()[2].split()[::3] == ["one", "1"]
     assert [one["name"] for one in verb("snapshots", "--json").document] == ["one"]
-    assert verb("snapshots", "--delete", "one").out == "one is deleted\n"
+    assert verb("snapshots", "--delete", "one").out == "deleted one\n"
     for words, says in (
         (("restore", "one"), "snapshot: got 'one', allowed: there is none"),
         (("snapshots", "--delete", "one"), "snapshot: got 'one', allowed: there is none"),
@@ -78,7 +80,7 @@ def test_snapshots(cluster: dict[str, Any], verb: Verb) -> None:
 
 
 def test_faults(cluster: dict[str, Any], verb: Verb) -> None:
-    assert verb("faults").out == "no faults are set\n"
+    assert verb("faults").out == "no faults\n"
     words = ["--code", "502", "--on", "ping", "--body=down for --maintenance", "--ttl", "60s"]
     number = verb("fault", "node-1", "status", *words, "--json").document["id"]
     assert ping(cluster, 0) == 502
@@ -90,9 +92,9 @@ def test_faults(cluster: dict[str, Any], verb: Verb) -> None:
     assert "node-1" in line
     assert "--code 502" in line
     assert "--ttl 60s" in line
-    assert verb("fault", "node-1", "think", "--for", "1ms").out.startswith("node-1 has fault f")
+    assert verb("fault", "node-1", "think", "--for", "1ms").out.startswith("set fault f")
     verb("reset")
-    assert verb("faults").out == "no faults are set\n"
+    assert verb("faults").out == "no faults\n"
     assert ping(cluster, 0) == 200
 
 

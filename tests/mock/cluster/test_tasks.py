@@ -140,7 +140,7 @@ def test_the_drain_verb_waits_for_tasks_and_cancels_them(up, helpers):
 def test_tasks_are_queued_listed_and_cancelled_from_the_command_line(up):
     assert "queued: ServerTasks-" in cli(up, "task", "1m", "--description", "Deploy web").stdout
     (task,) = json.loads(cli(up, "tasks", "--json").stdout)
-    assert cli(up, "task", "--cancel", task["id"]).stdout == f"{task['id']} is cancelled\n"
+    assert cli(up, "task", "--cancel", task["id"]).stdout == f"cancelled {task['id']}\n"
     assert "Canceled" in cli(up, "tasks").stdout
     again = cli(up, "task", "--cancel", task["id"])
     assert (again.returncode, "none goes on" in again.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""What binds first when many Tentacles connect: descriptors of a process, and ephemeral ports to one address."""
+"""The limits that many Tentacle connections reach first: descriptors of a process, and ephemeral ports to one address."""
 
 import resource
 from typing import Final
@@ -10,7 +10,7 @@ _OWN_DESCRIPTORS: Final = 64
 
 
 def raise_descriptors(connections: int) -> None:
-    """Raise the soft limit of this process as far as it has to be and may be."""
+    """Raise the soft limit of this process to what these connections need, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + _OWN_DESCRIPTORS
     if soft < wanted:
@@ -19,12 +19,13 @@ def raise_descriptors(connections: int) -> None:
         )
 
 
-def lacking(connections: int, addresses: int, *, per_connection: int = 1, what: str = "this process") -> list[str]:
-    """What a process lacks for so many connections to so many addresses, and how to get it; nothing lacks when empty.
+def shortages(connections: int, addresses: int, *, per_connection: int = 1, what: str = "this process") -> list[str]:
+    """What a process lacks to hold these connections, each with the way to get it; empty when it lacks nothing.
 
     Args:
-        per_connection: Descriptors of each: a balancer that passes through has two.
-        what: Of whom we speak.
+        addresses: How many addresses the connections are spread over.
+        per_connection: Descriptors that each takes: two in a balancer that passes it through.
+        what: The name of the process, for the messages.
     """
     found = []
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -32,13 +33,13 @@ def lacking(connections: int, addresses: int, *, per_connection: int = 1, what: 
     if hard != resource.RLIM_INFINITY and hard < wanted:
         found.append(
             f"{what} needs {wanted} file descriptors, the hard limit is {hard}; raise it with `prlimit --nofile={wanted} --pid $$` "
-            "as root, LimitNOFILE= in a systemd unit or `ulimits` of a container, or use one process a node"
+            "as root, LimitNOFILE= in a systemd unit or `ulimits` of a container, or use one process for each node"
         )
     low, high = ephemeral_range()
     ports, each = high - low + 1, -(-connections // max(1, addresses))
     if each > ports:
         found.append(
-            f"{what} needs {each} ephemeral ports to one address, there are {ports} ({low} to {high}); widen them with `sysctl "
+            f"{what} needs {each} ephemeral ports to one address, there are {ports} ({low} to {high}); widen the range with `sysctl "
             "net.ipv4.ip_local_port_range`, or use more addresses"
         )
     return found
