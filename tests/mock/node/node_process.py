@@ -20,15 +20,16 @@ WAIT_S = 10.0
 
 
 class RunningNode:
-    """A node process and the agent's end of its control channel."""
+    """A node process and the agent's end of its control channel; `root` is where its package `mocknode` is, if not here."""
 
-    def __init__(self, run_dir: Path, **config: Any) -> None:
+    def __init__(self, run_dir: Path, *, root: Path | None = None, **config: Any) -> None:
         self.run_dir = run_dir
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mocknode.mock.node", "--control-fd", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stderr=subprocess.PIPE,
+            cwd=root,  # `python -m` looks there first
         )
         theirs.close()
         self.socket = ours

@@ -1,29 +1,39 @@
+import contextlib
+import dataclasses
 import random
 from pathlib import Path
 
 import pytest
 
 from mocknode.mock.node import faults
-from mocknode.mock.node.faults import FAULTS, FaultError, describe, parse_fault
+from mocknode.mock.node.faults import FAULTS, FaultError, describe, options, parse_fault
 from mocknode.mock.node.faults.effects import ANSWER, BODY_END, HEAD, Break, CutAnswer, Delay, Place, Point, Raw, Reply
 
-REQUIRED = {
-    "latency": {"delay": "1s"},
-    "status": {"code": 503},
-    "slow-read": {"rate": "64KiB per s"},
-    "think": {"for": "45s"},
-    "early-response": {"code": 401},
-    "drip": {"rate": "1B/s"},
-}
+SAMPLES = ("1s", "64KiB", "503")
+"""Values for options that have to be given; each form takes one of them."""
+
+
+def required(kind):
+    """Options without which the fault cannot be set."""
+    items = options.names(FAULTS[kind]).items()
+    return {name: sample(item.metadata["form"]) for name, item in items if item.default is dataclasses.MISSING}
+
+
+def sample(form):
+    for text in SAMPLES:
+        with contextlib.suppress(ValueError):
+            form.parse(text)
+            return text
+    raise AssertionError(f"no sample for {form.allowed}")
 
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_every_fault_gives_effects_and_explains_itself(kind):
-    spec = parse_fault({"id": "f1", "kind": kind, "options": REQUIRED.get(kind, {})})
+    spec = parse_fault({"id": "f1", "kind": kind, "options": required(kind)})
     assert spec.fault.effects(random.Random(1))
-    first, *options = describe(kind).splitlines()
+    first, *rest = describe(kind).splitlines()
     assert first.startswith(f"{kind}: ")
-    assert len(options) == len(faults.options.names(FAULTS[kind]))
+    assert len(rest) == len(options.names(FAULTS[kind]))
 
 
 def test_every_file_of_a_fault_is_in_the_registry():
