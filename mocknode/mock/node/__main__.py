@@ -26,7 +26,7 @@ STOP_GRACE_S: Final = 1.0
 
 
 async def run(fd: int) -> int:
-    """The node's whole life; returns its exit code."""
+    """Run the node until it is told to stop, and return its exit code."""
     channel = await ControlChannel.open(fd)
     try:
         return await _live(channel)

@@ -49,8 +49,6 @@ class Admission:
         self._in_flight: dict[int, RequestFacts] = {}
         self.watches_uploads = False
 
-    # The HTTP side's view of the node
-
     @property
     def silent(self) -> bool:
         """Whether this node reads and writes nothing."""
@@ -111,8 +109,6 @@ class Admission:
     def count_ping(self) -> None:
         """Count a plain ping that was answered."""
         self.pings += 1
-
-    # Faults and changes of state
 
     def add_fault(self, spec: FaultSpec) -> None:
         """Set a fault."""

@@ -1,4 +1,4 @@
-"""What the agent tells a node at its start: the first line on the control channel."""
+"""A node's configuration: the first line that the agent sends on the control channel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,13 +12,13 @@ from mocknode.mock.node.web import DEFAULT_WEB, WebSettings, parse_web
 
 # Kestrel's keep-alive; uvicorn's 5 s loses about one POST in 180 through HAProxy, Envoy and nginx.
 KEEP_ALIVE_S: Final = 130
-# Kestrel's as well (Microsoft's page on its request draining); a client that sends no rest would wait for the other for ever.
+# Kestrel's as well (Microsoft's page on its request draining); without it, a client that sends no more would be waited for for ever.
 BODY_DRAIN_S: Final = 5.0
 HEARTBEAT_S: Final = 60.0
 TASK_POLL_S: Final = 20.0
 TASK_CANCEL_AFTER_S: Final = 3600.0
 TASK_CAP: Final = 5
-"""All as the vendor's pages on high availability have them."""
+"""Heartbeat and task limits are those of the vendor's pages on high availability."""
 
 
 class ConfigError(RefusedError):
@@ -36,14 +36,14 @@ class NodeConfig:
         tentacle_port: None for no such listener, 0 for any free port.
         tentacle_identity: PEM file of the server's key and certificate at that port.
         keep_alive_s: Seconds for which a connection may be idle.
-        body_drain_s: Seconds in which the rest of a body must come that is answered already.
-        null_message_s: After so long without work a polling Tentacle is told that there is none.
+        body_drain_s: Seconds that a client has to send the rest of a body that is answered already.
+        null_message_s: Seconds after which a polling Tentacle is told that there is no work.
         nodes: Names of all nodes of the cluster.
-        web: Of the REST API.
-        heartbeat_s: Seconds between two of its entries in the table of nodes.
+        web: Settings of the REST API.
+        heartbeat_s: Seconds between two updates of this node's row in the table of nodes.
         task_poll_s: Seconds between two looks at the queue of tasks.
-        task_cancel_after_s: Seconds after which the tasks of a node that is not seen any more are cancelled by others.
-        task_cap: Tasks at once, until a PUT changes it.
+        task_cancel_after_s: Seconds without a heartbeat after which other nodes cancel a node's tasks.
+        task_cap: Tasks that run at once, until a PUT changes it.
     """
 
     name: str
@@ -79,7 +79,7 @@ class NodeConfig:
 
 
 def parse_config(document: Mapping[str, Any]) -> NodeConfig:
-    """The configuration in a `{"config": {...}}` object.
+    """Return the configuration in a `{"config": {...}}` object.
 
     Raises:
         RefusedError: naming the key, what was got and what is allowed.

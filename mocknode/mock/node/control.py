@@ -37,13 +37,13 @@ class ControlChannel:
 
     @classmethod
     async def open(cls, fd: int) -> "ControlChannel":
-        """The channel on an inherited descriptor."""
+        """Return the channel on an inherited descriptor."""
         sock = socket.socket(fileno=fd)
         sock.setblocking(False)
         return cls(*await asyncio.open_connection(sock=sock, limit=LINE_BYTES_MAX))
 
     async def read(self) -> dict[str, Any] | None:
-        """The next object, None at the end of the channel.
+        """Return the next object, None at the end of the channel.
 
         Raises:
             RefusedError: a line that is no JSON object.
@@ -63,7 +63,7 @@ class ControlChannel:
         return document
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Send one object; small and rare enough never to wait for the peer."""
+        """Send one object; objects are too small and rare to wait for the peer."""
         self._writer.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
     async def close(self) -> None:
@@ -88,7 +88,7 @@ class ControlChannel:
             del self._replies[id_]
 
     async def serve(self, node: Node) -> None:
-        """Carry out what the agent says, until it says stop."""
+        """Carry out the agent's commands, until it sends `stop`."""
         commands = Commands(node)
         while True:
             try:
@@ -128,7 +128,7 @@ class Commands:
         }
 
     async def run(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a request, without its id."""
+        """Return the answer to a request, without its id."""
         try:
             name = request.get("do")
             command = self._commands.get(name) if isinstance(name, str) else None
@@ -186,7 +186,7 @@ class Commands:
         return self._node.status()
 
     async def _tentacles(self, _request: Mapping[str, Any]) -> dict[str, Any]:
-        """Read who is registered now; open connections of each subscription."""
+        """Read again who is registered, and return the open connections of each subscription."""
         tentacles = self._node.tentacles
         if tentacles is None:
             return {"polling": None}

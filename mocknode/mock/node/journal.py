@@ -1,6 +1,6 @@
-"""What one node saw, appended to `<run_dir>/journal/<node>.jsonl`; what was written survives SIGKILL.
+"""The journal of one node, appended to `<run_dir>/journal/<node>.jsonl`; what was written survives SIGKILL.
 
-One JSON object a line, one `write` a line, nothing buffered in the process. Bounded in entries and bytes; what does not fit
+One JSON object per line, one `write` per line, nothing buffered in the process. Bounded in entries and bytes; what does not fit
 is counted, and `dropped` lines say so (a reader takes the last one of a boot). Bodies are never written.
 """
 
@@ -44,7 +44,7 @@ class Journal:
         self._announce_at = 1
 
     def _end_torn_line(self) -> int:
-        """Bytes already there; a line that a SIGKILL cut is closed, so that it spoils no other."""
+        """Return the bytes already there; end a line that a SIGKILL cut, so that it spoils no other."""
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
             os.write(self._fd, b"\n")
@@ -79,7 +79,7 @@ class Journal:
         self._write(json_text.dumps({**facts, "entries": self.dropped, "bytes": self._dropped_bytes}) + b"\n")
 
     def close(self) -> None:
-        """Say once more what was dropped, if anything, and close the file."""
+        """Record once more how much was dropped, if anything, and close the file."""
         if self.dropped:
             self._announce()
         os.close(self._fd)

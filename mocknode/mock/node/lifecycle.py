@@ -1,6 +1,6 @@
-"""A node's lifecycle: what it is to a load balancer, and what it may become next.
+"""A node's lifecycle: the conditions that it can be in, and the changes between them.
 
-The whole machine is `TRANSITIONS`; `step` is its only door. A pair that the table lacks is refused and changes nothing.
+`TRANSITIONS` is the whole state machine and `step` the only way to use it. A change that the table lacks is refused.
 Pure: no clock, no process. Sources: ping semantics from the swagger of `/api/octopusservernodes/ping` (418 while draining);
 the offline forms are this project's own.
 """
@@ -55,20 +55,20 @@ class Condition:
 
     @property
     def how(self) -> str | None:
-        """The form as people write it, such as `status:503`."""
+        """The form of being offline as people write it, such as `status:503`."""
         return f"status:{self.status}" if self.form is Form.STATUS else self.form
 
     @property
     def key(self) -> "State | Form":
-        """What the table knows it by: a dead or stopped process differs from a live one that is offline."""
+        """The key in `TRANSITIONS`: a dead or stopped process differs from a live one that is offline."""
         return self.form if self.form in (Form.CRASH, Form.FREEZE) else self.state
 
     def __str__(self) -> str:
-        """`offline (crash)`."""
+        """Return text such as `offline (crash)`."""
         return self.state.value + (f" ({self.how})" if self.how else "")
 
     def document(self) -> dict[str, Any]:
-        """State and how, as journal and control channel carry them."""
+        """Return state and how, as journal and control channel carry them."""
         return {"state": self.state.value, "how": self.how}
 
 
@@ -83,7 +83,7 @@ TRANSITIONS: Final[Mapping[State | Form, frozenset[State | Form]]] = {
     State.STARTING: _ALIVE,
     # Offline to draining is the documented patch order: drained, stopped, patched, started while still drained.
     State.OFFLINE: _ALIVE,
-    # A stopped process can be continued or killed; nothing else reaches it.
+    # A stopped process can only be continued or killed.
     Form.FREEZE: _UP | {Form.FREEZE, Form.CRASH},
     # A dead one can only be started again.
     Form.CRASH: _UP | {Form.CRASH},
@@ -92,7 +92,7 @@ TRANSITIONS: Final[Mapping[State | Form, frozenset[State | Form]]] = {
 
 
 def parse_condition(state: str, how: str | None = None) -> Condition:
-    """The condition that `state` and `how` name; offline without `how` means refuse.
+    """Return the condition that `state` and `how` name; offline without `how` means refuse.
 
     Raises:
         StateError: naming what was got and what is allowed.
@@ -132,7 +132,7 @@ def _unknown(subject: str, got: str, allowed: tuple[str, ...]) -> StateError:
 
 
 def step(current: Condition, wanted: Condition) -> Condition:
-    """`wanted`, if a node that is `current` may become it.
+    """Return `wanted`, if a node that is `current` may become it.
 
     Raises:
         StateError: naming both and what is allowed now.

@@ -97,8 +97,6 @@ class Node:
         )
         return HttpServer(services.config, self.admission, NodeApp(context))
 
-    # Conditions
-
     async def become(self, wanted: Condition, cause: str) -> None:
         """Change the condition, and return when the listeners have followed.
 
@@ -140,8 +138,6 @@ class Node:
             loop.call_soon_threadsafe(stop)
             decided.wait(FREEZE_DECISION_S)
 
-    # Data
-
     async def data_changed(self, restores: int) -> None:
         """Forget what this node remembers of the data: they were all replaced, for so many times by now.
 
@@ -152,8 +148,6 @@ class Node:
         self.tasks.stopped()
         if self.tentacles is not None:
             await self.tentacles.read_again()
-
-    # The process
 
     async def start(self) -> None:
         """Set faults and condition of the configuration, then listen: both hold from the first connection on.

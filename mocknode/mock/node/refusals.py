@@ -1,4 +1,4 @@
-"""What a node refuses to do, said so that the caller can mend it: what was got and what is allowed."""
+"""Errors that name what was got and what is allowed."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,5 +20,5 @@ class RefusedError(ValueError):
         self.allowed = tuple(allowed)
 
     def document(self) -> dict[str, Any]:
-        """The error as the control channel carries it."""
+        """Return the error as the control channel carries it."""
         return {"detail": self.detail, "got": self.got, "allowed": list(self.allowed)}

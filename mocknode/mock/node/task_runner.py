@@ -1,7 +1,7 @@
-"""The tasks of one node: looked for every 20 s as the real server does, run by waiting, finished while draining.
+"""The tasks of one node: it looks for them every 20 s as the real server does, runs them by waiting, and finishes them while draining.
 
-A node that is stopped, or was, runs nothing: what it ran stays behind until the others see that it is gone for an hour, or until
-it comes back and cancels it itself.
+A stopped node runs nothing. Its tasks stay in the table until the other nodes have not seen it for an hour, or until it comes back
+and cancels them itself.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class TaskRunner:
         return len(self._timers)
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for tasks for ever."""
         await self._try(self._abandon, LOST)
         while True:
             if not self._stopped:
@@ -52,12 +52,12 @@ class TaskRunner:
         """Clear up after dead nodes, then take what this one shall run; in the store's thread."""
         services, now_s = self._services, time.time()
         rows = services.store.nodes()
-        # What was set by a PUT at any node.
+        # A PUT at any node may have changed it.
         self._heartbeat.task_cap = next(
             (row.max_concurrent_tasks for row in rows if row.name == services.config.name), self._heartbeat.task_cap
         )
         self._clear_up(rows, now_s)
-        # A start is neither: its API says 503, and it has not looked at the queue yet.
+        # A node that starts answers 503 and has not looked at the queue yet.
         if services.condition.state in (State.DRAINING, State.STARTING):
             return []
         after_s = services.config.web.offline_after_s
@@ -71,12 +71,12 @@ class TaskRunner:
             name = task.node
             if name is None or name == self._services.config.name:
                 continue
-            # A node that was deleted is back with its next heartbeat, if it lives.
+            # A deleted node is back with its next heartbeat, if it lives.
             if now_s - seen.get(name, task.started or 0) > after_s:
                 self._tasks.cancel(task.number, f"{name} was not seen for {after_s:g} s", now_s)
 
     def _begin(self, task: Task) -> None:
-        # Numbers begin again when the data are reset; what had this one before is gone.
+        # Task numbers begin again when the data are reset, so an earlier task with this number is gone.
         if (earlier := self._timers.pop(task.number, None)) is not None:
             earlier.cancel()
         self._timers[task.number] = asyncio.get_running_loop().call_later(
@@ -88,13 +88,13 @@ class TaskRunner:
         await self._try(lambda: self._tasks.finish(task, time.time()))
 
     def stopped(self) -> None:
-        """The node is stopped: nothing runs any more, and nobody is told."""
+        """Forget the tasks that run here: the node is stopped, or the data were replaced."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     async def abandon(self, reason: str) -> None:
-        """Cancel what runs here."""
+        """Cancel the tasks that run here."""
         self.stopped()
         await self._try(self._abandon, reason)
 

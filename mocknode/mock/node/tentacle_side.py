@@ -35,7 +35,7 @@ from mocknode.mock.tentacle.tls import Credential, client_context
 
 CALLS: Final = ("health", "capabilities", "script")
 RELOAD_S: Final = 5.0
-"""How late a node learns that a Tentacle was unregistered through another node. Registrations are found at once."""
+"""How late a node may learn that a Tentacle was unregistered through another node. Registrations take effect immediately."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class CallSpec:
     """A call that was asked for.
 
     Attributes:
-        collect_s: How long a polling Tentacle may take to collect the request; None is as in a fresh server.
-        body: Of the script, for the call `script`.
+        collect_s: How long a polling Tentacle may take to collect the request; None for the real server's default.
+        body: The script, for the call `script`.
     """
 
     style: str
@@ -55,7 +55,7 @@ class CallSpec:
     collect_s: float | None = None
 
     async def run(self, caller: Caller) -> dict[str, Any]:
-        """Do it.
+        """Carry out the call.
 
         Raises:
             CallFailedError: nobody answered.
@@ -70,7 +70,7 @@ class CallSpec:
 
 
 def parse_call(request: Mapping[str, Any]) -> CallSpec:
-    """The call that a command of the agent asks for.
+    """Return the call that a command of the agent asks for.
 
     Raises:
         RefusedError: it is none.
@@ -82,7 +82,7 @@ def parse_call(request: Mapping[str, Any]) -> CallSpec:
 
 
 class TentacleSide:
-    """The Tentacle side of one node; also the `Site` of its port.
+    """The Tentacle side of one node, and the `Site` of its port.
 
     Attributes:
         port: Queues and connections.
@@ -102,10 +102,8 @@ class TentacleSide:
         self._trusted: frozenset[str] = frozenset()
         self._reloading: asyncio.Task[frozenset[str]] | None = None
 
-    # Site
-
     def next_connection(self) -> int:
-        """Number of a new connection, from the same count as the HTTP ports'."""
+        """Return the number of a new connection; all ports count together."""
         return self._services.next_connection()
 
     def note(self, kind: str, t_ns: int, **facts: Any) -> None:
@@ -113,11 +111,11 @@ class TentacleSide:
         self._services.journal.add(kind, t_ns, **facts)
 
     def trusts(self, thumbprint: str) -> bool | Awaitable[bool]:
-        """Whether a certificate is registered; the store is asked about one that is not known yet."""
+        """Return whether a certificate is registered; the store is asked about one that is not known yet."""
         return True if thumbprint in self._trusted else self._ask(thumbprint)
 
     async def _ask(self, thumbprint: str) -> bool:
-        # Whoever asks while the store is being read asks once more, as the answer may be older than the question.
+        # A read that is under way may have begun before this certificate was registered, so read once more.
         if self._reloading is not None:
             await asyncio.wait([self._reloading])
             if thumbprint in self._trusted:
@@ -125,14 +123,14 @@ class TentacleSide:
         return thumbprint in await self.reload()
 
     async def reload(self) -> frozenset[str]:
-        """Read who is trusted; those who are no more are cut off."""
+        """Read who is trusted, and reset the connections of those who no longer are."""
         if self._reloading is None:
             self._reloading = asyncio.create_task(self._read())
             self._reloading.add_done_callback(self._reloaded)
         return await asyncio.shield(self._reloading)
 
     async def read_again(self) -> None:
-        """As `reload`, and not older than this call."""
+        """Like `reload`, but never answer with a read that began before this call."""
         if self._reloading is not None:
             await asyncio.wait([self._reloading])
         await self.reload()
@@ -141,7 +139,7 @@ class TentacleSide:
         try:
             now = await self._services.stored(self.machines.thumbprints)
         except StoreError:
-            return self._trusted  # A store that hiccups is no reason to cut off anybody.
+            return self._trusted  # A brief failure of the store is no reason to cut anybody off.
         if self._trusted - now:
             self.port.distrust(now.__contains__)
         self._trusted = now
@@ -156,10 +154,8 @@ class TentacleSide:
             await asyncio.sleep(RELOAD_S)
             await self.reload()
 
-    # Faults
-
     def met(self, connection: PortConnection) -> None:
-        """A connection is new: let the faults on `tentacle` act, in their order."""
+        """Let the faults on `tentacle` act on a new connection, in their order."""
         if self._services.silent:
             connection.fall_silent()
         elif plan := self._faults.plan(Candidate(ping=False, tentacle=True)):
@@ -189,10 +185,8 @@ class TentacleSide:
         with self._faults.hold(fault) as released:
             await asyncio.wait((released, connection.losing()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    # Calls
-
     async def call(self, wanted: CallSpec) -> dict[str, Any]:
-        """Call a Tentacle: the result, or the error that a real server has for it."""
+        """Call a Tentacle, and return the result or the error that a real server has for it."""
         numbers, note = self._numbers, self._note_call
         try:
             if wanted.style == LISTENING:
@@ -212,8 +206,6 @@ class TentacleSide:
 
     def _note_call(self, kind: str, **facts: Any) -> None:
         self.note(kind, time.monotonic_ns(), **facts)
-
-    # Lifecycle
 
     def protocol(self) -> PortConnection:
         """Return the protocol of a new connection."""
@@ -236,5 +228,5 @@ class TentacleSide:
         self.port.end_all(Ending(cause="node-stopped"))
 
     def status(self) -> dict[str, Any]:
-        """Counters for the agent."""
+        """Return counters for the agent."""
         return self.port.summary()

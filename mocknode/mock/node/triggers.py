@@ -1,7 +1,6 @@
-"""When something happens to a node: after a time, after n pings, at a share or at a byte of an upload's body.
+"""Triggers: a time, a number of pings, or a share or byte of an upload's body that something waits for.
 
-Pure. A trigger is armed with the facts of that moment and asked again whenever one of them moved; the caller passes the
-clock and the counters in.
+Pure: the caller passes in the clock and the counters, and asks again whenever one of them has moved.
 """
 
 import enum
@@ -45,7 +44,7 @@ class Trigger:
     text: str
 
     def met(self, *, elapsed_s: float = 0.0, pings: int = 0, received: int = -1, length: int | None = None) -> bool:
-        """Whether it has come.
+        """Return whether it is met.
 
         Args:
             elapsed_s: Since it was armed.
@@ -65,7 +64,7 @@ class Trigger:
 
 
 def parse_trigger(text: str) -> Trigger:
-    """The trigger that `text` describes.
+    """Return the trigger that `text` describes.
 
     Raises:
         TriggerError: naming what was got and the forms that are allowed.

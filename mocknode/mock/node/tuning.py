@@ -1,4 +1,4 @@
-"""What a node asks of its platform at process start, where the platform has it."""
+"""Settings of the process and the platform that a node makes at its start."""
 
 import contextlib
 import ctypes

@@ -42,15 +42,15 @@ class WebSettings:
     Attributes:
         external_url: What clients call the cluster, for absolute URLs; None says the address the request came to.
         trusted_proxies: Addresses and networks whose `X-Forwarded-*` are believed.
-        force_ssl: Status of the redirect that plain HTTP gets; None redirects nothing.
+        force_ssl: Status of the redirect from HTTP to HTTPS; None redirects nothing.
         hsts_s: Max-age of the header on HTTPS answers; None sends none.
         body_max: Bytes of a request body; None has no limit.
-        rate, anonymous_rate: Of users by id, and of others by address; None has no limiter.
-        rate_audit: Only count, refuse nobody.
+        rate, anonymous_rate: Limits for users (by id) and for everyone else (by address); None has no limiter.
+        rate_audit: Count requests but refuse none.
         rate_ping: The ping is limited too.
         head_ping: HEAD on the ping is answered; without, it is 404 as in the builds of 2022 (OctopusDeploy/Issues 8081).
-        overwrite_status: Of an upload that replaced a package: 201 by the description of the swagger, 200 in 2026's reference.
-        maintenance_status: Of a change that maintenance mode refuses.
+        overwrite_status: Status of an upload that replaced a package: 201 by the description of the swagger, 200 in 2026's reference.
+        maintenance_status: Status of a change that maintenance mode refuses.
         delta_base: Which version a delta starts from: the latest, or the nearest below the new one.
         offline_after_s: Age of LastSeen from which a node counts as offline.
         oidc_keys: Path of a JWKS file with the keys of issuers whose tokens may be exchanged.
@@ -87,11 +87,11 @@ class WebSettings:
 
     @property
     def limits_ping(self) -> bool:
-        """Whether a ping costs its sender something."""
+        """Whether pings count against a rate limit."""
         return self.rate_ping and self.anonymous_rate is not None
 
     def document(self) -> dict[str, Any]:
-        """As it travels to the nodes."""
+        """Return the settings as they are sent to the nodes."""
         return asdict(self)
 
 
@@ -100,7 +100,7 @@ def _refused(subject: str, got: Any, allowed: str) -> WebSettingError:
 
 
 def parse_web(document: Mapping[str, Any]) -> WebSettings:
-    """The settings from `WebSettings.document`.
+    """Return the settings from `WebSettings.document`.
 
     Raises:
         WebSettingError: naming what was got and what is allowed.
@@ -117,7 +117,7 @@ def parse_web(document: Mapping[str, Any]) -> WebSettings:
 
 
 def parse_rate(text: str) -> Rate:
-    """`600` or `600:200`: requests a minute and burst, which is the rate when it is left out.
+    """Parse `600` or `600:200`: requests a minute and burst, which is the rate when it is left out.
 
     Raises:
         WebSettingError: it is neither.
@@ -129,7 +129,7 @@ def parse_rate(text: str) -> Rate:
 
 
 def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
-    """Addresses and networks as written in trusted proxies.
+    """Parse the addresses and networks of trusted proxies.
 
     Raises:
         WebSettingError: one is neither.

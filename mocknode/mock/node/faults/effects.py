@@ -1,6 +1,6 @@
 """The closed set of things that a fault can make a node do to one request.
 
-A fault only names effects; the node's protocol is the one place that carries them out. Every effect says at which point of
+A fault only names effects; `http/effects_runner.py` is the one place that carries them out. Every effect says at which point of
 the request it acts:
 
     head ---- body byte n / share of the body ---- body-end ---- answer
@@ -37,7 +37,7 @@ class Point:
     value: float = 0
 
     def offset(self, length: int | None) -> int | None:
-        """Body bytes after which this point is reached; None for a point that is no place in the body."""
+        """Return the number of body bytes after which this point is reached; None for a point that is no place in the body."""
         if self.place is Place.BYTES:
             return int(self.value)
         if self.place is Place.SHARE and length is not None:
@@ -57,7 +57,7 @@ ANSWER = Point(Place.ANSWER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay:
-    """Wait, then go on as if nothing had been."""
+    """Wait, then go on as usual."""
 
     at: Point
     seconds: float

@@ -1,6 +1,6 @@
 """Options of faults in human units: how a field is declared, parsed, and explained.
 
-A fault declares `delay: float = option(duration, help="...")`; `build` turns `{"delay": "250ms"}` into the fault and refuses
+A fault declares `delay: float = option(DURATION, help="...")`; `build` turns `{"delay": "250ms"}` into the fault and refuses
 what it does not know. Values may be strings (command line) or JSON numbers (control API).
 """
 
@@ -55,7 +55,7 @@ RATE: Final = Format(_rate, ("a size per second above zero, such as 64KiB per s"
 
 
 def whole(low: int, high: int) -> Format:
-    """A whole number in a range."""
+    """Return the form of a whole number in a range."""
 
     def parse(text: str) -> int:
         if not low <= (number := int(text)) <= high:
@@ -66,7 +66,7 @@ def whole(low: int, high: int) -> Format:
 
 
 def choice(*names: str) -> Format:
-    """One of a few names."""
+    """Return the form of one of a few names."""
 
     def parse(text: str) -> str:
         if text not in names:
@@ -77,7 +77,7 @@ def choice(*names: str) -> Format:
 
 
 def point(*places: Place) -> Format:
-    """A point of the request, of the kinds given."""
+    """Return the form of a point of the request, of the kinds given."""
     named = {p.place.value: p for p in (HEAD, BODY_END, ANSWER) if p.place in places}
     forms = [*named]
     forms += ["a size such as 64KiB"] if Place.BYTES in places else []
@@ -97,17 +97,17 @@ def point(*places: Place) -> Format:
 
 
 def option(form: Format, *, help: str, default: Any = dataclasses.MISSING) -> Any:
-    """A field of a fault that is read from its options."""
+    """Return a field of a fault that is read from its options."""
     return dataclasses.field(default=default, metadata={"form": form, "help": help})
 
 
 def names(cls: type) -> dict[str, dataclasses.Field[Any]]:
-    """Options of a fault by the name that people write (`for` is the field `for_`)."""
+    """Return the options of a fault by the name that people write (`for` is the field `for_`)."""
     return {item.name.rstrip("_").replace("_", "-"): item for item in dataclasses.fields(cls)}
 
 
 def build(cls: type[_T], kind: str, options: Mapping[str, Any]) -> _T:
-    """The fault with these options.
+    """Return the fault with these options.
 
     Raises:
         FaultError: for an option that is unknown, missing or malformed.

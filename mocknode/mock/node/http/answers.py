@@ -13,7 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def error_document(message: str, errors: Iterable[str] = ()) -> dict[str, Any]:
-    """Octopus' error body. Source: `pkg/core/api_error.go` of OctopusDeploy/go-octopusdeploy."""
+    """Return Octopus' error document. Source: `pkg/core/api_error.go` of OctopusDeploy/go-octopusdeploy."""
     return {
         "ErrorMessage": message,
         "Errors": list(errors),
@@ -26,15 +26,15 @@ def error_document(message: str, errors: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def json_bytes(document: Any) -> bytes:
-    """A JSON body."""
+    """Return a document as a JSON body."""
     try:
         return orjson.dumps(document)
-    except TypeError:  # Lone surrogates and huge numbers, which a client's own text may bring.
+    except TypeError:  # orjson refuses lone surrogates and huge numbers, which a client's own text may contain.
         return json.dumps(document, separators=(",", ":")).encode()
 
 
 def json_headers(body: bytes, *more: tuple[bytes, bytes]) -> Headers:
-    """The headers of a JSON answer; Octopus forbids caching."""
+    """Return the headers of a JSON answer; Octopus forbids caching."""
     return [
         (b"content-type", JSON_TYPE),
         (b"content-length", str(len(body)).encode()),
@@ -44,7 +44,7 @@ def json_headers(body: bytes, *more: tuple[bytes, bytes]) -> Headers:
 
 
 def phrase(status: int) -> str:
-    """The reason phrase of a status; empty for one without a name."""
+    """Return the reason phrase of a status; empty for one without a name."""
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:
@@ -52,7 +52,7 @@ def phrase(status: int) -> str:
 
 
 def error_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes | None) -> tuple[Headers, bytes]:
-    """Headers and body of an answer with `status`: the body given, or the error document that says the status."""
+    """Return headers and body of an answer: the body given, or the error document that names the status."""
     if status in (204, 304):
         return [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers], b""
     extra = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in headers]
@@ -63,7 +63,7 @@ def error_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes | 
 
 
 def raw_answer(status: int, headers: Headers, declared: int, body: bytes) -> bytes:
-    """A whole answer as bytes, under a Content-Length that may be wrong, announcing the end of the connection."""
+    """Return a whole answer as bytes, under a Content-Length that may be wrong, announcing the end of the connection."""
     lines = [f"HTTP/1.1 {status} {phrase(status)}".encode("latin-1")]
     lines += [key + b": " + value for key, value in headers if key not in (b"content-length", b"connection")]
     lines += [b"content-length: " + str(declared).encode(), b"connection: close"]

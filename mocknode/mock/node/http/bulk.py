@@ -25,7 +25,7 @@ class Connection(Protocol):
         """Take the connection back: the body is whole."""
 
     def eof_received(self) -> None:
-        """See `asyncio.Protocol`, as for the rest."""
+        """See `asyncio.Protocol`; so do the methods below."""
 
     def connection_lost(self, exc: Exception | None) -> None: ...  # noqa: D102
 

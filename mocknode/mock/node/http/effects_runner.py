@@ -79,8 +79,6 @@ class EffectsRunner:
             self._pending.remove(item)
             await self._carry_out(*item)
 
-    # Within the body
-
     def moved(self) -> None:
         """Carry out what acts at or before the body bytes that came, and keep to the read rate."""
         if self._pending:
@@ -125,8 +123,6 @@ class EffectsRunner:
     async def _aside(self, fault: str | None, effect: Effect) -> None:
         with contextlib.suppress(OverError):
             await self._carry_out(fault, effect)
-
-    # Anywhere
 
     def _note_hit(self, fault: str | None) -> None:
         if fault is not None and fault not in self._facts.faults:
@@ -195,8 +191,6 @@ class EffectsRunner:
         self._answered()
         if reply.then != "keep":
             stream.break_off(reply.then)
-
-    # The answer
 
     def answer_head(self, message: Any) -> Any:
         """Return the answer's head as the effects want it sent."""

@@ -43,8 +43,6 @@ class Exchange:
         self._effects = EffectsRunner(site, stream, facts, self._answered)
         self._journal = RequestJournal(site.note, facts)
 
-    # For triggers and faults that wait for an upload
-
     @property
     def received(self) -> int:
         """Body bytes so far."""
@@ -64,8 +62,6 @@ class Exchange:
         """Carry out the effects of a fault that this upload activated; those whose point is passed act now."""
         if not self._finished:
             self._effects.add(plan, late=True)
-
-    # For the protocol
 
     def begin(self, plan: Plan) -> None:
         """Begin with the head: record it if the request may last, and carry out the plan."""
@@ -123,8 +119,6 @@ class Exchange:
         """End with the connection; `end` is `fin`, `rst`, `timeout`, or `local` when this node ended it."""
         self._news.set()
         self._finish("complete" if self._answer_whole else end)
-
-    # For the app
 
     async def read(self) -> list[bytes | bytearray]:
         """Return body bytes as they came; an empty list is the end of the body.

@@ -37,7 +37,7 @@ from mocknode.system.tcp import reset_on_close, tcp_state
 # How long a half-closed connection may go on sending before it is closed altogether: longer than a balancer's
 # own timeouts would let it, shorter than a run.
 HALF_CLOSED_S: Final = 60.0
-# Of a head that goes on after its first read. Kestrel takes 32 KiB of headers and a balancer sends 16 KiB, so this turns no
+# Limit of a head that goes on after its first read. Kestrel takes 32 KiB of headers and a balancer sends 16 KiB, so this turns no
 # honest client away; without it a head without end would be kept whole.
 HEAD_BYTES_MAX: Final = 64 * 1024
 _HEAD_TOO_LONG: Final = (
@@ -86,8 +86,6 @@ class NodeProtocol(HttpToolsProtocol):
         self._ended: tuple[str, str] | None = None
         self._paced: PacedTransport | None = None
         self._plain_ping: dict[bytes, bytes] | None = None
-
-    # Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Record the connection; one that slipped in while the node is silent is held at once."""
@@ -164,8 +162,6 @@ class NodeProtocol(HttpToolsProtocol):
             return "fin", "peer" if self._eof else "node"
         return ("timeout" if isinstance(exc, TimeoutError) else "reset"), "peer"
 
-    # Requests
-
     def on_message_begin(self) -> None:
         """Note when the first byte of a head came."""
         self._begun_ns = time.monotonic_ns()
@@ -241,8 +237,6 @@ class NodeProtocol(HttpToolsProtocol):
         """Close when idle; else the answer in flight says `Connection: close`."""
         if not self._discarding:
             super().shutdown()
-
-    # Effects
 
     @property
     def held(self) -> bool:

@@ -1,4 +1,4 @@
-"""Whose request it is, behind balancers: the rule of the vendor's page on auditing.
+"""The client's address behind balancers, by the rule of the vendor's page on auditing.
 
 `X-Forwarded-For` counts only when the TCP peer is a trusted proxy. Then the rightmost address that is no trusted proxy wins,
 and the leftmost when all are.
@@ -11,7 +11,7 @@ from mocknode.mock.node.web import Network
 
 
 def client_address(peer: str, forwarded_for: Iterable[str], trusted: Sequence[Network]) -> str:
-    """The address of the client.
+    """Return the address of the client.
 
     Args:
         peer: Address of the TCP peer, without its port.
@@ -22,13 +22,13 @@ def client_address(peer: str, forwarded_for: Iterable[str], trusted: Sequence[Ne
     listed = [_bare(part) for line in forwarded_for for part in line.split(",") if part.strip()]
     for address in reversed(listed):
         if not is_trusted(address, trusted):
-            # What is no address cannot be a client's: somebody made it up, so the proxy is all that is known.
+            # Somebody made up what is no address, so the proxy's address is all that is known.
             return address if _parsed(address) is not None else peer
     return listed[0] if listed else peer
 
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    """Whether this address is a trusted proxy's."""
+    """Return whether this address is a trusted proxy's."""
     if not trusted:
         return False
     parsed = _parsed(address)
@@ -45,7 +45,7 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 
 def _bare(text: str) -> str:
-    """Without the port and brackets that some proxies add."""
+    """Return an address without the port and brackets that some proxies add."""
     text = text.strip()
     if text.startswith("["):
         return text[1:].partition("]")[0]

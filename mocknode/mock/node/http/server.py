@@ -15,7 +15,7 @@ from mocknode.mock.node.http.protocol import NodeProtocol, Shared
 from mocknode.mock.node.http.quick_ping import QuickPings
 from mocknode.mock.node.http.site import Site
 
-# As the real server sends them on everything. Source: OctopusDeploy/Issues 3659 and the vendor's page on `configure`.
+# The real server sends them on every answer. Source: OctopusDeploy/Issues 3659 and the vendor's page on `configure`.
 SECURITY_HEADERS: Final = (
     ("X-Frame-Options", "DENY"),
     ("X-Content-Type-Options", "nosniff"),

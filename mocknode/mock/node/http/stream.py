@@ -32,8 +32,6 @@ class Stream(Protocol):
     def answer_sent(self) -> bool:
         """Whether the whole answer has been sent."""
 
-    # The body
-
     def ask_for_body(self) -> None:
         """Send 100 Continue, once, if the client waits for it."""
 
@@ -48,8 +46,6 @@ class Stream(Protocol):
 
     def stop_reading(self) -> None:
         """Read nothing any more, and notice when the peer gives up."""
-
-    # The answer
 
     def add_headers(self, headers: Headers) -> None:
         """Put headers on whatever is answered."""
@@ -68,8 +64,6 @@ class Stream(Protocol):
 
     async def flushed(self) -> None:
         """Return when the kernel has everything that was sent."""
-
-    # The end
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,8 +1,8 @@
 """Packages on their way into the catalogue: what arrives while one transaction runs goes into the next, together.
 
-A commit costs as much as many rows, and nodes that share a SQLite file wait for each other's commits. Nobody is answered before
-the transaction with his package is over. A package that began to arrive before all data were replaced is refused: it belongs to
-data that are gone, perhaps with its space.
+A commit costs as much as many rows, and nodes that share a SQLite file wait for each other's commits. A client is answered when the
+transaction with its package is over. A package that began to arrive before all data were replaced is refused: it belongs to data
+that no longer exist, and perhaps its space does not either.
 """
 
 import asyncio
@@ -59,13 +59,13 @@ class Cataloguing:
                     self._thread, self._store.add_packages, wanted, now
                 )
             except Exception as exc:  # noqa: BLE001
-                # Whatever it was, everyone who waits is told; a StoreError is what they expect.
+                # Every upload that waits gets the error; a StoreError is what they expect.
                 _refuse(batch, exc)
                 if isinstance(exc, RestoredError):
                     self.restores = max(self.restores, exc.restores)
             else:
                 for (*_, stored), outcome in zip(batch, added, strict=True):
-                    if not stored.done():  # Whoever waited may be gone.
+                    if not stored.done():  # The client may be gone.
                         stored.set_result(outcome)
         self._writing = None
 

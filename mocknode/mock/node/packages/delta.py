@@ -20,7 +20,7 @@ _COPY_BYTES: Final = 128 * signature.CHUNK_BYTES
 def base_for(
     packages: Iterable[Package], version: str, rule: Literal["latest", "nearest"], run_dir: Path
 ) -> Package | None:
-    """What a delta of a package's new version starts from: another version of it whose bytes are there, the highest one or
+    """Return the base of a delta for a package's new version: another version whose bytes are kept, either the highest one or
     the highest below the new one; None without any."""
     for package in newest_first(packages):
         path = path_of(run_dir, package)
@@ -32,7 +32,7 @@ def base_for(
 
 
 def signature_document(path: Path, size: int, base_version: str) -> tuple[int, Iterator[bytes]]:
-    """The answer with a file's signature, which may be long: its length, and its parts as they are made."""
+    """Return length and parts of the answer with a file's signature; the parts are made while they are sent."""
     head, tail = b'{"Signature":"', b'","BaseVersion":' + json.dumps(base_version).encode() + b"}"
     text = -(-signature.signature_size(size) // 3) * 4
     return len(head) + text + len(tail), _parts(path, head, tail)
@@ -88,7 +88,7 @@ class DeltaSink(FileSink):
             yield data
 
     def finish(self) -> None:
-        """The body is over.
+        """Check that the delta was whole.
 
         Raises:
             MultipartError: it held no whole file. DeltaError: the delta is not whole, or made another file than it promised.
@@ -98,6 +98,6 @@ class DeltaSink(FileSink):
             self._reader.finish(self.sha1)
 
     def close(self) -> None:
-        """Give both files back."""
+        """Close both files."""
         self._basis.close()
         super().close()

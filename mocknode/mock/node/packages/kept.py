@@ -1,4 +1,4 @@
-"""Where the bytes of packages are when nodes keep them: a file an upload, under the run directory that the nodes share.
+"""Where nodes that keep the bytes of packages put them: one file per upload, under the run directory that the nodes share.
 
 Names are the node's own, never a client's: a package id may have any letters and more of them than a file name. A name is used
 once, and its file written once, so that snapshots can name it too.
@@ -18,12 +18,12 @@ def place(config: NodeConfig, space: str, req: int) -> str | None:
 
 
 def whole_path(run_dir: Path, kept_as: str) -> Path:
-    """The file that the catalogue names so."""
+    """Return the path of a file by its name in the catalogue."""
     return run_dir / _FOLDER / kept_as
 
 
 def path_of(run_dir: Path, package: Package) -> Path | None:
-    """The file of a package; None when its bytes were not kept."""
+    """Return the file of a package; None when its bytes were not kept."""
     return None if package.kept_as is None else whole_path(run_dir, package.kept_as)
 
 

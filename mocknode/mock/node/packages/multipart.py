@@ -36,7 +36,7 @@ class _State(enum.Enum):
 
 
 def boundary_of(content_type: str | None) -> bytes:
-    """The boundary in a Content-Type.
+    """Return the boundary in a Content-Type.
 
     Raises:
         MultipartError: it is no multipart/form-data, or names no boundary.
@@ -53,7 +53,7 @@ def boundary_of(content_type: str | None) -> bytes:
 
 
 def disposition_file_name(header: str) -> str | None:
-    """The file name in a Content-Disposition, None when it has none; `filename*` wins."""
+    """Return the file name in a Content-Disposition, None when it has none; `filename*` wins."""
     values = {key.lower(): value.strip() for key, value in _PARAMETER.findall(header)}
     if extended := values.get("filename*"):
         charset, _, rest = extended.strip('"').partition("'")
@@ -73,7 +73,7 @@ class FilePart:
 
     Attributes:
         file_name: As sent, None until its part was found.
-        file_bytes: Of the file, so far.
+        file_bytes: Bytes of the file so far.
     """
 
     def __init__(self, boundary: bytes) -> None:
@@ -81,11 +81,11 @@ class FilePart:
         self.file_bytes = 0
         self._delimiter = b"\r\n--" + boundary
         self._state = self._within = _State.SKIP
-        # Makes a boundary at the very start look like any other.
+        # With this a boundary at the very start looks like any other.
         self._rest = b"\r\n"
 
     def feed(self, data: bytes | bytearray) -> list[memoryview]:
-        """Take the next bytes; returns what of them belongs to the file.
+        """Take the next bytes, and return the parts of them that belong to the file.
 
         Raises:
             MultipartError: the part's headers have no end.
@@ -98,7 +98,7 @@ class FilePart:
         return found
 
     def _step(self, data: bytes | bytearray, found: list[memoryview]) -> bytes | bytearray:
-        """Consume what can be decided; returns what is left to look at, empty when more is needed."""
+        """Consume what can be decided, and return the rest; empty when more bytes are needed."""
         if self._state is _State.BOUNDARY:
             return self._after_boundary(data, found)
         if self._state is _State.HEADERS:
@@ -113,7 +113,7 @@ class FilePart:
         return self._wait(data[len(data) - keep :])
 
     def _undecided(self, data: bytes | bytearray) -> int:
-        """How many last bytes may be the beginning of a delimiter: nearly always none, so that chunks are not joined."""
+        """Return how many of the last bytes may begin a delimiter: nearly always none, so that chunks need not be joined."""
         tail = data[-(len(self._delimiter) - 1) :]
         at = tail.find(b"\r")
         while at >= 0:
@@ -163,7 +163,7 @@ class FilePart:
                 self.file_bytes += len(view)
 
     def finish(self) -> None:
-        """The body is over.
+        """Check that the body was whole.
 
         Raises:
             MultipartError: it ended within a part, or there was no file.

@@ -12,7 +12,7 @@ EXTENSIONS: Final = (
     ".tar.gz", ".tar.bz2", ".tar.bz", ".tar.Z",
     ".nupkg", ".zip", ".jar", ".war", ".ear", ".rar", ".tar", ".tgz", ".tbz2", ".tbz",
 )  # fmt: skip
-"""What the feed takes, longest first. Source: the vendor's page on packaging applications."""
+"""Extensions that the feed accepts, longest first. Source: the vendor's page on packaging applications."""
 
 # The longest name that the file systems under a real feed can store.
 FILE_NAME_CHARS_MAX: Final = 255
@@ -22,7 +22,7 @@ _ID: Final = re.compile(r"\w+(?:[.-]\w+)*")
 _VERSION: Final = re.compile(
     r"\d+(\.\d+){0,3}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?", re.ASCII
 )
-# What ids and versions are made of.
+# Characters of ids and versions.
 _LETTERS: Final = re.compile(r"[\w.+-]*")
 
 Issue = Literal["FileNameTooLong", "UnsupportedFileExtension", "InvalidCharactersInFileName", "InvalidPackageId"]
@@ -38,7 +38,7 @@ class FileNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PackageName:
-    """What a file name says."""
+    """The parts of a package's file name."""
 
     package_id: str
     version: str
@@ -51,17 +51,17 @@ class PackageName:
 
 
 def bare_name(file_name: str) -> str:
-    """The name without the directories that some clients send along."""
+    """Return the name without the directories that some clients send along."""
     return re.split(r"[/\\]", file_name)[-1]
 
 
 def is_version(text: str) -> bool:
-    """Whether a package can have this version."""
+    """Return whether a package can have this version."""
     return _VERSION.fullmatch(text) is not None
 
 
 def parse_file_name(file_name: str) -> PackageName:
-    """The parts of a bare file name.
+    """Return the parts of a bare file name.
 
     Raises:
         FileNameError: naming what was got and what is allowed.

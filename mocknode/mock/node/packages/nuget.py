@@ -10,14 +10,14 @@ import zipfile
 from typing import Final
 
 _END: Final = b"PK\x05\x06"
-# What begins an archive with files and an empty one.
+# The first bytes of an archive with files, and of an empty one.
 _STARTS: Final = (b"PK\x03\x04", _END)
-# What a list of files can be that is none.
+# What `zipfile` raises for a list of files that is none.
 _NO_LIST: Final = (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error)
 
 
 def archive_flaw(start: bytes, end: bytes) -> str | None:
-    """What is wrong with it, None for nothing.
+    """Return what is wrong with an archive, None for nothing.
 
     Args:
         start: Its first four bytes.

@@ -1,4 +1,4 @@
-"""The body of an upload, read, searched and digested while it arrives; never held.
+"""The body of an upload: read, searched and digested while it arrives, and never held in memory whole.
 
 The event loop searches each batch for the file part, one worker thread digests it (hashlib releases the GIL), one batch at a
 time, so that receiving and hashing overlap and a slow digest holds the sender back.
@@ -17,13 +17,13 @@ from mocknode.mock.node.http.batches import BATCH_BYTES
 from mocknode.mock.node.http.exchange import Exchange
 from mocknode.mock.node.packages.multipart import FilePart
 
-# Digested in less time than it takes to wake a thread and be woken by it (about 0.1 ms).
+# Digesting so few bytes takes less time than handing them to a thread and back (about 0.1 ms).
 INLINE_BYTES_MAX: Final = 128 * 1024
 
 START_BYTES: Final = 4
-"""As many as say what an archive is."""
+"""Enough bytes for an archive's magic number."""
 END_BYTES: Final = 22 + 0xFFFF
-"""As many as the end of a ZIP archive has, its comment included."""
+"""Enough bytes for the end record of a ZIP archive with the longest comment."""
 
 _Found = TypeVar("_Found")
 
@@ -33,11 +33,11 @@ class FileSink:
 
     Args:
         keep: Where to write the file, None to throw it away.
-        only: What the names of files that are written down begin with.
+        only: Write down only files whose names begin with this.
 
     Attributes:
         start: First bytes of the file, at most `START_BYTES`.
-        end: Last bytes of a NuGet package, at most `END_BYTES`; of others nothing is looked at.
+        end: Last bytes of a NuGet package, at most `END_BYTES`; empty for other packages.
     """
 
     def __init__(self, boundary: bytes, keep: Path | None, only: str = "") -> None:
@@ -64,7 +64,7 @@ class FileSink:
         return (self.part.file_name or "").lower().endswith(".nupkg")
 
     def find(self, chunks: Sequence[bytes | bytearray]) -> list[memoryview]:
-        """What of these bytes belongs to the file.
+        """Return the parts of these bytes that belong to the file.
 
         Raises:
             MultipartError: the body is no multipart/form-data.
@@ -94,7 +94,7 @@ class FileSink:
             view = view[os.write(self._fd, view) :]
 
     def finish(self) -> None:
-        """The body is over.
+        """Check that the body held a whole file.
 
         Raises:
             MultipartError: it held no whole file.
@@ -102,13 +102,13 @@ class FileSink:
         self.part.finish()
 
     def close(self) -> None:
-        """Give the descriptor back; the file stays."""
+        """Close the file; it stays on disk."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
     def discard(self) -> None:
-        """Forget the file."""
+        """Delete the file."""
         self.close()
         if self._path is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -126,10 +126,10 @@ class FileSink:
 
 
 async def receive_file(exchange: Exchange, sink: FileSink, thread: Executor) -> None:
-    """Read the whole body into the sink, and leave its facts on the exchange.
+    """Read the whole body into the sink, and record size and digest in the request's facts.
 
     Raises:
-        OverError: the upload was torn; the exchange has the bytes of the file that came.
+        OverError: the upload was torn; the facts have the bytes of the file that came.
         MultipartError, DeltaError, OSError: see the sink.
     """
     try:
@@ -153,7 +153,7 @@ async def digest_body(
 ) -> None:
     """Read the body in batches: `find` looks at each at once, `take` works on what was found, in a thread.
 
-    A body that is whole before a batch is full, and small, is worked on here and now: a thread costs more than its digest.
+    A small body that ends before a batch is full is worked on right here: a thread costs more than its digest.
 
     Raises:
         OverError: the body was torn. Whatever `find` and `take` raise.

@@ -1,4 +1,4 @@
-"""Where a boundary stands in a batch of an upload.
+"""The search for a boundary in a batch of an upload.
 
 The C library's `memmem` looks at a fraction of the bytes that `bytes.find` looks at (16 GB/s against 8 for a boundary of 40
 characters, measured), which is 3 to 5 % of an upload on two busy cores. Where there is none, `find` gives the same answer.
@@ -14,7 +14,7 @@ if _memmem is not None:
 
 
 def find(data: bytes | bytearray, needle: bytes) -> int:
-    """Offset of the first `needle` in `data`, -1 without one; `needle` is not empty."""
+    """Return the offset of the first `needle` in `data`, -1 without one; `needle` is not empty."""
     if _memmem is None or not isinstance(data, bytearray):
         return data.find(needle)
     view = (ctypes.c_char * len(data)).from_buffer(data)

@@ -1,4 +1,4 @@
-"""Which version is higher: SemVer with up to four numbers, as the feed orders them; build metadata does not count."""
+"""The order of versions: SemVer with up to four numbers, as the feed orders them; build metadata does not count."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _NUMBERS: Final = 4
 
 
 def version_key(version: str) -> tuple[Any, ...]:
-    """What sorts versions, lowest first."""
+    """Return a key that sorts versions, lowest first."""
     core, _, rest = version.partition("+")[0].partition("-")
     numbers = [int(number) for number in core.split(".")]
     numbers += [0] * (_NUMBERS - len(numbers))
@@ -22,12 +22,12 @@ def version_key(version: str) -> tuple[Any, ...]:
 
 
 def newest_first(packages: Iterable[Package]) -> list[Package]:
-    """Packages by version, highest first."""
+    """Return packages by version, highest first."""
     return sorted(packages, key=lambda package: version_key(package.version), reverse=True)
 
 
 def latest_of_each(packages: Iterable[Package]) -> list[Package]:
-    """The highest version of each id, by id."""
+    """Return the highest version of each id, by id."""
     highest: dict[str, Package] = {}
     for package in newest_first(packages):
         highest.setdefault(package.package_id.lower(), package)

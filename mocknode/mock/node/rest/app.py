@@ -1,4 +1,4 @@
-"""What a node answers: one ASGI callable with the ping first, then the one table of routes.
+"""The ASGI app of a node: the ping first, then the one table of routes.
 
 Every request runs through its exchange, where faults act, and through the gate. To add a resource: see `routes.py`.
 """
@@ -55,7 +55,7 @@ class NodeApp:
         except OverError:
             raise
         except Exception as exc:  # noqa: BLE001
-            # A bug of ours must show as ours: a 500 of this node, and a trace in its log.
+            # A bug of ours must show as one: a 500 from this node, and a traceback in its log.
             _log.exception("request %s %s", call.facts.method, call.facts.target)
             if call.facts.status is None:
                 await call.problem(ProblemError(500, f"the node failed: {type(exc).__name__}; its log says more"))
@@ -100,7 +100,7 @@ class NodeApp:
         return found.rows[method][0]
 
     async def _admit(self, call: Call) -> None:
-        """Find out who asks, and charge them; whoever is refused is charged as a stranger."""
+        """Find out who asks, and charge them; a refused request is charged to its address."""
         try:
             call.user = await authenticate(call)
         except (ProblemError, StoreError):

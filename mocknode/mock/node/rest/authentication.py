@@ -1,7 +1,7 @@
-"""Who asks: API keys in three places, access tokens, and the sign-in cookie with its CSRF token.
+"""Authentication: API keys in three places, access tokens, and the sign-in cookie with its CSRF token.
 
 Sources: securityDefinitions of the swagger for keys; `ApiConstants.cs` and `OctopusAsyncClient.cs` of OctopusClients for cookies.
-A key that is given decides alone; the real server does not fall back to a cookie.
+A key that is given decides alone; like the real server we do not fall back to a cookie.
 """
 
 import hmac
@@ -23,7 +23,7 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
 async def authenticate(call: Call) -> User:
-    """The active user who asks.
+    """Return the active user who asks.
 
     Raises:
         ProblemError: 401 without valid credentials; 400 for a cookie without its CSRF token.

@@ -15,7 +15,7 @@ from mocknode.mock.node.rest.problems import FORBIDDEN, UNAUTHORIZED, ProblemErr
 
 # Documents that clients send are a few KiB; more is not read into memory.
 DOCUMENT_BYTES_MAX: Final = 1024 * 1024
-# Clients that want everything ask for this many.
+# Clients that want every item ask for this many.
 INT32_MAX: Final = 2**31 - 1
 MAINTENANCE: Final = "maintenance"
 TAKE: Final = 30
@@ -58,16 +58,16 @@ class Call:
             self._query.setdefault(key.lower(), []).append(value)
 
     def query(self, name: str) -> str | None:
-        """First value of a query parameter, by case-insensitive name."""
+        """Return the first value of a query parameter, by case-insensitive name."""
         values = self._query.get(name.lower())
         return None if values is None else values[0]
 
     def listed(self, name: str) -> list[str]:
-        """A query parameter with several values, separated by commas or repeated."""
+        """Return the values of a query parameter, separated by commas or repeated."""
         return [part for value in self._query.get(name.lower(), ()) for part in value.split(",") if part]
 
     def flag(self, name: str) -> bool:
-        """A query parameter that is `true` or `false`, false when absent."""
+        """Return a query parameter that is `true` or `false`, false when absent."""
         text = self.query(name)
         if text is None or text.lower() not in ("true", "false"):
             if text:
@@ -76,7 +76,7 @@ class Call:
         return text.lower() == "true"
 
     def count(self, name: str, default: int) -> int:
-        """A query parameter that is a whole number from 0 to 2147483647."""
+        """Return a query parameter that is a whole number from 0 to 2147483647."""
         text = self.query(name)
         if text is None:
             return default
@@ -85,7 +85,7 @@ class Call:
         return int(text)
 
     def page(self) -> Page:
-        """`skip` and `take`."""
+        """Return `skip` and `take`."""
         return Page(skip=self.count("skip", 0), take=self.count("take", TAKE))
 
     @property
@@ -128,7 +128,7 @@ class Call:
         return await self.context.services.stored(action, *args)
 
     async def document(self) -> dict[str, Any]:
-        """The JSON object that is the body, read to its end.
+        """Read the whole body, and return the JSON object in it.
 
         Raises:
             ProblemError: 400, it is none.
@@ -144,7 +144,7 @@ class Call:
         return document
 
     async def body(self) -> bytes:
-        """The whole body.
+        """Return the whole body.
 
         Raises:
             ProblemError: 413, it is longer than any document.
@@ -157,7 +157,7 @@ class Call:
         return bytes(data)
 
     async def no_body(self) -> None:
-        """Read a body that means nothing."""
+        """Read a body whose content is ignored."""
         await self.body()
         await self.exchange.body_end()
 
@@ -194,7 +194,7 @@ class Call:
 
 
 def text_of(document: dict[str, Any], name: str, *, default: str | None = None) -> str:
-    """A text of a document.
+    """Return a text of a document.
 
     Raises:
         ProblemError: 400, it is missing or no text.

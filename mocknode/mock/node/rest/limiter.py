@@ -1,4 +1,4 @@
-"""The rate limiter of one node: a token bucket a caller, refilled continuously, one token a request.
+"""The rate limiter of one node: one token bucket per caller, refilled continuously, one token per request.
 
 Pure: time is an argument. Source: the vendor's page on rate limiting and the pull request that describes its headers. State is
 a node's own, so a cluster behind an even balancer lets through as many times the rate as it has nodes.
@@ -11,13 +11,13 @@ from typing import Final
 
 from mocknode.mock.node.web import Rate
 
-# A caller beyond these is forgotten, the longest idle first; a full bucket is what a stranger gets anyway.
+# More callers than these are forgotten, the longest idle first; an unknown caller starts with a full bucket anyway.
 CALLERS_MAX: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of one request.
+    """The limiter's decision about one request.
 
     Attributes:
         remaining: Whole tokens that are left.
@@ -33,7 +33,7 @@ class Decision:
 
     @property
     def advisory(self) -> list[tuple[bytes, bytes]]:
-        """What answers of either kind say."""
+        """Headers of every limited answer."""
         policy = f"l={self.rate.burst};rpm={self.rate.per_minute}"
         return [
             (b"octopus-ratelimit-policy", policy.encode()),
@@ -42,7 +42,7 @@ class Decision:
 
     @property
     def refusal(self) -> list[tuple[bytes, bytes]]:
-        """What a refusal says."""
+        """Headers of a refusal."""
         return [*self.advisory, (b"retry-after", str(self.retry_in_s).encode())]
 
 

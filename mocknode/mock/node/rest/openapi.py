@@ -20,7 +20,7 @@ _SPACES: Final = {"spaceId": r"^[Ss]paces-\d+$"}
 
 
 class ErrorDocument(TypedDict):
-    """What every refusal looks like."""
+    """The error document."""
 
     ErrorMessage: str
     Errors: list[str]
@@ -32,10 +32,10 @@ class ErrorDocument(TypedDict):
 
 
 def openapi(operations: Iterable[Operation], *, version: str) -> dict[str, Any]:
-    """The document.
+    """Return the document.
 
     Args:
-        version: Of the server that the node says it is.
+        version: Version of the server that the node claims to be.
     """
     operations = list(operations)
     types: dict[Any, None] = {ErrorDocument: None}

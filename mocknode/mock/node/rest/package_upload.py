@@ -1,4 +1,4 @@
-"""From a request to a package in the catalogue: read, name, store, answer; the same for whole files and for deltas."""
+"""Uploads: read, name, store and answer; the same for whole files and for deltas."""
 
 import time
 from typing import Final
@@ -30,7 +30,7 @@ _PATH_SAFE: Final = "/:@!$&'()*+,;=-._~"
 
 
 async def overwrite_mode(call: Call) -> Existing:
-    """What shall happen when the package exists, after making sure that the user may push.
+    """Check that the user may push, and return what to do when the package exists.
 
     Raises:
         ProblemError: 400, 403, or maintenance mode.
@@ -47,7 +47,7 @@ async def overwrite_mode(call: Call) -> Existing:
 
 
 def boundary(call: Call) -> bytes:
-    """The boundary of the multipart body.
+    """Return the boundary of the multipart body.
 
     Raises:
         ProblemError: 400, the body is something else.
@@ -71,10 +71,10 @@ async def upload(call: Call) -> None:
 async def take(
     call: Call, sink: FileSink, existing: Existing, kept_as: str | None, *, of: Package | None = None
 ) -> None:
-    """Read a package through `sink`, store it and answer; when that fails nothing of it stays.
+    """Read a package through `sink`, store it and answer; delete its bytes when that fails.
 
     Args:
-        of: What it must be another version of.
+        of: A package of which the new one must be another version.
 
     Raises:
         ProblemError: 400, 403, 409, 503. OverError: the upload was torn, or a fault answered it.
@@ -91,7 +91,7 @@ async def take(
 
 
 async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
-    """Read the body and give faults their turn; the package is not stored yet."""
+    """Read the body, let faults act, and return the package, which is not stored yet."""
     exchange, config = call.exchange, call.context.config
     problem: ProblemError | None = None
     try:
@@ -121,7 +121,7 @@ async def _receive(call: Call, sink: FileSink, kept_as: str | None) -> Package:
 
 
 async def _store(call: Call, package: Package, existing: Existing) -> bool:
-    """Store and answer; whether the catalogue took this very upload."""
+    """Store the package, answer, and return whether the catalogue took this very upload."""
     may_replace = existing != "replace" or call.asker.may(MANAGE_PACKAGES)
     try:
         stored, held, replaced = await call.context.cataloguing.add(

@@ -23,10 +23,10 @@ class ProblemError(Exception):
 
 
 def invalid(reason: str) -> ProblemError:
-    """400 with the reason where the server has it."""
+    """Return a 400 with the reason where the real server puts it."""
     return ProblemError(400, VALIDATION, (reason,))
 
 
 def not_found(what: str) -> ProblemError:
-    """404."""
+    """Return a 404."""
     return ProblemError(404, f"The resource {what!r} was not found.")

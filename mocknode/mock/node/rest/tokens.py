@@ -1,4 +1,4 @@
-"""What a node signs and every other node accepts: sign-in cookies, CSRF tokens and access tokens.
+"""Sign-in cookies, CSRF tokens and access tokens: one node signs them, and every node accepts them.
 
 All are signed with one secret of the cluster that the shared store keeps. Sources: cookie and header names in `ApiConstants.cs`
 of OctopusClients, the exchange in its `OidcAccessTokenCache.cs`.
@@ -26,14 +26,14 @@ _SUBJECT_ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES38
 
 
 class TokenError(ValueError):
-    """A token that is not accepted; the message says why and holds nothing of it."""
+    """A token is not accepted; the message says why and contains no part of the token."""
 
 
 class Tokens:
-    """Signs and checks.
+    """Signs and checks tokens.
 
     Args:
-        secret: The cluster's.
+        secret: The cluster's secret.
         now_s: Seconds since the epoch, in `issue`.
     """
 
@@ -41,12 +41,12 @@ class Tokens:
         self._secret = secret
 
     def issue(self, user_id: str, kind: str, *, now_s: float, lasts_s: int) -> str:
-        """A token of a kind, `session` or `access`."""
+        """Return a token of a kind, `session` or `access`."""
         claims = {"sub": user_id, "aud": kind, "exp": int(now_s) + lasts_s, "jti": secrets.token_hex(8)}
         return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
 
     def user_id(self, token: str, kind: str) -> str:
-        """Whom a token of this kind stands for.
+        """Return the id of the user whom a token of this kind stands for.
 
         Raises:
             TokenError: it is not ours, of another kind, or over.
@@ -60,12 +60,12 @@ class Tokens:
         return str(claims["sub"])
 
     def csrf(self, session: str) -> str:
-        """The CSRF token that belongs to a session."""
+        """Return the CSRF token that belongs to a session."""
         return hmac.new(self._secret, session.encode(), hashlib.sha256).hexdigest()
 
 
 def subject_claims(token: str, audience: str, issuer: str, keys: Path) -> dict[str, Any]:
-    """The claims of an issuer's token, checked against the issuer's keys.
+    """Return the claims of an issuer's token, checked against the issuer's keys.
 
     Args:
         keys: JWKS file.

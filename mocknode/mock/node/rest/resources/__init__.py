@@ -1,1 +1,1 @@
-"""REST resources, one file a resource; each offers `routes`, which `app.py` joins into one list."""
+"""REST resources, one file per resource; each has a list `operations`, which `routes.py` joins."""
