@@ -194,16 +194,13 @@ def _show(outcome: "LoadOutcome") -> None:
     """Print the screen of a run or of a search, and which report files could not be written."""
     from mocknode.load import limit, terminal
 
-    if outcome.document is None:
-        return
     files = [str(path) for path in outcome.written]
-    if outcome.document["schema"] == limit.SCHEMA:
-        for line in [*limit.lines(outcome.document), *(f" written: {file}" for file in files)]:
+    if outcome.search is not None:
+        for line in [*limit.lines(outcome.search), *(f" written: {file}" for file in files)]:
             click.echo(line)
-    else:
+    if outcome.report is not None:
         colour, unicode = looks()
-        click.echo(
-            terminal.render(outcome.document, colour=colour, unicode=unicode, files=files), nl=False, color=colour
-        )
+        screen = terminal.render(outcome.report, colour=colour, unicode=unicode, files=files)
+        click.echo(screen, nl=False, color=colour)
     for text in outcome.unwritten:
         complain(text)

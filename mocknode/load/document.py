@@ -1,39 +1,48 @@
-"""The report of a load run, `mocknode-load/1`: what every other format is made from. Times are seconds since the first upload."""
+"""Builds the report of a load run, from which every other format is made."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
+from mocknode.judge.record.history import Told
 from mocknode.judge.record.ledger import CLASSES, ClassCounts
 from mocknode.load.conditions import ALWAYS, Condition
 from mocknode.load.figures import histogram, latency, percentile
 from mocknode.load.generator import Workload
 from mocknode.load.load_ledger import LoadLedger
-from mocknode.load.run import LoadRun
+from mocknode.load.run import LoadPlan, LoadRun
+from mocknode.load.schema import (
+    SCHEMA,
+    Drain,
+    Example,
+    JudgedCondition,
+    LatencyOfKind,
+    LoadedBalancer,
+    LoadReport,
+    LoadResult,
+    Moment,
+    Numbers,
+    WorkloadFacts,
+)
 from mocknode.text.units import format_duration, format_size
 
-SCHEMA: Final = "mocknode-load/1"
-EXIT_CODES: Final[Mapping[str, int]] = {
+EXIT_CODES: Final[Mapping[LoadResult, int]] = {
     "held": 0, "failed": 1, "environment": 3, "unknown": 4, "untrusted": 5, "interrupted": 130,
 }  # fmt: skip
 SIZE_BOUNDS: Final = tuple((1 << low, 1 << (low + 2)) for low in range(0, 44, 2))
-"""Rows of the table by size: each four times as large as the one before."""
+"""Rows of the table by size; each reaches to four times the size of the one before."""
 EXAMPLES: Final = 20
-"""Attempts that are shown one by one; all are in the ledger."""
+"""The report shows this many attempts one by one; the ledger has all of them."""
 DRIFT_MIN: Final = 30
-"""Uploads of a quarter, below which its median is an accident."""
+"""With fewer uploads in a quarter of the run, its median would be chance."""
 UNSEEN_SHARE: Final = 0.25
-"""Of a drain at its end: a node that still gets new uploads in it was not taken out."""
+"""A node that still gets new uploads in this last part of its drain was not taken out."""
 COLUMNS: Final = 300
-"""Points of the chart over time at most."""
+"""Most points of the chart over time."""
 
 
-def build(run: LoadRun) -> dict[str, Any]:
-    """The report.
-
-    Args:
-        run: With its accounts closed.
-    """
+def build(run: LoadRun) -> LoadReport:
+    """Build the report of a run whose accounts are closed."""
     ledger = run.ledger
     assert ledger is not None
     counts = None if run.totals is None else run.totals.by_class()
@@ -59,24 +68,11 @@ def build(run: LoadRun) -> dict[str, Any]:
         "exit_code": EXIT_CODES[result],
         "started": run.started.isoformat(),
         "duration_s": duration_s,
-        **run.plan.facts,
+        "versions": run.plan.facts["versions"],
+        "balancer": balancer_of(run.plan, run.url or run.lanes.url),
+        "reproduce": run.plan.facts["reproduce"],
         "load": load_of(run.workload),
-        "workload": {
-            "users": run.plan.workload.users,
-            "actions": run.plan.workload.actions,
-            "deltas": run.plan.workload.deltas,
-            "shape": run.workload.shape,
-            "uploads": run.plan.workload.uploads or None,
-            "browsers": run.plan.workload.browsers,
-            "monitors": run.plan.workload.monitors,
-            "rate_per_s": run.plan.workload.rate or None,
-            "workers": run.plan.workload.workers,
-            "duration_s": run.plan.workload.duration_s,
-            "sizes": run.plan.workload.sizes,
-            "forms": run.plan.workload.forms,
-            "link_bytes_per_s": run.plan.workload.link or None,
-            "seed": run.plan.workload.seed,
-        },
+        "workload": _workload_facts(run),
         "aborted_by": run.aborted,
         "nodes": list(run.lanes.nodes),
         "ledger": counts,
@@ -102,29 +98,54 @@ def build(run: LoadRun) -> dict[str, Any]:
         ],
         "over_time": _over_time(ledger, first_ns, duration_s),
         "examples": _examples(ledger, first_ns),
-        "notes": [*run.notes, *_notes(run, ledger, numbers["nameless"]), *_unseen(drains)],
+        "notes": [*run.notes, *_notes(run, ledger, numbers["nameless"]), *_unnoticed(drains)],
         "run_dir": str(run.plan.run_dir),
     }
 
 
+def _workload_facts(run: LoadRun) -> WorkloadFacts:
+    asked = run.plan.workload
+    return {
+        "users": asked.users,
+        "actions": asked.actions,
+        "deltas": asked.deltas,
+        "shape": run.workload.shape,
+        "uploads": asked.uploads or None,
+        "browsers": asked.browsers,
+        "monitors": asked.monitors,
+        "rate_per_s": asked.rate or None,
+        "workers": asked.workers,
+        "duration_s": asked.duration_s,
+        "sizes": asked.sizes,
+        "forms": asked.forms,
+        "link_bytes_per_s": asked.link or None,
+        "seed": asked.seed,
+    }
+
+
+def balancer_of(plan: LoadPlan, url: str) -> LoadedBalancer:
+    """Return what is known about the balancer at `url`."""
+    return {**plan.facts["balancer"], "url": url}
+
+
 def load_of(work: Workload) -> str:
-    """Who pushed what, in one line."""
+    """Return who uploads what, in one line."""
     kinds = {
         "builds": work.users, "GitHub Actions": work.actions, "delta pushers": work.deltas,
         "browsers": work.browsers, "monitors": work.monitors,
     }  # fmt: skip
-    said = [
+    parts = [
         ", ".join(f"{count} {kind.removesuffix('s') if count == 1 else kind}" for kind, count in kinds.items() if count)
     ]
-    said += [f"{work.rate:g} uploads a second due"] if work.rate else []
-    said += [work.shape] if work.shape != "steady" else []
-    said += [f"packages of {work.sizes}", work.forms.replace(",", " and ")]
-    said += [f"uplinks of {format_size(round(work.link))}/s"] if work.link else []
-    return "; ".join(filter(None, said))
+    parts += [f"{work.rate:g} uploads a second due"] if work.rate else []
+    parts += [work.shape] if work.shape != "steady" else []
+    parts += [f"packages of {work.sizes}", work.forms.replace(",", " and ")]
+    parts += [f"uplinks of {format_size(round(work.link))}/s"] if work.link else []
+    return "; ".join(filter(None, parts))
 
 
 def _drift(ledger: LoadLedger, first_ns: int, last_ns: int) -> float | None:
-    """Median response time of uploads due in the last quarter, over that of the first; None where either is too small to say."""
+    """Return the median response time of the last quarter divided by that of the first; None if either has too few uploads."""
     quarter = (last_ns - first_ns) // 4
     spans = ((first_ns, first_ns + quarter), (last_ns - quarter, last_ns))
     first, last = (ledger.latencies("push", between=span) for span in spans)
@@ -133,11 +154,21 @@ def _drift(ledger: LoadLedger, first_ns: int, last_ns: int) -> float | None:
 
 
 def _values(
-    counts: ClassCounts | None, numbers: Mapping[str, int], pushes: Sequence[float], duration_s: float
+    counts: ClassCounts | None, numbers: Numbers, pushes: Sequence[float], duration_s: float
 ) -> dict[str, float | None]:
-    """What conditions can be about. Latencies are None where no upload was acknowledged, and classes are missing without a ledger."""
+    """Return the metrics that conditions can name. Without an acknowledged upload latencies are None; without journals there are no
+    classes.
+    """
+    found = latency(pushes)
     values: dict[str, float | None] = {
-        **{name.removesuffix("_s"): value for name, value in latency(pushes).items() if name.endswith("_s")},
+        "min": found["min_s"],
+        "mean": found["mean_s"],
+        "p50": found["p50_s"],
+        "p90": found["p90_s"],
+        "p95": found["p95_s"],
+        "p99": found["p99_s"],
+        "p99.9": found["p99.9_s"],
+        "max": found["max_s"],
         "attempts": numbers["attempts"],
     }
     if counts is not None:
@@ -151,7 +182,7 @@ def _values(
     }
 
 
-def _judged(condition: Condition, values: Mapping[str, float | None], *, always: bool) -> dict[str, Any]:
+def _judged(condition: Condition, values: Mapping[str, float | None], *, always: bool) -> JudgedCondition:
     return {
         "fail_if": condition.text,
         "always": always,
@@ -161,8 +192,8 @@ def _judged(condition: Condition, values: Mapping[str, float | None], *, always:
     }
 
 
-def _drains(run: LoadRun, ledger: LoadLedger) -> Iterator[dict[str, Any]]:
-    """New uploads that each draining node was given, and how long after the drain's begin the last one came."""
+def _drains(run: LoadRun, ledger: LoadLedger) -> Iterator[Drain]:
+    """Yield how many new uploads each draining node still got, and how long after the start of its drain the last one came."""
     begun: dict[str, float] = {}
     for step in run.steps:
         if step["verb"] != "drain":
@@ -182,34 +213,34 @@ def _drains(run: LoadRun, ledger: LoadLedger) -> Iterator[dict[str, Any]]:
         }
 
 
-def _unseen(drains: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Drains of which the balancer took no notice, or not in time."""
+def _unnoticed(drains: Sequence[Drain]) -> Iterator[str]:
+    """Yield a note for each drain that the balancer did not notice, or noticed too late."""
     for drain in drains:
         if drain["last_after_s"] > (1 - UNSEEN_SHARE) * drain["for_s"]:
             yield (
                 f"{drain['node']} still got new uploads {format_duration(drain['last_after_s'])} into its drain of "
                 f"{format_duration(drain['for_s'])}: the balancer does not act on the ping's 418, or needs longer than that; "
-                "`mocknode check --only DR-01` tells"
+                "run `mocknode check --only DR-01` to find out which"
             )
 
 
 def _notes(run: LoadRun, ledger: LoadLedger, nameless: int) -> Iterator[str]:
-    """What a reader of the first screen would otherwise take for granted."""
+    """Yield what a reader of the first screen would not expect."""
     if nameless:
         yield (
-            f"{nameless} uploads reached a node without X-Mocknode-Attempt, which the balancer strips from some, and were joined by "
-            "their digest; of those that arrived torn or changed nothing is known"
+            f"{nameless} uploads reached a node without X-Mocknode-Attempt, which the balancer removes from some requests; they were "
+            "joined by their digest, which finds none that arrived torn or changed"
         )
     if run.unseen:
         events = ", ".join(f"{event.verb} {event.node}" for event in run.unseen)
-        yield f"the load had ended before the schedule came to: {events}"
+        yield f"the load ended before these events of the schedule: {events}"
     if run.aborted is not None:
-        yield f"ended before its time, when {run.aborted} held for certain; uploads under way then may have no end"
+        yield f"the run ended early, when {run.aborted} was certain to hold; uploads under way at that moment may have no end"
     if run.plan.workload.deltas and not ledger.sent_as("delta"):
-        yield "no delta was sent, since no server had a base for one: nodes keep packages with `mocknode up --keep-packages`"
+        yield "no delta was sent, because no server had a base package: start the nodes with `mocknode up --keep-packages`"
 
 
-def _problems(run: LoadRun, ledger: LoadLedger, numbers: Mapping[str, int]) -> list[str]:
+def _problems(run: LoadRun, ledger: LoadLedger, numbers: Numbers) -> list[str]:
     found = [
         *filter(None, (run.environment, run.broken)),
         *run.health.problems(),
@@ -217,18 +248,20 @@ def _problems(run: LoadRun, ledger: LoadLedger, numbers: Mapping[str, int]) -> l
         *run.dead_workers,
     ]
     if ledger.dropped:
-        found.append(f"the nodes' journals dropped {ledger.dropped} entries: the ledger lacks them")
+        found.append(f"the nodes' journals dropped {ledger.dropped} entries, which the ledger lacks")
     if numbers["unexplained"]:
         found.append(f"{numbers['unexplained']} requests at the nodes belong to no attempt that the generator recorded")
     cut = run.interrupted or any(why is not None for why in (run.aborted, run.broken, run.environment))
     if not cut and run.health.sent != numbers["recorded"]:
         found.append(f"the generator sent {run.health.sent} requests and recorded {numbers['recorded']}")
     if numbers["unfinished"] and not cut:
-        found.append(f"{numbers['unfinished']} attempts have no end: what sent them was killed")
+        found.append(f"{numbers['unfinished']} attempts have no end: the process that sent them was killed")
     return found
 
 
-def _result(run: LoadRun, conditions: Sequence[Mapping[str, Any]], problems: Sequence[str], *, decided: bool) -> str:
+def _result(
+    run: LoadRun, conditions: Sequence[JudgedCondition], problems: Sequence[str], *, decided: bool
+) -> LoadResult:
     if run.interrupted:
         return "interrupted"
     if run.environment is not None:
@@ -242,8 +275,7 @@ def _result(run: LoadRun, conditions: Sequence[Mapping[str, Any]], problems: Seq
     return "held"
 
 
-def _latency(ledger: LoadLedger, kind: str) -> dict[str, Any]:
-    """Response time from when it was due, service time from when it was sent."""
+def _latency(ledger: LoadLedger, kind: str) -> LatencyOfKind:
     response = ledger.latencies(kind)
     return {
         "response": latency(response),
@@ -252,11 +284,11 @@ def _latency(ledger: LoadLedger, kind: str) -> dict[str, Any]:
     }
 
 
-def _over_time(ledger: LoadLedger, first_ns: int, duration_s: float) -> list[dict[str, Any]]:
-    """Uploads by the moment of their end: how many, what they were told, how long they took."""
+def _over_time(ledger: LoadLedger, first_ns: int, duration_s: float) -> list[Moment]:
+    """Return how many uploads ended in each interval, with which result, and how long they took."""
     width_s = max(1.0, duration_s / COLUMNS)
-    points: list[dict[str, Any]] = []
-    column, took, told, size = 0, list[float](), Counter[str](), 0
+    points: list[Moment] = []
+    column, took, told, size = 0, list[float](), Counter[Told](), 0
 
     def close() -> None:
         took.sort()
@@ -282,7 +314,7 @@ def _over_time(ledger: LoadLedger, first_ns: int, duration_s: float) -> list[dic
     return points
 
 
-def _examples(ledger: LoadLedger, first_ns: int) -> list[dict[str, Any]]:
+def _examples(ledger: LoadLedger, first_ns: int) -> list[Example]:
     return [
         {
             "id": row["id"],

@@ -1,18 +1,19 @@
-"""A load run's report in files: JSON, one HTML page, and every attempt as CSV."""
+"""Writes the report of a load run as JSON or HTML, and every attempt as CSV."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mocknode.judge.report.files import replace
 from mocknode.load.page import render
+from mocknode.load.schema import LoadReport
 
 
-def write(document: Mapping[str, Any], path: Path, form: str) -> None:
-    """The report as `json` or `html`, whole or not at all.
+def write(document: LoadReport, path: Path, form: str) -> None:
+    """Write the report as `json` or `html`, completely or not at all.
 
     Raises:
         OSError: the file cannot be written.
@@ -22,7 +23,7 @@ def write(document: Mapping[str, Any], path: Path, form: str) -> None:
 
 
 def write_attempts(rows: Iterable[tuple[Any, ...]], path: Path) -> None:
-    """A line an attempt, the first one naming the columns; a hundred thousand take 20 MB.
+    """Write one line for each attempt below a line with the names of the columns. A hundred thousand take 20 MB.
 
     Raises:
         OSError: the file cannot be written.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mocknode.load.schema import WorkerFacts
+
 CPU_MAX: Final = 0.9
 """Share of one core, over a sample of a second: above it requests queue inside the generator, and latencies are its own."""
 BUSY_SHARE_MAX: Final = 0.1
@@ -98,7 +100,7 @@ class Health:
         """Requests that the workers meant to send, all together."""
         return sum(worker.sent for worker in self.workers.values())
 
-    def document(self) -> list[dict[str, Any]]:
+    def document(self) -> list[WorkerFacts]:
         """One entry a worker."""
         return [
             {

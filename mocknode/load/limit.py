@@ -14,9 +14,10 @@ from mocknode.judge.lab.lab import Lab
 from mocknode.judge.lab.lanes import LaneError, Lanes
 from mocknode.judge.run.runner import ENVIRONMENT
 from mocknode.load.conditions import Condition, contradictions, opposite, parse_condition
-from mocknode.load.document import EXIT_CODES, build, load_of
+from mocknode.load.document import EXIT_CODES, balancer_of, build, load_of
 from mocknode.load.generator import Workload
 from mocknode.load.run import LoadPlan, LoadRun
+from mocknode.load.schema import LoadReport, LoadResult
 from mocknode.load.terminal import WORDS
 from mocknode.text.units import format_duration
 
@@ -133,7 +134,7 @@ class LimitSearch:
     lanes: Lanes
     scale: Scale = RATE
     probes: list[dict[str, Any]] = field(default_factory=list)
-    cut: str | None = None
+    cut: LoadResult | None = None
     url: str = ""
     bisection: Bisection = field(init=False)
 
@@ -166,17 +167,18 @@ class LimitSearch:
         await run.on(lab)
         self.url = run.url
         document = build(run)
-        latency = document["latency"].get("push", {}).get("response", {})
+        uploads, counts = document["latency"].get("push"), document["ledger"]
+        assert counts is not None, "a search needs mock nodes, which keep journals"
         return {
             self.scale.asked: value,
             "result": document["result"],
             "gave_way": _gave_way(document, self.demand),
-            "attempts": document["ledger"]["attempts"],
+            "attempts": counts["attempts"],
             "offered_per_s": document["throughput"]["uploads_per_s"],
             "bytes_per_s": document["throughput"]["bytes_per_s"],
-            "p50_s": latency.get("p50_s"),
-            "p99_s": latency.get("p99_s"),
-            "ledger": document["ledger"],
+            "p50_s": None if uploads is None else uploads["response"]["p50_s"],
+            "p99_s": None if uploads is None else uploads["response"]["p99_s"],
+            "ledger": counts,
             "run_dir": str(directory),
         }
 
@@ -184,7 +186,7 @@ class LimitSearch:
         """The report of the search."""
         first = min((p for p in self.probes if p["gave_way"]), key=lambda p: float(p[self.scale.asked]), default=None)
         untrusted = first is not None and first["result"] == "untrusted"
-        result = self.cut or ("untrusted" if untrusted else ("held" if self.bisection.held else "failed"))
+        result: LoadResult = self.cut or ("untrusted" if untrusted else ("held" if self.bisection.held else "failed"))
         return {
             "schema": SCHEMA,
             "result": result,
@@ -197,13 +199,15 @@ class LimitSearch:
             f"limit_{self.scale.key}": self.bisection.held or None,
             f"gave_way_at_{self.scale.key}": self.bisection.failed,
             "gave_way": first["gave_way"] if first else [],
-            **self.plan.facts,
+            "versions": self.plan.facts["versions"],
+            "balancer": balancer_of(self.plan, self.url or self.lanes.url),
+            "reproduce": self.plan.facts["reproduce"],
             "probes": self.probes,
             "run_dir": str(self.plan.run_dir),
         }
 
 
-def _gave_way(document: Mapping[str, Any], demand: Sequence[Condition]) -> list[str]:
+def _gave_way(document: LoadReport, demand: Sequence[Condition]) -> list[str]:
     """Why a probe does not count as held: the generator first, since nothing else can be believed then."""
     if problems := document["generator"]["problems"]:
         return list(problems)

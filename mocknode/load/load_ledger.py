@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 from mocknode.judge.record.history import Told
 from mocknode.judge.record.ledger import ABSENT, CLASSES, Class, Ledger, classify
 from mocknode.load.outages import Outage
+from mocknode.load.schema import Numbers, SizeRow
 
 CACHE_KIB: Final = 16 * 1024
 """Of SQLite's pages in memory, whatever the length of the run."""
@@ -274,7 +275,7 @@ class LoadLedger:
         """Uploads of a form."""
         return int(self._db.execute("SELECT count(*) FROM attempts WHERE form = ?", (form,)).fetchone()[0])
 
-    def numbers(self) -> dict[str, int]:
+    def numbers(self) -> Numbers:
         """Counts beside the ledger's classes."""
         return {
             "attempts": self._one("SELECT count(*) FROM attempts WHERE kind = 'push'"),
@@ -332,9 +333,9 @@ class LoadLedger:
         rows = self._db.execute("SELECT DISTINCT kind FROM attempts ORDER BY kind != 'push', kind")
         return [row[0] for row in rows]
 
-    def by_size(self, bounds: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+    def by_size(self, bounds: Iterable[tuple[int, int]]) -> list[SizeRow]:
         """Uploads by size, each class of them counted, and what the failed ones were told."""
-        found = []
+        found: list[SizeRow] = []
         for low, high in bounds:
             scope = "FROM attempts WHERE kind = 'push' AND size >= ? AND size < ?"
             total = self._db.execute(f"SELECT count(*) {scope}", (low, high)).fetchone()[0]
@@ -370,7 +371,7 @@ class LoadLedger:
         names = [column[0] for column in rows.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def ends(self) -> Iterator[tuple[int, int, int, str, int | None, str]]:
+    def ends(self) -> Iterator[tuple[int, int, int, Told, int | None, str]]:
         """(due, started, ended, told, size, kind) of every attempt that ended, in that order."""
         yield from self._db.execute(
             "SELECT due, started, ended, told, size, kind FROM attempts WHERE ended IS NOT NULL ORDER BY ended"

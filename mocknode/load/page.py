@@ -1,16 +1,18 @@
-"""A load run as one HTML file that opens from an e-mail: no network, no script, light and dark.
+"""Shows a load run as one HTML file that opens from an e-mail: no network, no script, light and dark.
 
-Latency over time stands above the uploads of each moment and the states of each node, on one axis, so that what a drain did is
-seen by looking up. Everything that came from outside is escaped by the template engine.
+Latency, uploads and the states of the nodes share one time axis, one above the other, so that the effect of a drain is seen above
+it. The template engine escapes everything that came from outside.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, Literal
 
 import jinja2
 
+from mocknode.judge.record.history import Told
 from mocknode.judge.record.ledger import CLASSES
+from mocknode.load.schema import LoadReport, Moment, NodeState
 from mocknode.load.terminal import NO_LEDGER, WORDS, size_limit
 from mocknode.text.units import format_duration, format_size
 
@@ -21,6 +23,8 @@ LANES_TOP, LANE, LANE_GAP = 366, 16, 6
 AXIS: Final = 24
 STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 TICKS_MAX: Final = 14
+TOLD_FROM_BELOW: Final[tuple[Told, ...]] = ("error", "nothing", "acknowledged")
+"""Parts of a bar, failures first: they stay visible however tall the bar is."""
 
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("mocknode.load", ""),
@@ -37,37 +41,37 @@ _ENVIRONMENT.filters |= {
 }
 
 
-def render(document: Mapping[str, Any]) -> str:
-    """The report as a page."""
+def render(document: LoadReport) -> str:
+    """Return the report as an HTML page."""
     return _ENVIRONMENT.get_template("page.html.j2").render(
         d=document, verdict=WORDS[document["result"]], classes=CLASSES, chart=chart(document), no_ledger=NO_LEDGER
     )
 
 
 class _Axes:
-    """Seconds to columns, seconds of latency to rows (logarithmic: an upload takes 20 ms or 20 s)."""
+    """Maps seconds to columns, and latencies to rows (logarithmic: an upload takes 20 ms or 20 s)."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: LoadReport) -> None:
         points = document["over_time"]
         self.span_s: float = max(
             document["duration_s"], max((p["at_s"] + p["width_s"] for p in points), default=1.0), 1.0
         )
-        values = [p[key] for p in points for key in ("p50_s", "p99_s") if p[key]]
+        values = [value for p in points for value in (p["p50_s"], p["p99_s"]) if value]
         self.low: float = 10.0 ** math.floor(math.log10(min(values, default=0.01)))
         self.high: float = max(10.0 ** math.ceil(math.log10(max(values, default=1.0))), self.low * 10)
 
     def x(self, at_s: float) -> float:
-        """Column of an instant."""
+        """Return the column of an instant."""
         return round(LEFT + (WIDTH - LEFT - RIGHT) * min(max(at_s / self.span_s, 0.0), 1.0), 1)
 
     def y(self, seconds: float) -> float:
-        """Row of a latency."""
+        """Return the row of a latency."""
         share = math.log(max(seconds, self.low) / self.low) / math.log(self.high / self.low)
         return round(LATENCY_TOP + LATENCY_HEIGHT * (1 - share), 1)
 
 
-def chart(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Shapes of the picture, None where nothing was uploaded."""
+def chart(document: LoadReport) -> dict[str, Any] | None:
+    """Return the shapes of the picture; None if nothing was uploaded."""
     points = document["over_time"]
     if not points:
         return None
@@ -115,8 +119,8 @@ def chart(document: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _spans(states: Sequence[Mapping[str, Any]], nodes: Iterable[str], end_s: float) -> Iterator[dict[str, Any]]:
-    """What each node was, from when to when; before its first change it was online."""
+def _spans(states: Sequence[NodeState], nodes: Iterable[str], end_s: float) -> Iterator[dict[str, Any]]:
+    """Yield the states of each node with their start and end; a node is online before its first change."""
     for node in nodes:
         since, state, how = 0.0, "online", None
         for change in [s for s in states if s["node"] == node]:
@@ -132,27 +136,28 @@ def _span(node: str, since: float, until: float, state: str, how: str | None) ->
     return {"node": node, "from": since, "to": until, "state": state, "label": label, "title": title}
 
 
-def _lines(points: Sequence[Mapping[str, Any]], key: str, axes: _Axes) -> Iterator[str]:
-    """Polylines; where nothing was acknowledged there is a gap, not a line across it."""
+def _lines(points: Sequence[Moment], key: Literal["p50_s", "p99_s"], axes: _Axes) -> Iterator[str]:
+    """Yield polylines, with a gap where nothing was acknowledged."""
     line: list[str] = []
     expected = None
     for point in points:
-        if point[key] is None or (expected is not None and point["at_s"] > expected + point["width_s"] / 2):
+        took_s = point[key]
+        if took_s is None or (expected is not None and point["at_s"] > expected + point["width_s"] / 2):
             if line:
                 yield " ".join(line)
             line = []
-        if point[key] is not None:
-            line.append(f"{axes.x(point['at_s'] + point['width_s'] / 2)},{axes.y(point[key])}")
+        if took_s is not None:
+            line.append(f"{axes.x(point['at_s'] + point['width_s'] / 2)},{axes.y(took_s)}")
         expected = point["at_s"] + point["width_s"]
     if line:
         yield " ".join(line)
 
 
-def _bars(points: Sequence[Mapping[str, Any]], most: float, axes: _Axes) -> Iterator[dict[str, Any]]:
+def _bars(points: Sequence[Moment], most: float, axes: _Axes) -> Iterator[dict[str, Any]]:
     for point in points:
         x, y = axes.x(point["at_s"]), float(COUNT_TOP + COUNT_HEIGHT)
         width = max(round(axes.x(point["at_s"] + point["width_s"]) - x - 0.6, 1), 0.6)
-        for told in ("error", "nothing", "acknowledged"):
+        for told in TOLD_FROM_BELOW:
             if count := point["told"].get(told):
                 height = COUNT_HEIGHT * count / point["width_s"] / most
                 y -= height

@@ -5,10 +5,10 @@ import contextlib
 import dataclasses
 import datetime
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mocknode.judge.lab.lab import Lab
 from mocknode.judge.lab.lanes import LaneError, Lanes
@@ -25,6 +25,7 @@ from mocknode.load.lines import Tail
 from mocknode.load.load_ledger import LoadLedger, LoadLedgerError
 from mocknode.load.outages import Outages
 from mocknode.load.schedule import Event, first_outage
+from mocknode.load.schema import LoadFacts, ScheduleStep
 from mocknode.load.unverified import Unverified
 from mocknode.mock.cluster.client import ControlError, ControlUnreachableError
 
@@ -56,7 +57,7 @@ class LoadPlan:
     conditions: Sequence[Condition]
     secure: bool
     run_dir: Path
-    facts: Mapping[str, Any]
+    facts: LoadFacts
     say: Callable[[str], None]
     abort: bool = False
     web: tuple[str, int] | None = None
@@ -82,7 +83,7 @@ class LoadRun:
     health: Health = field(default_factory=Health)
     watch: LoopWatch = field(default_factory=LoopWatch)
     events: Sequence[Event] = ()
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[ScheduleStep] = field(default_factory=list)
     outages: Outages = field(default_factory=lambda: Outages(0))
     dead_workers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

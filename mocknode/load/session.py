@@ -20,6 +20,7 @@ from mocknode.load.generator import GeneratorError, locustfile
 from mocknode.load.limit import SCALES, LimitSearch
 from mocknode.load.options import LoadOptions
 from mocknode.load.run import LoadPlan, LoadRun
+from mocknode.load.schema import LoadReport
 from mocknode.load.unverified import Unverified
 
 DELTA_NAMES: Final = "mocknode-delta-"
@@ -32,13 +33,15 @@ class LoadOutcome:
     """What came of a run or a search.
 
     Attributes:
-        document: The report; None when the user interrupted before any load.
+        report: The report of a run; None when the user interrupted before any load.
+        search: The report of a search for a limit.
         written: Report files that were written.
         unwritten: Report files that could not be written, each with its flag and the reason.
     """
 
     exit_code: int
-    document: Mapping[str, Any] | None = None
+    report: LoadReport | None = None
+    search: Mapping[str, Any] | None = None
     written: Sequence[Path] = ()
     unwritten: Sequence[str] = ()
 
@@ -104,7 +107,6 @@ def _plan(options: LoadOptions, target: Target, run_dir: Path, say: Callable[[st
                 "version": target.versions.get(target.kind) if target.kind else None,
                 "mode": options.reported_mode,
                 "binary": target.binary,
-                "url": options.lb,
             },
             "reproduce": options.reproduce,
         },
@@ -134,11 +136,11 @@ async def _run(options: LoadOptions, plan: LoadPlan, target: Target, complain: C
             raise
         complain(str(exc))
     document = build(run)
-    document["balancer"]["url"] = run.url or run.lanes.url
-    return _written(document, options.files, lambda name, path: _write(document, run, name, path))
+    written, unwritten = _write_all(options.files, plan.run_dir, lambda name, path: _write(document, run, name, path))
+    return LoadOutcome(exit_code=document["exit_code"], report=document, written=written, unwritten=unwritten)
 
 
-def _write(document: Mapping[str, Any], run: LoadRun, name: str, path: Path) -> None:
+def _write(document: LoadReport, run: LoadRun, name: str, path: Path) -> None:
     if name == "csv":
         assert run.ledger is not None
         write_attempts(run.ledger.rows(), path)
@@ -157,13 +159,14 @@ async def _search(options: LoadOptions, search: LimitSearch, complain: Callable[
         search.cut = "environment"
         complain(str(exc))
     document = search.document()
-    document["balancer"]["url"] = search.url or search.lanes.url
-    return _written(document, options.files, lambda _, path: replace(path, json.dumps(document, indent=1) + "\n"))
+    text = json.dumps(document, indent=1) + "\n"
+    written, unwritten = _write_all(options.files, search.plan.run_dir, lambda _, path: replace(path, text))
+    return LoadOutcome(exit_code=document["exit_code"], search=document, written=written, unwritten=unwritten)
 
 
-def _written(
-    document: Mapping[str, Any], files: Mapping[str, Path], write_one: Callable[[str, Path], None]
-) -> LoadOutcome:
+def _write_all(
+    files: Mapping[str, Path], run_dir: Path, write_one: Callable[[str, Path], None]
+) -> tuple[list[Path], list[str]]:
     """Write every report file; one that cannot be written keeps neither the verdict nor the others from the user."""
     written, unwritten = [], []
     for name, path in files.items():
@@ -171,7 +174,5 @@ def _written(
             write_one(name, path)
             written.append(path)
         except OSError as exc:
-            unwritten.append(
-                f"--{name} {path}: {exc.strerror}; the record in {document['run_dir']} has what was measured"
-            )
-    return LoadOutcome(exit_code=int(document["exit_code"]), document=document, written=written, unwritten=unwritten)
+            unwritten.append(f"--{name} {path}: {exc.strerror}; the record in {run_dir} has what was measured")
+    return written, unwritten

@@ -1,32 +1,31 @@
-"""A load run on a terminal: verdict first, then the ledger, the latencies, sizes that failed, and what to look at."""
+"""Shows a load run on a terminal: the verdict, the ledger, the latencies, the sizes that failed, and uploads to look at."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from rich.text import Text
 
 from mocknode.judge.record.ledger import CLASSES
 from mocknode.judge.report.terminal import draw
+from mocknode.load.schema import LoadReport, LoadResult, Percentile, SizeRow
 from mocknode.text.units import format_duration, format_size
 
-STYLES: Final = {"held": "bold green", "failed": "bold red", "unknown": "bold magenta"}
-WORDS: Final = {
+STYLES: Final[Mapping[LoadResult, str]] = {"held": "bold green", "failed": "bold red", "unknown": "bold magenta"}
+WORDS: Final[Mapping[LoadResult, str]] = {
     "held": "HELD", "failed": "FAILED", "unknown": "UNKNOWN", "untrusted": "UNTRUSTED", "interrupted": "INTERRUPTED",
     "environment": "BROKEN OFF",
 }  # fmt: skip
 GOOD: Final = "delivered_once"
-NO_LEDGER: Final = (
-    "no ledger: these servers keep no journals, so nothing is said of uploads that were lost, doubled or corrupted"
-)
+NO_LEDGER: Final = "no ledger: these servers keep no journals, so lost, doubled or corrupted uploads would go unnoticed"
 SHOWN: Final = 5
 
 
-def render(document: Mapping[str, Any], *, colour: bool, unicode: bool, files: Sequence[str] = ()) -> str:
-    """The screen, ending with a line end."""
+def render(document: LoadReport, *, colour: bool, unicode: bool, files: Sequence[str] = ()) -> str:
+    """Return the screen, ending with a line end."""
     return draw(_lines(document, files), colour=colour, unicode=unicode)
 
 
-def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
+def _lines(document: LoadReport, files: Sequence[str]) -> Iterator[Text]:
     result = document["result"]
     title = Text(" ").append(WORDS[result], STYLES.get(result, "bold red"))
     if document["ledger"] is None:
@@ -55,7 +54,7 @@ def _lines(document: Mapping[str, Any], files: Sequence[str]) -> Iterator[Text]:
     yield Text(f" record: {document['run_dir']}   (ledger.sqlite answers in SQL)")
 
 
-def _ledger(document: Mapping[str, Any]) -> Iterator[Text]:
+def _ledger(document: LoadReport) -> Iterator[Text]:
     counts = document["ledger"]
     if counts is not None:
         yield Text(" ledger", "bold")
@@ -64,88 +63,89 @@ def _ledger(document: Mapping[str, Any]) -> Iterator[Text]:
             yield Text(f"   {name.replace('_', ' '):<28} {counts[name]:>8}", "bold red" if bad else "")
         yield Text(f"   {'sum = attempts':<28} {sum(counts[name] for name in CLASSES):>8}", "dim")
     numbers = document["numbers"]
-    told = f"   told to their clients as failed: {numbers['failed']}"
+    failed = f"   failed for their clients: {numbers['failed']}"
     if document["schedule"]:
-        told += f", of them {numbers['failed_undisturbed']} while no node was away on purpose"
-    yield Text(told)
+        failed += f", of them {numbers['failed_undisturbed']} while no node was away on purpose"
+    yield Text(failed)
     if numbers["reads"]:
-        failed = numbers["reads_failed"] + numbers["reads_disturbed"]
+        reads_failed = numbers["reads_failed"] + numbers["reads_disturbed"]
         yield Text(
-            f"   reads beside them: {numbers['reads']}, failed {failed}, of them {numbers['reads_failed']} while no node was away "
-            "on purpose"
+            f"   reads beside the uploads: {numbers['reads']}, failed {reads_failed}, of them {numbers['reads_failed']} while no node "
+            "was away on purpose"
         )
     if numbers["repeated"]:
         yield Text(f"   seen by nodes more than once, whole or torn: {numbers['repeated']}")
     yield Text()
 
 
-def _drains(document: Mapping[str, Any]) -> Iterator[Text]:
+def _drains(document: LoadReport) -> Iterator[Text]:
     if not document["drains"]:
         return
-    yield Text(f" {'while it drained':<24}{'for':>9}{'new uploads':>13}  the last of them after", "bold")
+    yield Text(f" {'while it drained':<24}{'for':>9}{'new uploads':>13}  last one after", "bold")
     for drain in document["drains"]:
         last = format_duration(drain["last_after_s"]) if drain["new_uploads"] else "–"
         yield Text(f"   {drain['node']:<22}{format_duration(drain['for_s']):>9}{drain['new_uploads']:>13}  {last}")
     yield Text()
 
 
-def _latencies(document: Mapping[str, Any]) -> Iterator[Text]:
-    names = ("p50_s", "p90_s", "p95_s", "p99_s", "p99.9_s", "max_s")
-    # An upload that was refused at once would flatter the balancer.
+def _latencies(document: LoadReport) -> Iterator[Text]:
+    names: tuple[Percentile, ...] = ("p50_s", "p90_s", "p95_s", "p99_s", "p99.9_s", "max_s")
+    # Only acknowledged uploads count: one that was refused immediately would flatter the balancer.
     yield Text(f" {'of acknowledged ones':<20}" + "".join(f"{name.removesuffix('_s'):>10}" for name in names), "bold")
     for kind, figures in document["latency"].items():
-        for what, label in (("response", kind), ("service", "  since sent")):
-            row = figures[what]
-            if what == "service" and row == figures["response"]:
-                continue
+        rows = [(kind, figures["response"])]
+        if figures["service"] != figures["response"]:
+            rows.append(("  since sent", figures["service"]))
+        for label, row in rows:
             if row["count"]:
-                yield Text(f"   {label:<18}" + "".join(f"{format_duration(row[name]):>10}" for name in names))
+                took = "".join(f"{'–' if (s := row[name]) is None else format_duration(s):>10}" for name in names)
+                yield Text(f"   {label:<18}{took}")
     drift = document["values"]["drift"]
     if drift is not None and document["workload"]["shape"] == "steady" and not document["schedule"]:
         yield Text(f"   drift: the last quarter's median is {drift:.2f} times the first's", "dim")
     yield Text()
 
 
-def _sizes(document: Mapping[str, Any]) -> Iterator[Text]:
+def _sizes(document: LoadReport) -> Iterator[Text]:
     if not any(row["failures"] for row in document["by_size"]):
         return
-    yield Text(f" {'by size':<24}{'uploads':>9}{'failed':>9}  what they were told", "bold")
+    yield Text(f" {'by size':<24}{'uploads':>9}{'failed':>9}  answers to the failed", "bold")
     for row in document["by_size"]:
         failed = sum(row["failures"].values())
-        told = ", ".join(f"{what} × {count}" for what, count in row["failures"].items())
-        told += size_limit(row)
+        answers = ", ".join(f"{answer} × {count}" for answer, count in row["failures"].items())
+        answers += size_limit(row)
         span = f"{format_size(row['from'])} to {format_size(row['to'])}"
-        yield Text(f"   {span:<22}{row['attempts']:>9}{failed:>9}  {told}", "red" if failed else "")
+        yield Text(f"   {span:<22}{row['attempts']:>9}{failed:>9}  {answers}", "red" if failed else "")
     yield Text()
 
 
-def size_limit(row: Mapping[str, Any]) -> str:
-    """Where a limit lies that the sizes of a row tell; nothing where larger ones passed than failed."""
+def size_limit(row: SizeRow) -> str:
+    """Return between which sizes a limit lies; an empty text if a larger upload passed than the smallest that failed."""
     low, high = row["smallest_failed"], row["largest_passed"]
     if low is None or (high is not None and high >= low):
         return ""
     return f"; from {format_size(low)} up" + ("" if high is None else f", up to {format_size(high)} passed")
 
 
-def _conditions(document: Mapping[str, Any]) -> Iterator[Text]:
+def _conditions(document: LoadReport) -> Iterator[Text]:
     for condition in document["conditions"]:
         if condition["holds"] or not condition["always"]:
             mark, says, style = ("✗", "holds", "bold red") if condition["holds"] else ("✓", "does not hold", "green")
             if condition["holds"] is None:
-                mark, says, style = "?", "cannot be told", "bold magenta"
+                mark, says, style = "?", "was not decided", "bold magenta"
             yield Text(f" {mark} {condition['fail_if']} {says}: {condition['shown']}", style)
     yield Text()
 
 
-def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
+def _examples(document: LoadReport) -> Iterator[Text]:
     for row in document["examples"][:SHOWN]:
-        told = (
+        answer = (
             "no end"
             if row["took_s"] is None
-            else f"{_told(row['status'], row['end'])} after {format_duration(row['took_s'])}"
+            else f"{_answer(row['status'], row['end'])} after {format_duration(row['took_s'])}"
         )
         yield Text(
-            f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {told} "
+            f"   {row['id']} {row['class'].replace('_', ' ')}: {format_size(row['size'])} {row['form']}, {answer} "
             f"from {row['node'] or 'no node'}"
             + (
                 ""
@@ -158,6 +158,6 @@ def _examples(document: Mapping[str, Any]) -> Iterator[Text]:
         yield Text()
 
 
-def _told(status: int | None, end: str) -> str:
-    """`502`; where there was more to it than a status, or less, also how it ended."""
+def _answer(status: int | None, end: str | None) -> str:
+    """Return the status, and how the exchange ended if it did not end with a complete answer."""
     return " ".join(str(part) for part in (status, end) if part and (part != "complete" or status is None))

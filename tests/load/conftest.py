@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from mocknode.load.print_schema import schema
+from mocknode.load.schema import SCHEMA
 from tests.up_process import up
+
+LOAD_SCHEMA = schema()
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,10 @@ def finished(tmp_path: Path) -> Callable[..., Loaded]:
     def finish(process: "subprocess.Popen[str]") -> Loaded:
         out, err = process.communicate(timeout=90)
         assert "Traceback" not in err, err
-        text = (tmp_path / "report.json").read_text()
-        return Loaded(process.returncode, out, err, json.loads(text or "{}"))
+        document = json.loads((tmp_path / "report.json").read_text() or "{}")
+        if document.get("schema") == SCHEMA:
+            jsonschema.validate(document, LOAD_SCHEMA)
+        return Loaded(process.returncode, out, err, document)
 
     return finish
 

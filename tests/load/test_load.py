@@ -74,7 +74,7 @@ def test_a_load_that_ends_before_its_schedule_says_so(load: Callable[..., Loaded
         "--schedule", "drain node-1 at 0s for 5s; drain node-2 at 4s for 1s",
     )  # fmt: skip
     assert (run.code, run.document["result"]) == (4, "unknown"), run.out
-    assert "before the schedule came to: drain node-2" in run.out
+    assert "before these events of the schedule: drain node-2" in run.out
     assert [drain["node"] for drain in run.document["drains"]] == ["node-1"]
     assert run.document["values"]["drain_reaction"] is not None
 
@@ -166,7 +166,7 @@ def test_a_run_that_has_failed_ends_when_asked_to(load: Callable[..., Loaded], t
     run = load(*words, "--abort-on-fail")
     assert (run.code, run.document["result"]) == (1, "failed"), run.out
     assert run.document["aborted_by"] == "failed_undisturbed>0"
-    assert "note: ended before its time" in run.out
+    assert "note: the run ended early" in run.out
     assert sums_up(run.document)
 
 
@@ -245,7 +245,7 @@ def test_uploads_whose_ids_a_balancer_strips_are_not_lost(load: Callable[..., Lo
     ledger = run.document["ledger"]
     assert (run.code, run.document["result"]) == (0, "held"), run.out
     assert ledger["delivered_once"] == ledger["attempts"] == run.document["numbers"]["nameless"] > 0
-    assert "strips" in run.out
+    assert "which the balancer removes from some requests" in run.out
 
 
 @pytest.mark.balancer
