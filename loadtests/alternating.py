@@ -1,6 +1,7 @@
-"""Subjects that take turns, and the tables that say how they went: ratios, medians, lowest and highest.
+"""Measurements of several subjects in alternation, and tables of the results: ratios, medians, lowest and highest.
 
-A subject that cannot be started or fails in a turn stops nothing: its row says why.
+A turn is one measurement of one subject. A subject that cannot be started or fails in a turn does not stop the others; its row
+says why.
 """
 
 import contextlib
@@ -15,23 +16,23 @@ from typing import TypeVar
 
 Started = TypeVar("Started")
 Figures = dict[str, float]
-"""What one turn gave, by column: the first is what rows are compared by."""
+"""Results of one turn by column; rows are compared by the first column."""
 
 NOT_INSTALLED = "not installed"
 FAILED = "failed"
 REASON_CHARS_MAX = 160
-"""A row stays a row."""
+"""Longest reason in a cell, so that the table stays readable."""
 TURN_MAX_S = 20.0
-"""Whose turn took longer takes no other: the rest shall not wait for it all evening."""
+"""A subject whose turn took longer is not measured again, so that it does not delay the others."""
 
 
 class NotInstalledError(Exception):
-    """What would be measured is not on this machine; the message says what is missing."""
+    """The program to measure is not on this machine; the message says what is missing."""
 
 
 @dataclass
 class Subject:
-    """What is measured, the figures of its turns by column, and why there are none."""
+    """Something to measure, with the results of its turns by column, or the reason why there are none."""
 
     name: str
     turn: Callable[[int], Figures] | None
@@ -40,7 +41,7 @@ class Subject:
     slow: bool = False
 
     def take(self, number: int) -> None:
-        """One turn; turn 0 warms up."""
+        """Measure once; turn 0 only warms up."""
         if self.turn is None or self.failure or self.slow:
             return
         began = time.monotonic()
@@ -59,7 +60,7 @@ class Subject:
 
     @property
     def main(self) -> list[float]:
-        """Figures of the first column."""
+        """Results in the first column."""
         return next(iter(self.figures.values()), [])
 
 
@@ -69,7 +70,7 @@ def subject(
     start: Callable[[], AbstractContextManager[Started]],
     turn: Callable[[Started, int], Figures],
 ) -> Subject:
-    """A subject whose server runs until the stack ends; if it does not start, one whose row says why."""
+    """Return a subject whose server runs until the stack ends; if it does not start, the subject's row says why."""
     started = begin(stack, start)
     if isinstance(started, str):
         return Subject(name, None, failure=started)
@@ -77,7 +78,7 @@ def subject(
 
 
 def begin(stack: contextlib.ExitStack, start: Callable[[], AbstractContextManager[Started]]) -> Started | str:
-    """What was started and ends with the stack, or why it could not be."""
+    """Start something that ends with the stack; return it, or the reason why it could not be started."""
     try:
         return stack.enter_context(start())
     except (Exception, SystemExit) as exc:  # noqa: BLE001  # shown in the row
@@ -85,38 +86,35 @@ def begin(stack: contextlib.ExitStack, start: Callable[[], AbstractContextManage
 
 
 def reason(exc: BaseException) -> str:
-    """An error in one cell of a table."""
+    """Return an error as the text of a table cell."""
     text = " ".join(str(exc).replace("|", "/").split()) or type(exc).__name__
     kind = NOT_INSTALLED if isinstance(exc, NotInstalledError) else FAILED
     return f"{kind}: {text[:REASON_CHARS_MAX]}"
 
 
-def take_turns(subjects: Sequence[Subject], runs: int) -> None:
-    """One turn each that warms up, then `runs` turns each, the next subject after every turn."""
+def alternate(subjects: Sequence[Subject], runs: int) -> None:
+    """Measure one subject after the other: first a turn each to warm up, then `runs` turns each."""
     for number in range(runs + 1):
         for one in subjects:
             one.take(number)
 
 
-# What is written
-
-
 def show(value: float) -> str:
-    """Three digits, more only where the number has them: 0.85, 12.3, 4,300."""
+    """Format a number with three digits, or all digits before the point: 0.85, 12.3, 4,300."""
     if abs(value) >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
 
 
 def median(ours: Subject, theirs: Subject) -> float | None:
-    """Median of the ratios of turns that follow each other."""
+    """Return the median of the ratios of consecutive turns."""
     if ours.failure or theirs.failure or not ours.main or not theirs.main:
         return None
     return statistics.median(a / b for a, b in zip(ours.main, theirs.main, strict=False))
 
 
 def ratio(ours: Subject, theirs: Subject, wanted: str = "") -> str:
-    """A line of the list that a section begins with."""
+    """Return one ratio as a line of the list at the start of a section."""
     middle = median(ours, theirs)
     if middle is None:
         return f"- {ours.name} / {theirs.name}: not measured, {ours.failure or theirs.failure}"
@@ -126,13 +124,13 @@ def ratio(ours: Subject, theirs: Subject, wanted: str = "") -> str:
 
 
 def ratios(what: str, found: Mapping[str, float | None], digits: int = 2) -> str:
-    """A line of that list with several ratios, by name."""
+    """Return several ratios by name as a line of that list."""
     each = [f"{name} **{value:.{digits}f}**" for name, value in found.items() if value is not None]
     return f"- {what}: {', '.join(each) or 'nothing was measured'}"
 
 
 def table(subjects: Sequence[Subject], head: str, to: Subject | None = None) -> str:
-    """Ratio to a subject, then of each column the median, and of the first the lowest and the highest."""
+    """Return a table: the ratio to a subject, the median of each column, and the lowest and highest of the first column."""
     columns = list(next((one.figures for one in subjects if one.figures), {"figure": []}))
     first = ["ratio"] if to is not None else []
     titles = [head, *first, f"{columns[0]}, median", "lowest - highest", *columns[1:]]
@@ -157,7 +155,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def script(measure: Callable[[Sequence[str]], str]) -> None:
-    """What every benchmark does when it is started: measure as the command line says, and print Markdown."""
-    # What was started is ended on this signal too.
+    """Run a benchmark as the command line asks, and print its results as Markdown."""
+    # SIGTERM has to end the started processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(measure(sys.argv[1:]))

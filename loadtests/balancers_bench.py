@@ -1,8 +1,8 @@
-"""What large uploads keep of their speed through a load balancer: `python loadtests/balancers_bench.py`.
+"""Measures the speed of large uploads through each load balancer: `python loadtests/balancers_bench.py`.
 
-Method. One node that digests, and all balancers that are installed before it, in mode recommended, at once; one client, as in
-upload_bench. Straight to the node, then through each balancer, in turns; over HTTPS the balancers end TLS and go on in plain HTTP.
-A ratio is of turns that follow each other: through the balancer / straight to the node over the same scheme.
+Method: one node that digests, and in front of it all installed balancers in mode recommended at the same time; the client is that of
+upload_bench. Uploads go directly to the node, then through each balancer, in turns. Over HTTPS the balancers terminate TLS and use
+plain HTTP to the node. A ratio divides the rate through the balancer by the direct rate of the turn next to it, over the same scheme.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import contextlib
 import ssl
 from collections.abc import Sequence
 
-from alternating import Subject, begin, median, ratios, script, table, take_turns
+from alternating import Subject, begin, median, ratios, script, table, alternate
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file, send
 from stage import Front, balancer, cluster
 
@@ -20,7 +20,7 @@ from mocknode.text.units import format_size, parse_size
 
 
 def measure(words: Sequence[str]) -> str:
-    """Start all, upload in turns; a table for each scheme."""
+    """Start everything, upload in turns, and return a table for each scheme."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="1GiB", help="bytes of each upload, such as 512MiB (default 1GiB)")
     parser.add_argument("--runs", type=int, default=5, help="uploads on each path (default 5)")
@@ -31,7 +31,7 @@ def measure(words: Sequence[str]) -> str:
         pattern = stack.enter_context(pattern_file())
         up = stack.enter_context(cluster(1, "--https-port", "0"))
         tls = ssl.create_default_context(cafile=up.ca)
-        node = Front("straight to the node", "", up.pid, up.ports[0], up.https_ports[0])
+        node = Front("directly to the node", "", up.pid, up.ports[0], up.https_ports[0])
         fronts = {
             node.kind: node,
             **{kind: begin(stack, lambda kind=kind: balancer(kind, up, runner)) for kind in KINDS},
@@ -40,9 +40,9 @@ def measure(words: Sequence[str]) -> str:
             "HTTP": [path(kind, front, pattern, size, up.key, None) for kind, front in fronts.items()],
             "HTTPS": [path(kind, front, pattern, size, up.key, tls) for kind, front in fronts.items()],
         }
-        take_turns([one for paths in by_scheme.values() for one in paths], args.runs)
+        alternate([one for paths in by_scheme.values() for one in paths], args.runs)
     lines = [
-        ratios(f"of the rate straight to the node, {scheme}", {one.name: median(one, paths[0]) for one in paths[1:]})
+        ratios(f"rate relative to the node alone, {scheme}", {one.name: median(one, paths[0]) for one in paths[1:]})
         for scheme, paths in by_scheme.items()
     ]
     lines += ["", f"One upload of {format_size(size)} with Content-Length, SHA-1 by the node, median of {args.runs}."]
@@ -52,7 +52,7 @@ def measure(words: Sequence[str]) -> str:
 
 
 def path(kind: str, front: Front | str, pattern: Pattern, size: int, key: str, tls: ssl.SSLContext | None) -> Subject:
-    """Uploads through a balancer, or why there are none."""
+    """Return the subject of uploads through a balancer, or one that says why there are none."""
     if isinstance(front, str):
         return Subject(kind, None, failure=front)
     port = front.http_port if tls is None else front.https_port

@@ -1,8 +1,8 @@
-"""All benchmarks, and BENCHMARKS.md as they write it: `python loadtests/benchmarks.py`.
+"""Runs all benchmarks and writes BENCHMARKS.md: `python loadtests/benchmarks.py`.
 
-Every topic is one or more of the scripts beside this one, each run as a process of its own with the words shown; it prints its part as
-Markdown. `--only` measures some topics anew; the sections of the others stay as the file has them, each with its own date and
-command. A script that fails, or takes longer than its limit, is ended, and its section says why.
+Each topic runs one or more of the scripts in this directory, each in a process of its own with the arguments shown; a script prints
+its part as Markdown. `--only` measures some topics again and keeps the sections of the others, each with its own date and command.
+A script that fails or takes longer than its limit is ended, and its section says why.
 """
 
 import argparse
@@ -33,20 +33,20 @@ HERE = Path(__file__).parent
 FILE = HERE / "BENCHMARKS.md"
 SCRIPT_LIMIT_S = 600.0
 END_S = 60.0
-"""In which a script that was told to ends what it started."""
+"""How long a script may take to end what it started."""
 MACHINE = "Machine and method"
 NOT_MEASURED = "Not measured yet."
 METHOD = """\
-One client for all subjects of a table. Subjects take turns within one run, the next after every turn, so that a drifting machine
-hurts all alike; the first turn of each warms up and is thrown away. Figures are medians, with the lowest and the highest beside them.
-Ratios are medians of the ratios of turns that follow each other, and the `ratio` of a table is the row's figure / its first row's or the
-named one's: less than 1 is slower. Client and servers share the machine and its loopback: compare within one table, not between machines.
-A row whose subject could not be measured says why."""
+All subjects of a table are measured by the same client, in turns: one after the other, then the first again, so that a machine whose
+speed drifts affects all of them alike. The first turn of each subject only warms it up. Results are medians, next to the lowest and
+the highest value. Ratios are medians of the ratios of consecutive turns. The `ratio` column divides the row's result by that of the
+first row, or of the row that is named; less than 1 is slower. Client and servers share the machine and its loopback interface, so
+compare within one table, not between machines. A row that could not be measured says why."""
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script, its words, and those of a quick look."""
+    """A script with its arguments, and the arguments of a quick run."""
 
     name: str
     full: str
@@ -55,7 +55,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Topic:
-    """A section: its title and its scripts."""
+    """A section of the file: its title and its scripts."""
 
     title: str
     scripts: tuple[Script, ...]
@@ -132,18 +132,22 @@ TOPICS = {
 
 
 def main() -> int:
-    """Measure, write; 1 if a script failed."""
+    """Measure and write the file; return 1 if a script failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="sizes that show that everything runs, in about a minute")
     parser.add_argument(
-        "--only", metavar="TOPIC,...", help=f"measure these and keep the other sections: {', '.join(TOPICS)}"
+        "--quick", action="store_true", help="use small sizes, which show in about a minute that everything runs"
     )
-    parser.add_argument("--out", type=Path, default=FILE, metavar="FILE", help="what to write (default BENCHMARKS.md)")
+    parser.add_argument(
+        "--only",
+        metavar="TOPIC,...",
+        help=f"measure only these topics and keep the other sections: {', '.join(TOPICS)}",
+    )
+    parser.add_argument("--out", type=Path, default=FILE, metavar="FILE", help="file to write (default BENCHMARKS.md)")
     args = parser.parse_args()
     wanted = args.only.split(",") if args.only else list(TOPICS)
     if unknown := [name for name in wanted if name not in TOPICS]:
         parser.error(f"--only: {', '.join(unknown)} got, allowed: {', '.join(TOPICS)}")
-    # What was started is ended on this signal too.
+    # SIGTERM has to end the started processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     command = shlex.join(["python", "loadtests/benchmarks.py", *sys.argv[1:]])
     sections = read(args.out)
@@ -157,16 +161,13 @@ def main() -> int:
         sections[topic.title] = text
         took = f"{format_duration(time.monotonic() - began)}; load average {_load(load)} at the start, {_load()} at the end"
         sections[MACHINE] = f"{machine()}\n\n`{command}`: {took}.\n\n{METHOD}"
-        # After every topic, so that what was measured outlives an interruption.
+        # After every topic, so that an interruption does not lose results.
         write(args.out, sections)
     return int(failed)
 
 
-# The file
-
-
 def read(file: Path) -> dict[str, str]:
-    """Sections of the file by title, those that we write."""
+    """Return the sections of the file by title."""
     if not file.exists():
         return {}
     parts = re.split(r"^## (.+)\n", file.read_text(), flags=re.MULTILINE)[1:]
@@ -174,7 +175,7 @@ def read(file: Path) -> dict[str, str]:
 
 
 def write(file: Path, sections: dict[str, str]) -> None:
-    """The whole of it, at once."""
+    """Write the whole file at once."""
     titles = [MACHINE, *(topic.title for topic in TOPICS.values())]
     text = "# Benchmarks\n\nWritten by `python loadtests/benchmarks.py`; every section has its own date and command.\n"
     for title in titles:
@@ -185,7 +186,7 @@ def write(file: Path, sections: dict[str, str]) -> None:
 
 
 def measure(topic: Topic, command: str, *, quick: bool) -> str:
-    """The text of one section."""
+    """Measure one topic and return the text of its section."""
     began, load, parts = time.monotonic(), os.getloadavg(), []
     for script in topic.scripts:
         words = script.quick if quick else script.full
@@ -200,7 +201,7 @@ def measure(topic: Topic, command: str, *, quick: bool) -> str:
 
 
 def run(name: str, words: str) -> str:
-    """What a script printed, or why it failed; everything it started has ended."""
+    """Run a script and return its output, or the reason why it failed; everything it started has ended."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         started = subprocess.Popen(
             [sys.executable, str(HERE / name), *words.split()], stdout=out, stderr=err, text=True
@@ -227,11 +228,8 @@ def run(name: str, words: str) -> str:
         return f"{FAILED}: {problem}" if problem else out.read().strip()
 
 
-# The machine
-
-
 def machine() -> str:
-    """What the last run was measured on, and the versions of everything in it."""
+    """Return the machine of the last run and the versions of everything that was measured."""
     rows = [
         ("machine", f"{processor()}, {os.cpu_count()} cores, {_memory()}"),
         ("kernel", f"{platform.system()} {platform.release()}"),
@@ -243,14 +241,14 @@ def machine() -> str:
         ("balancers", ", ".join(_balancer(kind) for kind in balancers.KINDS)),
         ("Go", _said([go_command() or "go", "version"])),
         ("Node", _said([shutil.which("node") or "node", "--version"])),
-        ("other mock servers", "in their section, as they are installed for it"),
+        ("other mock servers", "versions in their section, as they are installed for it"),
         ("date", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"),
     ]
-    return "\n".join(["| of the last run | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return "\n".join(["| the last run | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
 def processor() -> str:
-    """Its name, as the kernel has it."""
+    """Return the processor's name as the kernel reports it."""
     match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return match[1] if match else platform.machine()
 

@@ -1,4 +1,4 @@
-"""The clients of the benchmarks: one that sends large uploads from memory, one that asks small things as fast as it is answered."""
+"""The clients of the benchmarks: one sends large uploads from memory, the other sends small requests as fast as they are answered."""
 
 import asyncio
 import contextlib
@@ -16,12 +16,12 @@ from typing import Any
 from stage import HOST
 
 WARM_UP_BYTES = 1 << 20
-"""Of the upload by which a server warms up."""
-# As curl makes them; the search for a boundary is the faster the longer it is.
+"""Size of the upload that warms up a server."""
+# The form of curl's boundaries; the longer a boundary, the faster the search for it.
 BOUNDARY = b"------------------------d74496d66958873e"
 PATTERN_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 32 * 1024
-"""As the Go CLI's chunks, whose `io.Copy` reads so much at a time."""
+"""Chunk size of the Go CLI, whose `io.Copy` reads this much at a time."""
 FRAME = b"%x\r\n" % CHUNK_BYTES
 FRAMED_BYTES = len(FRAME) + CHUNK_BYTES + 2
 TLS_BLOCK_BYTES = 256 * 1024
@@ -31,15 +31,12 @@ STORED = "/api/packages/raw"
 
 
 class UploadRefusedError(Exception):
-    """The answer was no success; the message has it."""
-
-
-# Large uploads
+    """The answer was not a success; the message holds it."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How an upload is framed: as one file of multipart/form-data or as it is, chunked or with its length, in TLS or plain."""
+    """Framing of an upload: multipart/form-data or the plain body, chunked or with Content-Length, over TLS or plain TCP."""
 
     multipart: bool = True
     chunked: bool = False
@@ -52,7 +49,7 @@ PLAIN = Form()
 
 @dataclass(frozen=True)
 class Pattern:
-    """Memory that is sent again and again: as it is, and cut into chunks."""
+    """Memory that is sent again and again, as a plain body and as a chunked one."""
 
     plain: int
     framed: int
@@ -60,7 +57,7 @@ class Pattern:
     framed_view: memoryview
 
     def part(self, offset: int, size: int) -> Iterator[memoryview]:
-        """The bytes of an upload that begins there."""
+        """Yield the bytes of an upload that begins at `offset`."""
         while size:
             at = offset % PATTERN_BYTES
             view = self.view[at : at + size]
@@ -70,7 +67,7 @@ class Pattern:
 
 @contextlib.contextmanager
 def pattern_file() -> Iterator[Pattern]:
-    """64 MiB at random."""
+    """Provide 64 MiB of random bytes."""
     with contextlib.ExitStack() as stack:
         plain, framed = os.memfd_create("pattern"), os.memfd_create("pattern-framed")
         stack.callback(os.close, plain)
@@ -89,12 +86,12 @@ def pattern_file() -> Iterator[Pattern]:
 def send(
     port: int, pattern: Pattern, size: int, *, key: str, name: str, form: Form = PLAIN, offset: int = 0
 ) -> float:  # fmt: skip
-    """`size` bytes of the pattern from `offset` on; seconds from the connection until the answer's head is here.
+    """Send `size` bytes of the pattern from `offset` on; return the seconds from the connection to the head of the answer.
 
-    A chunked upload begins at 0 and is made of whole chunks.
+    A chunked upload begins at 0 and consists of whole chunks.
 
     Raises:
-        UploadRefusedError: another answer than 200 or 201.
+        UploadRefusedError: the answer was not 200 or 201.
     """
     if form.chunked and (size % CHUNK_BYTES or offset):
         raise ValueError(
@@ -118,7 +115,7 @@ def send(
     with socket.create_connection((HOST, port)) as plain:
         plain.settimeout(UPLOAD_TIMEOUT_S)
         started = time.perf_counter()
-        # With a time limit a socket does not block, and sendfile would have to be asked for what it took.
+        # A socket with a time limit does not block, and sendfile would send only a part.
         sock = plain if form.tls is None else form.tls.wrap_socket(plain, server_hostname=HOST)
         with sock:
             sock.settimeout(None if form.tls is None else UPLOAD_TIMEOUT_S)
@@ -155,10 +152,10 @@ def _send_body(sock: socket.socket, pattern: Pattern, size: int, offset: int, fo
 
 
 def at_once(pushes: Sequence[Callable[[], Any]]) -> float:
-    """Run all at the same time, a thread each; seconds until the last has ended.
+    """Run all at the same time, each in a thread; return the seconds until the last one has ended.
 
     Raises:
-        Exception: what the first of them raised.
+        Exception: the first exception of a thread.
     """
     failed: list[BaseException] = []
 
@@ -180,15 +177,12 @@ def at_once(pushes: Sequence[Callable[[], Any]]) -> float:
     return elapsed
 
 
-# Small requests
-
-
 class Client(asyncio.Protocol):
-    """One connection that sends its next request when it has its answer; a server that closes is connected to again.
+    """A connection that sends its next request when it has its answer; it reconnects when the server closes.
 
     Args:
-        requests: What to send; clients may share it.
-        over: Gets its result when there is nothing left to send, and an error when an answer is no success.
+        requests: Requests to send; clients may share the iterator.
+        over: Future that is done when no requests are left, or fails when an answer is not a success.
         reconnect: Opens a connection for this client.
     """
 
@@ -201,13 +195,13 @@ class Client(asyncio.Protocol):
         self._asked = self._begun = False
 
     def connection_made(self, transport: Any) -> None:
-        """Keep the connection; one that took the place of another goes on."""
+        """Keep the connection; after a reconnect, send the next request."""
         self.transport = transport
         if self._begun:
             self.ask()
 
     def ask(self) -> None:
-        """Send the next request, if there is one."""
+        """Send the next request, or finish if there is none."""
         self._begun = True
         if self._over.done():
             return
@@ -219,13 +213,13 @@ class Client(asyncio.Protocol):
             self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        """An answer, maybe in pieces."""
+        """Collect an answer, which may arrive in pieces."""
         self._got += data
         if _whole(self._got):
             self._answered()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end of an answer without a length, or of a connection that a server keeps for one request only."""
+        """Handle the end of an answer without a length, or of a connection that the server keeps for one request."""
         if self._over.done():
             return
         if self._asked and self._got:
@@ -252,7 +246,7 @@ class Client(asyncio.Protocol):
 
 
 def _whole(answer: bytearray) -> bool:
-    """Whether an answer is whole; one that has neither length nor chunks is when its connection ends."""
+    """Tell whether an answer is complete; without length and chunks it is complete when its connection ends."""
     head = answer.find(b"\r\n\r\n") + 4
     if head < 4:
         return False
@@ -263,7 +257,7 @@ def _whole(answer: bytearray) -> bool:
 
 @contextlib.asynccontextmanager
 async def connections(ports: Sequence[int], count: int, requests: Iterator[bytes]) -> Any:
-    """So many clients on connections spread over the ports, and the future of each; nothing is asked yet."""
+    """Open `count` connections spread over the ports; yield the clients, which have sent nothing yet, and their futures."""
     loop = asyncio.get_running_loop()
     clients: list[Client] = []
     opening: set[asyncio.Task[Any]] = set()
@@ -301,10 +295,10 @@ async def connections(ports: Sequence[int], count: int, requests: Iterator[bytes
 
 
 def ask_all(ports: Sequence[int], count: int, requests: Sequence[bytes]) -> float:
-    """Send all requests; seconds from the first byte to the last answer.
+    """Send all requests; return the seconds from the first byte to the last answer.
 
     Raises:
-        UploadRefusedError: an answer was no success.
+        UploadRefusedError: an answer was not a success.
     """
     import uvloop
 
@@ -320,10 +314,10 @@ def ask_all(ports: Sequence[int], count: int, requests: Sequence[bytes]) -> floa
 
 
 def ask_for(ports: Sequence[int], count: int, request: bytes, seconds: float) -> int:
-    """Answers to this request within that time.
+    """Send this request again and again for some seconds; return the number of answers.
 
     Raises:
-        UploadRefusedError: an answer was no success.
+        UploadRefusedError: an answer was not a success.
     """
     import uvloop
 
@@ -344,7 +338,7 @@ def ask_for(ports: Sequence[int], count: int, request: bytes, seconds: float) ->
 
 
 def small_upload(key: str, name: str, body: bytes, path: str = "/api/Spaces-1/packages/raw") -> bytes:
-    """A whole upload, as curl sends it."""
+    """Return a complete upload as curl sends it."""
     part = b'--%b\r\nContent-Disposition: form-data; name="data"; filename="%b.zip"\r\n' % (BOUNDARY, name.encode())
     whole = part + b"Content-Type: application/octet-stream\r\n\r\n" + body + b"\r\n--" + BOUNDARY + b"--\r\n"
     head = (

@@ -1,18 +1,17 @@
-"""What the load generator itself costs: `python loadtests/generator_bench.py`.
+"""Measures the cost of the load generator itself: `python loadtests/generator_bench.py`.
 
-Rate. The path is an nginx in mode recommended (unbuffered) and one node that digests; generator, nginx and node share the machine.
-Two senders take turns on it, `--streams` uploads at a time, each for `--seconds` and until its last upload has ended:
+Rate: uploads go through nginx in mode recommended (unbuffered) to one node that digests; generator, nginx and node share the
+machine. Two senders are measured in turns, with `--streams` uploads at a time, each for `--seconds` and until its last upload ends:
 
-    generator   locust as `mocknode load` starts it: content unique an attempt, made and digested while it is sent, every attempt
-                recorded; what the catalogue holds afterwards is compared with these digests
-    preset      threads that `sendfile` the same memory again and again, Content-Length declared: what the path carries when
-                content costs nothing
+    generator   locust as `mocknode load` starts it: each attempt has unique content, made and digested while it is sent, and is
+                recorded; afterwards the catalogue is compared with these digests
+    preset      threads that `sendfile` the same memory again and again with Content-Length: the rate when content costs nothing
 
-A turn's rate is its bytes between its first start and its last end, so locust's own start is not in it. The ratio is of each pair
-of turns that follow each other; the median counts.
+The rate of a turn is its bytes between its first start and its last end, so that it does not include locust's own start. The ratio is
+the median of the ratios of consecutive turns.
 
-Memory (`--memory 100`). So many uploads of 1 GiB at once, each paced at `--link`, by one process; its peak resident memory after
-`--hold` seconds of all of them under way (0: until the last has ended).
+Memory (`--memory 100`): this number of uploads of 1 GiB at the same time by one process, each paced at `--link`; the result is its
+peak resident memory after all of them have been in progress for `--hold` seconds (0: until the last one has ended).
 """
 
 import argparse
@@ -42,22 +41,22 @@ MEMORY_MAX = 300 << 20
 
 
 def measure(words: Sequence[str]) -> str:
-    """Rate or memory."""
+    """Measure rate or memory."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="512MiB", help="bytes of each upload (default 512MiB)")
     parser.add_argument("--streams", type=int, default=1, help="uploads at a time (default 1)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="uploads are started for so long a turn (default 4)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long a turn starts uploads (default 4)")
     parser.add_argument("--turns", type=int, default=5, help="turns of each sender (default 5)")
     parser.add_argument(
         "--form", choices=("length", "chunked"), default="length", help="framing of the generator's uploads"
     )
     parser.add_argument("--direct", action="store_true", help="without nginx")
     parser.add_argument(
-        "--memory", type=int, metavar="COUNT", help="measure memory instead, with so many uploads at once"
+        "--memory", type=int, metavar="COUNT", help="measure memory instead, with this many uploads at once"
     )
     parser.add_argument("--link", default="2MiB", help="bytes a second of each of them (default 2MiB)")
     parser.add_argument(
-        "--hold", type=float, default=20.0, help="seconds that all are watched; 0: until the last has ended"
+        "--hold", type=float, default=20.0, help="seconds with all uploads in progress; 0: until the last one has ended"
     )
     args = parser.parse_args(words)
     with contextlib.ExitStack() as stack:
@@ -71,11 +70,8 @@ def measure(words: Sequence[str]) -> str:
         return rate(runner, up, front, port, work, args)
 
 
-# Rate
-
-
 def rate(runner: asyncio.Runner, up: Up, front: Front, port: int, work: Path, args: argparse.Namespace) -> str:
-    """Turns of both senders, and the table."""
+    """Measure both senders in turns and return the table."""
     size = parse_size(args.size)
     rates: dict[str, list[float]] = {"generator": [], "preset": []}
     cpu: dict[str, list[float]] = {"node": [], "nginx": [], "generator": []}
@@ -97,15 +93,15 @@ def rate(runner: asyncio.Runner, up: Up, front: Front, port: int, work: Path, ar
 
 
 def table(rates: dict[str, list[float]], cpu: dict[str, list[float]], args: argparse.Namespace) -> str:
-    """Ratio first, as Markdown."""
+    """Return the ratios and the table as Markdown."""
     ratios = [ours / theirs for ours, theirs in zip(rates["generator"], rates["preset"], strict=True)]
-    # The generator says once a second what it used: a turn may be too short for that.
+    # The generator reports its processor time once a second; a turn may be too short for a report.
     known = {name: [value for value in found if not math.isnan(value)] for name, found in cpu.items()}
-    spent = [f"{name} {statistics.median(found):.2f}" for name, found in known.items() if found]
-    path = "straight to the node" if args.direct else "through nginx, unbuffered"
+    used = [f"{name} {statistics.median(found):.2f}" for name, found in known.items() if found]
+    path = "directly to the node" if args.direct else "through nginx, unbuffered"
     lines = [
         f"- generator / preset: **{statistics.median(ratios):.2f}** ({min(ratios):.2f} - {max(ratios):.2f}; wanted: {WANTED:.2f} or more)",
-        f"- CPU s per GiB while the generator sends: {', '.join(spent)}",
+        f"- CPU s per GiB while the generator sends: {', '.join(used)}",
         "",
         f"{args.streams} at a time of {args.size}, {args.form}, {path}; {args.turns} pairs of turns.",
         "",
@@ -122,7 +118,7 @@ def table(rates: dict[str, list[float]], cpu: dict[str, list[float]], args: argp
 def generate(
     runner: asyncio.Runner, up: Up, port: int, directory: Path, size: int, args: argparse.Namespace
 ) -> tuple[int, float, float]:
-    """One turn of the generator: bytes, seconds and its processor seconds, all of them while it sent."""
+    """Run one turn of the generator; return bytes, seconds and its processor seconds while it sent."""
     workload = Workload(
         users=args.streams, duration_s=args.seconds, sizes=f"{size}B", forms=args.form, link=0.0, seed=1
     )  # fmt: skip
@@ -147,7 +143,7 @@ def generate(
 
 @contextlib.contextmanager
 def generator(runner: asyncio.Runner, up: Up, port: int, directory: Path, workload: Workload) -> Iterator[Generator]:
-    """The generator, started as `mocknode load` starts it."""
+    """Run the generator as `mocknode load` starts it."""
     (directory / "records").mkdir(parents=True)
     door = FrontDoor(scheme="http", host=HOST, port=port)
 
@@ -164,14 +160,14 @@ def generator(runner: asyncio.Runner, up: Up, port: int, directory: Path, worklo
 
 
 def records(directory: Path) -> Iterator[dict[str, Any]]:
-    """Every line that the generator wrote."""
+    """Yield every line that the generator wrote."""
     for path in directory.glob("*.jsonl"):
         for line in path.read_text().splitlines():
             yield json.loads(line)
 
 
 def compare(up: Up, sent: dict[str, str]) -> None:
-    """The catalogue has every upload, with the digest that was sent."""
+    """Make sure that the catalogue has every upload with the digest that was sent."""
     stored = up.stored("mocknode-load")
     wrong = [attempt for attempt, sha1 in sent.items() if stored.get(f"1.0.0-{attempt}") != sha1]
     if wrong:
@@ -179,7 +175,7 @@ def compare(up: Up, sent: dict[str, str]) -> None:
 
 
 def preset(up: Up, port: int, pattern: Pattern, size: int, args: argparse.Namespace, turn: int) -> float:
-    """One turn of threads that send memory; bytes a second."""
+    """Run one turn of threads that send memory; return bytes a second."""
     sent: list[int] = []
     until = time.perf_counter() + args.seconds
 
@@ -194,11 +190,8 @@ def preset(up: Up, port: int, pattern: Pattern, size: int, args: argparse.Namesp
     return sum(sent) / elapsed
 
 
-# Memory
-
-
 def memory(runner: asyncio.Runner, up: Up, port: int, work: Path, args: argparse.Namespace) -> str:
-    """Peak memory of one process with many paced uploads of 1 GiB under way."""
+    """Measure the peak memory of one process with many paced uploads of 1 GiB in progress."""
     workload = Workload(
         users=args.memory, duration_s=1.0, sizes="1GiB", forms="chunked,length", link=parse_size(args.link), seed=1
     )  # fmt: skip
@@ -219,11 +212,11 @@ def memory(runner: asyncio.Runner, up: Up, port: int, work: Path, args: argparse
     ends = [line for line in lines if line["t"] == "end"]
     whole = sum(line["told"] == "acknowledged" for line in ends)
     if flowing < args.memory:
-        raise SystemExit(f"only {flowing} of {args.memory} uploads were under way at once")
+        raise SystemExit(f"only {flowing} of {args.memory} uploads were in progress at once")
     return (
-        f"- memory of a generator process with {flowing} uploads of 1 GiB under way at once, each at {args.link}/s: "
+        f"- memory of a generator process with {flowing} uploads of 1 GiB in progress at once, each at {args.link}/s: "
         f"**{peak / (1 << 20):.0f} MiB** (wanted: less than {MEMORY_MAX >> 20}); "
-        + (f"{whole} of them were taken to their end." if not args.hold else f"watched for {args.hold:g} s.")
+        + (f"{whole} of them were completed." if not args.hold else f"watched for {args.hold:g} s.")
     )
 
 

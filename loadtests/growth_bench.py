@@ -1,10 +1,11 @@
-"""How a cluster grows: with its nodes, and with concurrent uploads to one node: `python loadtests/growth_bench.py`.
+"""Measures how a cluster scales with its nodes and with concurrent uploads to one node: `python loadtests/growth_bench.py`.
 
-Method. Nodes: a cluster of each size, all at once, only one at work; 64 KiB packages as in push_bench, and large uploads,
-`--streams` at a time spread over the nodes. Uploads: a cluster of one node for each number of uploads at a time; all numbers
-send the same sum of bytes, a blocking socket and a thread each, every upload with bytes of its own. A turn counts only if the
-catalogue then has every upload with the digest of what was sent. Memory is the peak of the node over what it had before its first
-turn. Client, nodes and catalogue share the machine's cores, so more nodes than cores cannot be faster; they may not be slower either.
+Method for nodes: clusters of each size run at the same time, and one of them works at a time. It takes 64 KiB packages as in
+push_bench, and large uploads, `--streams` at a time spread over the nodes. Method for uploads: one cluster of one node for each
+number of concurrent uploads. Every number sends the same sum of bytes, each upload in its own thread with its own bytes. A turn
+counts only if the catalogue then holds every upload with the digest of what was sent. Memory is the node's peak minus its peak
+before the first turn. Client, nodes and catalogue share the machine's cores, so more nodes than cores cannot be faster, but they
+should not be slower either.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 
-from alternating import Figures, Subject, begin, median, ratios, script, table, take_turns
+from alternating import Figures, Subject, begin, median, ratios, script, table, alternate
 from clients import Pattern, at_once, pattern_file, send
 from push_bench import push
 from stage import Up, cluster, peak_rss
@@ -21,7 +22,7 @@ from mocknode.text.units import format_size, parse_size
 
 
 def measure(words: Sequence[str]) -> str:
-    """Both kinds of growth; three tables."""
+    """Measure both and return three tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--nodes", default="1,2,4,8", help="sizes of clusters (default 1,2,4,8)")
     parser.add_argument("--packages", type=int, default=2000, help="packages of 64 KiB a turn (default 2000)")
@@ -40,14 +41,14 @@ def measure(words: Sequence[str]) -> str:
             clusters = {int(count): begin(stack, lambda n=int(count): cluster(n)) for count in args.nodes.split(",")}
             small = [_pushes(_plural(count), up, args.packages, args.clients) for count, up in clusters.items()]
             large = [_uploads(_plural(count), up, digests, args.streams, total) for count, up in clusters.items()]
-            take_turns(small, args.runs)
-            take_turns(large, args.runs)
+            alternate(small, args.runs)
+            alternate(large, args.runs)
         with contextlib.ExitStack() as stack:
             at_a_time = [
                 _uploads(f"{number} at a time", begin(stack, lambda: cluster(1)), digests, int(number), total)
                 for number in args.uploads.split(",")
             ]
-            take_turns(at_a_time, args.runs)
+            alternate(at_a_time, args.runs)
     return "\n".join(
         [
             _ratios("64 KiB packages", small),
@@ -70,14 +71,14 @@ def measure(words: Sequence[str]) -> str:
 
 
 class Digests:
-    """SHA-1 of uploads that begin somewhere in the pattern, each made once."""
+    """SHA-1 digests of parts of the pattern, each computed once."""
 
     def __init__(self, pattern: Pattern) -> None:
         self.pattern = pattern
         self._known: dict[tuple[int, int], str] = {}
 
     def of(self, offset: int, size: int) -> str:
-        """Digest of these bytes."""
+        """Return the digest of these bytes."""
         if (offset, size) not in self._known:
             digest = hashlib.sha1(usedforsecurity=False)
             for view in self.pattern.part(offset, size):
@@ -111,10 +112,10 @@ def _uploads(name: str, up: Up | str, digests: Digests, streams: int, total: int
 
 
 def upload(up: Up, digests: Digests, package_id: str, streams: int, size: int) -> float:
-    """So many uploads at a time, spread over the nodes, each of other bytes; seconds.
+    """Send `streams` uploads at the same time, spread over the nodes, each with its own bytes; return the seconds.
 
     Raises:
-        SystemExit: the catalogue then has not exactly these, with their digests.
+        SystemExit: the catalogue does not hold exactly these uploads with their digests.
     """
     offsets = [stream * 4096 for stream in range(streams)]
     sent = {f"{stream}.0.0": digests.of(offset, size) for stream, offset in enumerate(offsets)}
@@ -138,7 +139,7 @@ def _plural(nodes: int) -> str:
 
 def _ratios(what: str, subjects: list[Subject]) -> str:
     first, *others = subjects
-    return ratios(f"{what}, of the rate of {first.name}", {one.name: median(one, first) for one in others})
+    return ratios(f"{what}, rate relative to {first.name}", {one.name: median(one, first) for one in others})
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What accounting for every upload costs in throughput: `python loadtests/ledger_bench.py`.
+"""Measures the throughput that the ledger costs: `python loadtests/ledger_bench.py`.
 
-Method. The same uploads through the same balancer at the same nodes, in turns: by plain locust, which records nothing and which
-nobody follows, and by `mocknode load`, which records both ends of every attempt, follows the journals of all nodes while they are written
-and joins both sides. Everything shares the machine's cores, and uploads follow each other as fast as they are answered, so what the ledger
-takes is missing elsewhere. Both are measured by the same instrument: the nodes' journals, which nodes always write, read after each
-turn: complete uploads, from the first head to the last answer. The ratio is of each pair of turns that follow each other; the
-median counts. A turn of `mocknode load` counts only if its ledger has every upload delivered once.
+Method: the same uploads through the same balancer to the same nodes, in turns, by plain locust, which records nothing, and by
+`mocknode load`, which records both ends of every attempt, follows the journals of all nodes and joins both sides. Everything
+shares the machine's cores, and each upload starts when the previous one is answered, so the work of the ledger lowers the rate. Both
+rates come from the nodes' journals, which are always written: complete uploads from the first head to the last answer of a turn.
+The ratio is the median of the ratios of consecutive turns. A turn of `mocknode load` counts only if its ledger has every upload
+delivered once.
 
-Two kinds of uploads: large ones, where bytes are what costs, and 64 KiB, where there is the most to account for in a second.
+There are two kinds of uploads: large ones, where the bytes are the main cost, and 64 KiB, where the ledger has the most to record.
 """
 
 import argparse
@@ -34,7 +34,7 @@ HELD, FAILED_AUDIT = 0, 5
 
 
 def measure(words: Sequence[str]) -> str:
-    """Pairs of turns with each size; the table."""
+    """Measure pairs of turns with each size and return the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=5, help="pairs of turns (default 5)")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of one turn (default 6)")
@@ -56,14 +56,14 @@ def measure(words: Sequence[str]) -> str:
 def pairs_of(
     runner: asyncio.Runner, up: Up, port: int, size: str, args: argparse.Namespace
 ) -> list[tuple[float, float]]:
-    """Uploads a second of every pair of turns: plain, with ledger."""
+    """Return the uploads a second of each pair of turns: without and with the ledger."""
     workload = Workload(
         users=args.users, duration_s=args.seconds, sizes=size, forms="chunked,length", link=0.0, seed=1
     )  # fmt: skip
     journals = Tail(Path(up.document["run_dir"]) / "journal")
     pairs = []
     while journals.read()[1]:
-        pass  # What was there before is no upload of these turns.
+        pass  # Skip uploads from before these turns.
     for _ in range(args.turns + 1):
         plain(runner, up, port, workload)
         without = uploads_per_s(journals)
@@ -74,7 +74,7 @@ def pairs_of(
 
 
 def plain(runner: asyncio.Runner, up: Up, port: int, workload: Workload) -> None:
-    """A turn without any account."""
+    """Run a turn of plain locust."""
 
     async def push(directory: Path) -> None:
         front = FrontDoor(scheme="http", host=HOST, port=port)
@@ -91,7 +91,7 @@ def plain(runner: asyncio.Runner, up: Up, port: int, workload: Workload) -> None
 
 
 def accounted(up: Up, port: int, workload: Workload) -> None:
-    """A turn of `mocknode load`, its ledger looked at."""
+    """Run a turn of `mocknode load` and check its ledger."""
     with tempfile.TemporaryDirectory(prefix="ledger-bench-") as directory:
         command = [
             sys.executable,
@@ -122,7 +122,7 @@ def accounted(up: Up, port: int, workload: Workload) -> None:
             f"{directory}/report",
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        # A generator that is short of processor time fails its audit; its ledger is whole all the same.
+        # A generator that lacks processor time makes the run untrusted; its ledger is complete nevertheless.
         if done.returncode not in (HELD, FAILED_AUDIT):
             raise SystemExit(f"mocknode load ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         ledger = json.loads(Path(directory, "report").read_text())["ledger"]
@@ -131,7 +131,7 @@ def accounted(up: Up, port: int, workload: Workload) -> None:
 
 
 def uploads_per_s(journals: Tail) -> float:
-    """Rate of the complete uploads that the nodes have journalled since the last look."""
+    """Return the rate of complete uploads that the nodes have recorded since the last call."""
     heads, ends, more = [], [], True
     while more:
         lines, more = journals.read()
@@ -140,7 +140,7 @@ def uploads_per_s(journals: Tail) -> float:
                 heads.append(line["t_ns"])
                 ends.append(line["ended_ns"])
     if not ends:
-        raise SystemExit("no node has journalled a complete upload")
+        raise SystemExit("no node has recorded a complete upload")
     return len(ends) / ((max(ends) - min(heads)) / 1e9)
 
 
@@ -150,7 +150,7 @@ def _ends_a_push(line: dict[str, Any]) -> bool:
 
 
 def table(found: dict[str, list[tuple[float, float]]], args: argparse.Namespace) -> str:
-    """Ratios first, as Markdown."""
+    """Return the ratios and the table as Markdown."""
     lines = []
     setting = f"{args.users} uploads at a time through {args.kind}, {args.nodes} nodes, {args.turns} pairs of turns of {args.seconds:g} s."
     rows = []

@@ -1,7 +1,7 @@
-"""What a large upload costs in memory, a node beside other servers: `python loadtests/memory_bench.py`.
+"""Measures the memory of a large upload in a node and in other servers: `python loadtests/memory_bench.py`.
 
-Method. Every server is a process of its own that has taken one small upload of the same kind; then one large one, and the growth of its
-peak resident memory. A row is a fresh process in every turn.
+Method: every server is a process of its own, new in every turn. It takes one small upload, then a large one of the same kind; the
+result is the growth of its peak resident memory.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
-from alternating import Figures, Subject, script, table, take_turns
+from alternating import Figures, Subject, script, table, alternate
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import DIGEST, Receiver
 from stage import peak_rss
@@ -23,7 +23,7 @@ WANTED_MIB = 16
 
 
 def measure(words: Sequence[str]) -> str:
-    """A fresh server for every upload; the table."""
+    """Start a new server for every upload and return the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="1GiB", help="bytes of the upload (default 1GiB)")
     parser.add_argument("--runs", type=int, default=3, help="fresh processes of each (default 3)")
@@ -44,7 +44,7 @@ def measure(words: Sequence[str]) -> str:
             _row("granian", servers.granian, pattern, size, path=DIGEST),
             _row("uvicorn", lambda: servers.script("uvicorn", "uvicorn"), pattern, size, path=DIGEST),
         ]  # fmt: skip
-        take_turns(rows, args.runs)
+        alternate(rows, args.runs)
     return "\n".join(
         [
             *_largest([row for row in rows if row.name.startswith("node,")]),

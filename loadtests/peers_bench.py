@@ -1,9 +1,10 @@
-"""What other mock servers do of the same work: `python loadtests/peers_bench.py`.
+"""Compares a node with other mock servers on the same work: `python loadtests/peers_bench.py`.
 
-Method. A node, pytest-httpserver, httpbin and mountebank, one process each (with its children), as their own documentation starts them;
-those that are not installed are installed into a temporary directory, which needs their registries. In turns: one large
-upload; many uploads of 64 KiB, each client sending its next when it has its answer; pings: GET of a small JSON document. All get the same
-bytes, multipart/form-data as curl sends it; a connection is kept where the server keeps it. Only the node digests and stores.
+Method: a node, pytest-httpserver, httpbin and mountebank, each in its own process (with children), started as their documentation
+says. Servers that are not installed are installed into a temporary directory, which needs their registries. In turns they take one
+large upload; many uploads of 64 KiB, where each client sends its next one when it has its answer; and pings, a GET of a small JSON
+document. All get the same bytes, multipart/form-data as curl sends it. Connections are reused where the server keeps them open. Only
+the node digests and stores.
 
     node               `POST /api/packages/raw`; the ping of a node
     pytest-httpserver  a handler each for upload and ping
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servers
-from alternating import Figures, NotInstalledError, Subject, begin, median, ratios, script, table, take_turns
+from alternating import Figures, NotInstalledError, Subject, begin, median, ratios, script, table, alternate
 from clients import STORED, WARM_UP_BYTES, Form, Pattern, ask_all, pattern_file, small_upload
 from ping_bench import DOCUMENT, PING, ask
 from servers import Receiver, free_port, listening
@@ -51,7 +52,7 @@ threading.Event().wait()
 
 @dataclass(frozen=True)
 class Peer:
-    """A mock server that runs, and its paths."""
+    """A running mock server and its paths."""
 
     receiver: Receiver
     version: str
@@ -60,12 +61,12 @@ class Peer:
 
 
 def measure(words: Sequence[str]) -> str:
-    """Install what is absent, take turns; a table for each kind of work."""
+    """Install missing servers, measure all in turns, and return a table for each kind of work."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="256MiB", help="bytes of the large upload (default 256MiB)")
     parser.add_argument("--uploads", type=int, default=1000, help="small uploads a turn (default 1000)")
     parser.add_argument("--clients", type=int, default=8, help="clients of small uploads and pings (default 8)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of pings a turn (default 2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn of pings (default 2)")
     parser.add_argument("--runs", type=int, default=3, help="turns of each (default 3)")
     args = parser.parse_args(words)
     with contextlib.ExitStack() as stack:
@@ -82,7 +83,7 @@ def measure(words: Sequence[str]) -> str:
         small = [_row(name, peer, _small(args.uploads, args.clients)) for name, peer in peers.items()]
         pings = [_row(name, peer, _pings(args.clients, args.seconds)) for name, peer in peers.items()]
         for rows in (large, small, pings):
-            take_turns(rows, args.runs)
+            alternate(rows, args.runs)
     return "\n".join(
         [
             _ratios("one large upload", large),
@@ -102,9 +103,6 @@ def measure(words: Sequence[str]) -> str:
             table(pings, "server", pings[0]),
         ]
     )
-
-
-# The work
 
 
 def _row(name: str, peer: Peer | str, turn: Callable[[Peer, int], Figures]) -> Subject:
@@ -143,19 +141,16 @@ def _ratios(what: str, rows: list[Subject]) -> str:
     return ratios(f"{what}, rate of the node / of the other", {row.name: median(node, row) for row in others}, digits=1)
 
 
-# The servers
-
-
 @contextlib.contextmanager
 def node(work: Path) -> Iterator[Peer]:
-    """A node of ours."""
+    """Run a mock node."""
     with servers.node(work) as receiver:
         yield Peer(receiver, "", STORED, PING)
 
 
 @contextlib.contextmanager
 def httpserver(work: Path) -> Iterator[Peer]:
-    """pytest-httpserver."""
+    """Run pytest-httpserver."""
     python = _python_with("pytest_httpserver", "pytest-httpserver", work)
     with process([python, "-c", HTTPSERVER_SOURCE], stderr=subprocess.DEVNULL) as started:
         assert started.stdout is not None
@@ -167,7 +162,7 @@ def httpserver(work: Path) -> Iterator[Peer]:
 
 @contextlib.contextmanager
 def httpbin(work: Path) -> Iterator[Peer]:
-    """httpbin on gunicorn."""
+    """Run httpbin on gunicorn."""
     python, port = _python_with("httpbin", "httpbin[mainapp]", work), free_port()
     arguments = [python, "-m", "gunicorn", "--threads", "8", "--timeout", "600", "-b", f"{HOST}:{port}", "httpbin:app"]
     # gunicorn keeps a control socket in the home directory.
@@ -178,7 +173,7 @@ def httpbin(work: Path) -> Iterator[Peer]:
 
 @contextlib.contextmanager
 def mountebank(work: Path) -> Iterator[Peer]:
-    """mountebank with one imposter."""
+    """Run mountebank with one imposter."""
     program, version = _mb(work)
     control, port = free_port(), free_port()
     ping = {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(DOCUMENT)}
@@ -197,7 +192,7 @@ def mountebank(work: Path) -> Iterator[Peer]:
 
 
 def _python_with(module: str, requirement: str, work: Path) -> str:
-    """A Python that has this module: this one, else one of its own that it is installed for."""
+    """Return a Python that has this module: this one, or a new environment with the module."""
     if importlib.util.find_spec(module) is not None:
         return sys.executable
     place = work / module
@@ -215,7 +210,7 @@ def _version(python: str, distribution: str) -> str:
 
 
 def _mb(work: Path) -> tuple[list[str], str]:
-    """mountebank's command and version: PATH's, else one that npm installs."""
+    """Return mountebank's command and version, from PATH or installed by npm."""
     if found := shutil.which("mb"):
         done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False, cwd=work)
         return [found], done.stdout.strip()

@@ -1,11 +1,12 @@
-"""What a ping costs a node, beside a Starlette route that answers the same JSON: `python loadtests/ping_bench.py`.
+"""Measures the cost of a ping at a node, compared with a Starlette route for the same JSON: `python loadtests/ping_bench.py`.
 
-Method. One client for all: one process on uvloop, `--connections` kept-alive connections, each sends its next request when its
-answer is whole. The servers take turns, so that a drifting machine hurts all alike; the median of `--rounds` counts. Every
-server is a process of its own. Absolute figures belong to the machine; compare the ratios of one run only, on a machine with
-two idle cores. `CPU us` is what the server's process used for one request, which a busy client does not change.
+Method: one client for all servers, a process on uvloop with `--connections` kept-alive connections, each of which sends its next
+request when its answer is complete. The servers are measured in turns, so that a machine whose speed drifts affects all of them
+alike; the median of `--rounds` counts. Every server is a process of its own. Absolute figures depend on the machine: compare ratios
+of one run, on a machine with two idle cores. `CPU us` is the server's processor time for one request, which a busy client does not
+change.
 
-    node         `GET /api/octopusservernodes/ping` of a mocknode node, its journal on: a line a ping
+    node         `GET /api/octopusservernodes/ping` of a mocknode node, with one journal line for each ping
     Starlette    one route that returns a JSONResponse of that document, on uvicorn as installed (httptools, uvloop)
     ASGI         the same bytes from a plain callable on uvicorn: what uvicorn itself costs
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import servers
-from alternating import Figures, Subject, ratio, script, subject, table, take_turns
+from alternating import Figures, Subject, ratio, script, subject, table, alternate
 from clients import ask_for
 from servers import Receiver
 from stage import cpu_seconds, process
@@ -37,7 +38,7 @@ DOCUMENT = {
 
 
 def measure(words: Sequence[str]) -> str:
-    """Start all, ask in turns; the table."""
+    """Start all servers, measure them in turns, and return the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--connections", type=int, default=16, help="connections that ask at once (default 16)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each server (default 5)")
@@ -52,7 +53,7 @@ def measure(words: Sequence[str]) -> str:
         node = subject(stack, "node", lambda: servers.node(work), turn)
         starlette = subject(stack, "Starlette", lambda: serving("Starlette", "starlette"), turn)
         asgi = subject(stack, "ASGI", lambda: serving("ASGI", "asgi"), turn)
-        take_turns([node, starlette, asgi], args.rounds)
+        alternate([node, starlette, asgi], args.rounds)
     return "\n".join(
         [
             ratio(node, starlette, "18,000 / 10,300 = 1.75 or more"),
@@ -66,7 +67,7 @@ def measure(words: Sequence[str]) -> str:
 
 
 def ask(receiver: Receiver, request: bytes, connections: int, seconds: float) -> Figures:
-    """Requests a second, and processor time of the server for one."""
+    """Return requests a second and the server's processor time for one request."""
     used = cpu_seconds(receiver.pid)
     answers = ask_for([receiver.port], connections, request, seconds)
     used = cpu_seconds(receiver.pid) - used
@@ -76,7 +77,7 @@ def ask(receiver: Receiver, request: bytes, connections: int, seconds: float) ->
 
 
 def costs(node: Subject, starlette: Subject) -> list[str]:
-    """How many pings a Starlette route costs, if both were measured."""
+    """Return a line with the cost of a Starlette route in pings, if both were measured."""
     if node.failure or starlette.failure:
         return []
     theirs, ours = (statistics.median(one.figures["CPU us"]) for one in (starlette, node))
@@ -90,14 +91,14 @@ def costs(node: Subject, starlette: Subject) -> list[str]:
 
 @contextlib.contextmanager
 def serving(name: str, app: str) -> Iterator[Receiver]:
-    """This file, serving; it prints its port."""
+    """Run this file as a server."""
     with process([sys.executable, __file__, "--serve", app]) as started:
         assert started.stdout is not None
         yield Receiver(name, int(started.stdout.readline()), started.pid)
 
 
 def serve(which: str) -> None:
-    """uvicorn as people start it, without its access log."""
+    """Run uvicorn with its usual settings, without its access log."""
     import uvicorn
 
     app = starlette_app() if which == "starlette" else plain_app
@@ -110,7 +111,7 @@ def serve(which: str) -> None:
 
 
 def starlette_app() -> Any:
-    """One route."""
+    """Return an application with one route."""
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import JSONResponse
@@ -126,7 +127,7 @@ BODY = json.dumps(DOCUMENT).encode()
 
 
 async def plain_app(_scope: Any, _receive: Any, send: Any) -> None:
-    """The same bytes."""
+    """Answer the same bytes without a framework."""
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": BODY})

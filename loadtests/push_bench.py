@@ -1,10 +1,10 @@
-"""How many small packages a cluster takes, catalogue and journal on: `python loadtests/push_bench.py`.
+"""Measures how many small packages a cluster takes, catalogue and journal included: `python loadtests/push_bench.py`.
 
-Method. A cluster as `mocknode up` starts it, three nodes and one SQLite catalogue; one client process on uvloop, 50 connections
-spread over the nodes, each sends its next package when it has its answer: 2,000 packages of 64 KiB, each with bytes, name and
-digest of its own, made before the clock starts. A run counts only if every answer was 201 and the catalogue, read through
-the API, then holds every package once with the digest that was sent. Clients and nodes share the machine's cores: `CPU us`
-says where they went.
+Method: a cluster as `mocknode up` starts it, three nodes and one SQLite catalogue. One client process on uvloop has 50 connections
+spread over the nodes; each sends its next package when it has its answer. It sends 2,000 packages of 64 KiB, each with its own
+bytes, name and digest, made before the clock starts. A run counts only if every answer was 201 and the catalogue, read through
+the API, then holds every package once with the digest that was sent. Clients and nodes share the machine's cores; the `CPU us`
+columns show how much each of them used.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from alternating import Figures, script, subject, table, take_turns
+from alternating import Figures, script, subject, table, alternate
 from clients import ask_all, small_upload
 from stage import Up, cluster, cpu_seconds
 
@@ -22,7 +22,7 @@ from mocknode.text.units import parse_size
 
 
 def measure(words: Sequence[str]) -> str:
-    """Push; the table."""
+    """Push the packages and return the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--clients", type=int, default=50)
@@ -38,18 +38,18 @@ def measure(words: Sequence[str]) -> str:
             stack, f"{args.nodes} nodes", lambda: cluster(args.nodes),
             lambda up, run: push(up, run, args.packages, size, args.clients),
         )  # fmt: skip
-        take_turns([pushes], args.runs)
+        alternate([pushes], args.runs)
     return (
-        f"{args.packages:,} packages of {args.size} by {args.clients} clients, median of {args.runs}; a run counts only if all are "
-        f"in the catalogue, once, with the right digest.\n\n{table([pushes], 'packages to')}"
+        f"{args.packages:,} packages of {args.size} by {args.clients} clients, median of {args.runs}; a run counts only if the "
+        f"catalogue then holds each of them once with the right digest.\n\n{table([pushes], 'packages to')}"
     )
 
 
 def push(up: Up, run: int, count: int, size: int, clients: int) -> Figures:
-    """Push so many; packages a second, and processor time of nodes and clients.
+    """Push `count` packages; return packages a second and the processor time of nodes and clients.
 
     Raises:
-        SystemExit: the catalogue then has not exactly these, with their digests, as another node tells it.
+        SystemExit: the catalogue of another node does not hold exactly these packages with their digests.
     """
     package_id = f"Bench.R{run}"
     packages = {f"{number}.0.0": os.urandom(size) for number in range(count)}

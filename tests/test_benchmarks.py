@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.alternating import NOT_INSTALLED, NotInstalledError, Subject, median, ratio, reason, table, take_turns
+from loadtests.alternating import NOT_INSTALLED, NotInstalledError, Subject, median, ratio, reason, table, alternate
 
 MEASURED = "upload,balancers,small,growth,memory,generator,ledger,tentacles"
 KEPT = "Other mock servers on the same work"
@@ -71,7 +71,7 @@ def test_a_subject_that_fails_stops_nothing_and_its_row_says_why() -> None:
     absent = Subject("absent", None, failure=reason(NotInstalledError("no `go` on PATH")))
     half = Subject("twice as slow", lambda number: {"GB/s": 1.0 * number, "MiB": 3.0})
     failing = Subject("failing", broken)
-    take_turns([good, failing, absent, half], 3)
+    alternate([good, failing, absent, half], 3)
     assert took == [0, 1, 2, 3]
     assert median(half, good) == 0.5
     assert ratio(half, good, "1 or more") == "- twice as slow / good: **0.50** (0.50 - 0.50; wanted: 1 or more)"

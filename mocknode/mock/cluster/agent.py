@@ -1,16 +1,17 @@
 """The agent: starts, watches, stops and kills the node processes of one host.
 
-It dials out to the controller and does what it is told, one JSON line a request (`channel`):
+It carries out the controller's requests, one JSON line each (`channel`):
 
-- `start` {node, config}: spawn the node; answered with its `ready` event, or refused with the tail of its log;
-- `send` {node, messages, wake}: hand messages to the node in order; answered with the last one's answer. `wake` continues a
-  stopped process first, which finds the messages waiting;
-- `kill` {node, cause}: SIGKILL; `freeze` {node}: the node stops itself holding its store lock, or is stopped after a second;
-- `answer` {node, line}: answer to a request of a node; `stop`: end every node.
+- `start` {node, config}: spawn the node; answered with its `ready` event, or refused with the end of its log;
+- `send` {node, messages, wake}: hand messages to the node in order; answered with the answer to the last one. `wake` first
+  continues a frozen process, which then finds the messages waiting;
+- `kill` {node, cause}: SIGKILL; `freeze` {node}: the node stops itself while it holds its store lock, or is stopped after a
+  second;
+- `answer` {node, line}: answer a request of a node; `stop`: end every node.
 
 Events of nodes are passed on as `{"event": ..., "from": node, ...}`; `spawned` {pid} and `exit` {boot, code, cause} are the
-agent's own. When the controller is gone, all nodes are killed. What a dead node could not write into its journal, its agent
-writes.
+agent's own. When the controller is gone, all nodes are killed. The agent writes the last journal line of a node that died
+without writing it.
 """
 
 import asyncio
@@ -32,11 +33,11 @@ from mocknode.system.processes import Process, spawn
 START_LIMIT_S: Final = 30.0
 """A node is ready within a second; a cold disk or a loaded CI machine needs longer."""
 COMMAND_LIMIT_S: Final = 5.0
-"""A node answers in a millisecond; one that hashes an upload between two turns of its loop, in tens of them."""
+"""A node answers within a millisecond, or within tens of them while it hashes an upload."""
 FREEZE_LIMIT_S: Final = 1.0
 """How long a node may wait for its store lock before it is stopped without it."""
 STOP_GRACE_S: Final = 2.0
-"""How long a node may take to close its listeners and say goodbye when the cluster ends."""
+"""How long a node may take to close its listeners and connections when the cluster ends."""
 _STOPPED_POLL_S: Final = 0.002
 _WAKE_POLL_S: Final = 0.02
 
@@ -51,14 +52,14 @@ class _Node:
     channel: Channel
     run_dir: Path
     ready: asyncio.Future[Message]
-    told: Message = field(default_factory=dict)
-    """The last state the node announced."""
+    announced: Message = field(default_factory=dict)
+    """The last state that the node announced."""
     death: str | None = None
     """Why we killed it; None if we did not."""
     error: str | None = None
-    """Why it gave up, in its own words."""
+    """The error with which it gave up at its start."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
-    """It has ended, and the controller was told."""
+    """Set once it has ended and the controller was informed."""
 
     @property
     def stopped(self) -> bool:
@@ -70,7 +71,7 @@ class _Node:
 
 
 class Agent:
-    """Runs until the controller is gone."""
+    """Runs the nodes of one host until the controller is gone."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, _Node] = {}
@@ -78,7 +79,7 @@ class Agent:
         self._controller: Channel | None = None
 
     async def run(self, sock: socket.socket) -> None:
-        """Serve a controller over a connected socket until it is gone; then no node is left."""
+        """Serve a controller over a connected socket until it closes; then no node is left."""
         self._controller = await Channel.connect(sock, lambda _, message: self._later(self._serve(message)))
         try:
             await self._controller.closed()
@@ -94,7 +95,7 @@ class Agent:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _say(self, message: Message) -> None:
+    def _send_to_controller(self, message: Message) -> None:
         if self._controller is not None:
             self._controller.send(message)
 
@@ -113,7 +114,7 @@ class Agent:
             answer = {"ok": False, "error": exc.document() | {"unreachable": isinstance(exc, UnreachableNodeError)}}
         except OSError as exc:
             answer = {"ok": False, "error": {"detail": _unreachable(message, exc), "unreachable": True}}
-        self._say({"id": message["id"], **answer})
+        self._send_to_controller({"id": message["id"], **answer})
 
     async def _start(self, message: Message) -> Message:
         config = message["config"]
@@ -128,7 +129,7 @@ class Agent:
                 log=log,
                 pass_fds=[theirs.fileno()],
             )
-        self._say({"event": "spawned", "from": config["name"], "pid": process.pid})
+        self._send_to_controller({"event": "spawned", "from": config["name"], "pid": process.pid})
         ready: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         channel = await Channel.connect(ours, lambda _, line: self._on_message(node, line))
         node = self._nodes[config["name"]] = _Node(
@@ -161,36 +162,36 @@ class Agent:
             node.error = line["detail"]
             return
         if event == "state":
-            node.told = line
-        self._say({**line, "from": node.name})
+            node.announced = line
+        self._send_to_controller({**line, "from": node.name})
 
     async def _watch(self, node: _Node) -> None:
         code = await node.process.wait()
-        # What it said before it died is still in the socket.
+        # Lines that it wrote before it died are still in the socket.
         await node.channel.closed()
         await node.channel.close()
         if not node.ready.done():
             node.ready.set_exception(ChannelClosedError("ended before it was ready"))
             node.ready.exception()
         del self._nodes[node.name]
-        by_trigger = node.told.get("how") == "crash"
+        by_trigger = node.announced.get("how") == "crash"
         cause = node.death or ("trigger" if by_trigger else f"died: {ended(code)}")
         if node.death is None and not by_trigger:
             self._record(node, "crash", cause, time.monotonic_ns())
-        self._say({"event": "exit", "from": node.name, "boot": node.boot, "code": code, "cause": cause})
+        self._send_to_controller({"event": "exit", "from": node.name, "boot": node.boot, "code": code, "cause": cause})
         node.gone.set()
 
     def _running(self, message: Message) -> _Node:
         node = self._nodes.get(message["node"])
         if node is None:
-            # The controller is told that a node is dead before it hears this.
+            # The controller receives the exit event before this answer.
             raise UnreachableNodeError(f"{message['node']} is not running")
         return node
 
     async def _send(self, message: Message) -> Any:
         node = self._running(message)
         if node.stopped and not message["wake"]:
-            raise RefusedError(f"{node.name} is stopped and hears nothing")
+            raise RefusedError(f"{node.name} is frozen and takes no commands")
         asked = [asyncio.create_task(node.channel.request(line, COMMAND_LIMIT_S)) for line in message["messages"]]
         # The lines are in the socket before the process runs again.
         await asyncio.sleep(0)
@@ -200,15 +201,15 @@ class Agent:
         finally:
             if waking is not None:
                 waking.cancel()
-        # Earlier lines were owed to a stopped process, and may have been overtaken by what happened since.
+        # Only the last answer counts: earlier lines were queued for a frozen process, and may be out of date.
         if isinstance(answers[-1], ChannelClosedError):
-            await node.gone.wait()  # whoever hears that it died while it was told knows by then that it is dead
+            await node.gone.wait()  # the controller knows that the node is dead before it gets this answer
         if isinstance(answers[-1], BaseException):
             raise answers[-1]
         return answers[-1]
 
     async def _keep_awake(self, node: _Node) -> None:
-        # A node that was stopped while it waited for its lock stops itself once more when it gets it.
+        # A node that was stopped while it waited for its store lock stops itself once more when it gets the lock.
         while True:
             if node.stopped:
                 node.process.signal(signal.SIGCONT)
@@ -234,7 +235,7 @@ class Agent:
         await asyncio.gather(asked, return_exceptions=True)
         if not node.stopped:
             node.process.signal(signal.SIGSTOP)
-            if node.told.get("how") != "freeze":
+            if node.announced.get("how") != "freeze":
                 self._record(node, "freeze", "command", time.monotonic_ns())
             # On a busy machine the signal waits until the process gets a core.
             await self._stops(node)
@@ -264,10 +265,10 @@ class Agent:
 
 
 def _unreachable(message: Message, exc: OSError) -> str:
-    """Why a node could not be reached: a `TimeoutError` and a closed channel are `OSError`s too."""
+    """Say why a node could not be reached; a `TimeoutError` and a closed channel are `OSError`s too."""
     node = message.get("node")
     if isinstance(exc, ChannelClosedError):
-        return f"{node} died while it was told: {message['do']}"
+        return f"{node} died during the command {message['do']}"
     if isinstance(exc, TimeoutError):
-        return f"{node} did not answer in time: {message['do']}"
+        return f"{node} did not answer the command {message['do']} in time"
     return f"{node}: {message['do']}: {exc}"

@@ -1,4 +1,4 @@
-"""The control API's bearer token."""
+"""The check of the control API's bearer token."""
 
 import secrets
 from http import HTTPStatus
@@ -10,11 +10,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mocknode.mock.cluster.problems import problem
 
 OPEN_PATHS: Final = ("/healthz",)
-"""Says who answers here and tells nothing of the cluster; orchestrators probe it without secrets."""
+"""Paths without a token: orchestrators probe `/healthz` without secrets, and it reveals nothing about the cluster."""
 
 
 class Authorization:
-    """ASGI middleware: requests without the token get 401."""
+    """ASGI middleware that answers 401 to requests without the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app

@@ -1,9 +1,9 @@
-"""Certificates of the cluster: its own authority, kept and reused, or the certificate its operator brings.
+"""Certificates of the cluster: its own certificate authority, stored and reused, or a certificate that the operator brings.
 
-The identity directory holds `authority.pem` (key and certificate, 0600), `ca.pem` (the certificate alone, what clients
-trust), `tentacle-server.pem` (what Tentacles know the cluster by) and `installation-id`. Each file appears whole or not at
-all, and of two clusters that create one at once, one wins and both use it. The nodes' certificate is issued anew for the
-addresses of each run and lives in the run directory.
+The identity directory holds `authority.pem` (key and certificate, mode 0600), `ca.pem` (the certificate alone, for clients to
+trust), `tentacle-server.pem` (the certificate that Tentacles trust) and `installation-id`. Each file appears whole or not at
+all. When two clusters create one at the same time, one wins and both use it. The nodes' certificate is issued for the addresses
+of each run and is stored in the run directory.
 """
 
 import ssl
@@ -24,7 +24,7 @@ class CertificateError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCertificate:
-    """PEM files a listener loads, and the certificate its clients have to trust.
+    """PEM files that a listener loads, and the certificate that its clients have to trust.
 
     Attributes:
         certificate: Chain, leaf first.
@@ -38,15 +38,15 @@ class ServerCertificate:
 
 
 def installation_id(identity_dir: Path) -> str:
-    """The cluster's installation id, a UUID, made on first use."""
+    """Return the cluster's installation id, a UUID that is made at the first use."""
     return _create_once(identity_dir / "installation-id", str(uuid.uuid4()).encode() + b"\n", _PUBLIC).decode().strip()
 
 
 def issue(identity_dir: Path, run_dir: Path, names: Iterable[str]) -> ServerCertificate:
-    """A certificate of the cluster's own authority for host names and addresses, `localhost` and 127.0.0.1 included.
+    """Issue a certificate of the cluster's own authority for host names and addresses, `localhost` and 127.0.0.1 included.
 
     Raises:
-        CertificateError: the identity directory holds something that is no authority.
+        CertificateError: the file of the authority holds something else.
     """
     # A cluster without HTTPS starts a tenth of a second sooner without this import.
     import trustme
@@ -80,7 +80,7 @@ class TentacleServer:
 
 
 def tentacle_server(identity_dir: Path, node: str | None) -> TentacleServer:
-    """The certificate that all nodes share as real ones do, or the one of a node; made on first use.
+    """Return the certificate that all nodes share, as real nodes do, or that of one node; it is made at the first use.
 
     Raises:
         CertificateError: the file holds no certificate with its key.
@@ -98,10 +98,10 @@ def tentacle_server(identity_dir: Path, node: str | None) -> TentacleServer:
 
 
 def bring(certificate: Path, key: Path) -> ServerCertificate:
-    """The user's certificate, after the files were proved to be a pair.
+    """Return the user's certificate after checking that its key belongs to it.
 
     Raises:
-        CertificateError: a file cannot be read, is no PEM, or the key is not the certificate's.
+        CertificateError: a file cannot be read or is no PEM, or the key does not belong to the certificate.
     """
     for flag, path in (("--certificate", certificate), ("--key", key)):
         try:
@@ -109,7 +109,7 @@ def bring(certificate: Path, key: Path) -> ServerCertificate:
         except OSError as exc:
             raise CertificateError(f"{flag} {path}: {exc.strerror}") from exc
     try:
-        # Without a password callback an encrypted key would be asked for on the terminal.
+        # Without a password callback OpenSSL would ask for the password of an encrypted key on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
     except (ssl.SSLError, ValueError) as exc:
         raise CertificateError(
@@ -119,10 +119,10 @@ def bring(certificate: Path, key: Path) -> ServerCertificate:
 
 
 def _create_once(path: Path, content: bytes, mode: int) -> bytes:
-    """Create the file with this content unless it exists; what it holds now.
+    """Create the file with this content unless it exists, and return its content.
 
     Raises:
-        CertificateError: it can be neither made nor read.
+        CertificateError: the file can be neither created nor read.
     """
     try:
         create_once(path, content, mode)

@@ -22,11 +22,11 @@ LINE_LIMIT: Final = 1 << 20
 
 
 class UnreachableNodeError(RefusedError):
-    """A node's process did not answer, died while it was told, or is dead."""
+    """A node's process did not answer, died during the command, or is dead."""
 
 
 class ChannelClosedError(ConnectionError):
-    """The other end is gone."""
+    """The other end of the channel is gone."""
 
 
 class Channel:
@@ -48,15 +48,15 @@ class Channel:
 
     @classmethod
     async def connect(cls, sock: socket.socket, on_message: Callable[["Channel", Message], None]) -> "Channel":
-        """A channel over a connected stream socket, which it owns from now on."""
+        """Return a channel over a connected stream socket, which it owns from now on."""
         reader, writer = await asyncio.open_connection(sock=sock, limit=LINE_LIMIT)
         return cls(reader, writer, on_message)
 
     async def request(self, message: Message, limit_s: float) -> Any:
-        """Send a request and wait for its answer.
+        """Send a request, wait for its answer and return it.
 
         Raises:
-            RefusedError: the other end said no, with its words.
+            RefusedError: the other end refused; the message is its own.
             ChannelClosedError: the other end is gone.
             TimeoutError: no answer within `limit_s`.
         """
@@ -71,7 +71,7 @@ class Channel:
             del self._pending[number]
 
     def send(self, message: Message) -> None:
-        """Send a line; to an end that is gone it is lost, which the reader notices."""
+        """Send a line; it is lost when the other end is gone, which the reader notices."""
         if not self._closed:
             self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
@@ -89,7 +89,7 @@ class Channel:
     async def _read(self) -> None:
         try:
             with contextlib.suppress(OSError):
-                # Without its end it is what a killed process was writing, hence the last.
+                # A line without its end is the last one of a killed process.
                 while (line := await self._reader.readline()).endswith(b"\n"):
                     self._dispatch(json.loads(line))
         finally:
@@ -103,7 +103,7 @@ class Channel:
             self._on_message(self, message)
             return
         answer = self._pending.get(message["id"])
-        # Nobody waits any longer for the answer of a node that was stopped in between.
+        # The caller may have given up on a node that was frozen meanwhile.
         if answer is None or answer.done():
             return
         if message["ok"]:
@@ -113,6 +113,6 @@ class Channel:
 
 
 def refusal(error: Message) -> RefusedError:
-    """The error of an answer that says no."""
+    """Return the error of a refusal."""
     kind = UnreachableNodeError if error.get("unreachable") else RefusedError
     return kind(error["detail"], got=error.get("got"), allowed=error.get("allowed") or ())

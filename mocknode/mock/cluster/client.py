@@ -1,6 +1,6 @@
-"""The control API's client.
+"""The client of the control API.
 
-Proxies of the environment are ignored: a control API is never behind one, and its traffic is no test traffic.
+It ignores proxies from the environment: a control API is never behind one, and its traffic is not part of a test.
 """
 
 import asyncio
@@ -19,27 +19,28 @@ from mocknode.text import json_text
 CONTROL_API: Final = 1
 """Version of the control API that this client speaks."""
 CALL_FAILED: Final = 502
-"""Status of a call to a Tentacle that nobody answered."""
+"""Status of a call to a Tentacle that got no answer."""
 _LIMIT_S: Final = 40.0
-"""Longer than the slowest operation, which starts a dead node again."""
+"""Longer than the slowest operation, which is starting a dead node."""
 _CALL_LIMIT_S: Final = 900.0
-"""A script at a Tentacle may take minutes; the node has limits for each of its calls."""
+"""A script on a Tentacle may take minutes; the node limits each call that the script needs."""
 _CONNECT_S: Final = 5.0
 IDLE_S: Final = 5.0
-"""How long a connection may be idle and is used again; far less than the server keeps it, or a request meets its end."""
+"""Longest idle time after which a connection is reused. Far shorter than the server's limit, so that no request is sent on a
+connection that the server is closing."""
 LEASE_HEADER: Final = "x-mocknode-lease"
-"""As `mocknode.mock.cluster.lease` has it; imported from there it would bring the controller along."""
+"""The header of `mocknode.mock.cluster.lease`; importing that module would import the controller's dependencies."""
 _RENEWALS: Final = 5
-"""Renewals in the time after which a lease runs out: some may come late."""
+"""Number of renewals in the lifetime of a lease, so that a late one does not lose it."""
 
 
 class ControlError(Exception):
-    """The control API said no.
+    """The control API refused a request.
 
     Attributes:
-        status: HTTP status; 0 when what answered is no control API of ours.
-        detail: Its words.
-        got, allowed: Of the problem document, where it names them.
+        status: HTTP status; 0 when the server that answered is not our control API.
+        detail: Message of the problem document.
+        got, allowed: Values of the problem document, where it has them.
     """
 
     def __init__(self, status: int, detail: str, *, got: Any = None, allowed: Sequence[str] = ()) -> None:
@@ -51,7 +52,7 @@ class ControlError(Exception):
 
 
 class ControlUnreachableError(Exception):
-    """Nothing answers at the control URL; the message names it and why."""
+    """Nothing answers at the control URL; the message names the URL and the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +76,14 @@ def _require_url(url: str) -> None:
 
 
 class ControlClient:
-    """Talks to the control API of one cluster; an async context manager.
+    """Client for the control API of one cluster; an async context manager.
 
-    Every method raises `ControlError` when the API says no, and `ControlUnreachableError` when nothing answers.
+    Every method raises `ControlError` when the API refuses a request, and `ControlUnreachableError` when nothing answers.
 
     Args:
         url: `http://HOST:PORT` or `https://HOST:PORT`.
-        token: Bearer token, where the cluster demands one.
-        ca: PEM file of the authority to trust; None trusts the system's.
+        token: Bearer token, if the cluster demands one.
+        ca: PEM file of the certificate authority to trust; None trusts those of the system.
     """
 
     def __init__(self, url: str, token: str | None = None, ca: str | None = None) -> None:
@@ -99,21 +100,21 @@ class ControlClient:
         )
 
     async def __aenter__(self) -> Self:
-        """Use it."""
+        """Return the client."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close its connections."""
+        """Close all connections."""
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
         await self._http.aclose()
 
     async def healthz(self) -> dict[str, Any]:
-        """Who answers here; refuses what is no control API of this version."""
+        """Return product and version of the server; refuse anything but a control API of this version."""
         document = await self._json("GET", "/healthz")
         if document.get("product") != "mocknode":
             raise ControlError(0, f"{self.url} is no control API of mocknode: it answers {str(document)[:80]}")
@@ -128,42 +129,42 @@ class ControlClient:
         return document
 
     async def cluster(self) -> dict[str, Any]:
-        """API key, run directory, certificate authority and nodes."""
+        """Return API key, run directory, certificate authority and nodes."""
         return await self._json("GET", "/cluster")
 
     async def nodes(self) -> list[dict[str, Any]]:
-        """Every node with state, faults and counters."""
+        """Return every node with its state, faults and counters."""
         return list((await self._json("GET", "/nodes"))["nodes"])
 
     async def node(self, name: str) -> dict[str, Any]:
-        """One node."""
+        """Return one node."""
         return await self._json("GET", f"/nodes/{_part(name)}")
 
     async def set_state(
         self, name: str, state: str, how: str | None = None, after: str | None = None, *, cancel_tasks: bool = False
     ) -> dict[str, Any]:
-        """Change a node's state; the node after that.
+        """Change a node's state and return the node.
 
         Args:
             state: `online`, `draining`, `starting` or `offline`.
             how: For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage.
-            after: `5s`, `3 pings`, `30% of an upload`; None is now.
-            cancel_tasks: With `draining`: cancel what the node runs.
+            after: `5s`, `3 pings`, `30% of an upload`; None acts now.
+            cancel_tasks: With `draining`: cancel the tasks that the node runs.
         """
         body = {"state": state, "how": how, "after": after, **({"cancel_tasks": True} if cancel_tasks else {})}
         return await self._json("PATCH", f"/nodes/{_part(name)}", json=body)
 
     async def add_tasks(self, duration: str, count: int = 1, description: str = "A task") -> list[dict[str, Any]]:
-        """Queue tasks of this duration, such as `30s`; the new ones."""
+        """Queue tasks of this duration, such as `30s`, and return them."""
         body = {"duration": duration, "count": count, "description": description}
         return list((await self._json("POST", "/tasks", json=body))["tasks"])
 
     async def tasks(self) -> list[dict[str, Any]]:
-        """Every task, oldest first."""
+        """Return every task, oldest first."""
         return list((await self._json("GET", "/tasks"))["tasks"])
 
     async def cancel_task(self, id_: str) -> None:
-        """Cancel a task that waits or runs."""
+        """Cancel a queued or running task."""
         await self._send("DELETE", f"/tasks/{_part(id_)}")
 
     async def add_fault(
@@ -179,7 +180,7 @@ class ControlClient:
         ttl: str | None = None,
         attempt: str | None = None,
     ) -> str:
-        """Set a fault on a node; its id."""
+        """Set a fault on a node and return its id."""
         body = {
             "kind": kind,
             "options": dict(options or {}),
@@ -193,7 +194,7 @@ class ControlClient:
         return str((await self._json("POST", f"/nodes/{_part(name)}/faults", json=body))["id"])
 
     async def faults(self, name: str) -> list[dict[str, Any]]:
-        """The faults of a node."""
+        """Return the faults of a node."""
         return list((await self._json("GET", f"/nodes/{_part(name)}/faults"))["faults"])
 
     async def remove_fault(self, name: str, fault_id: str) -> None:
@@ -215,14 +216,14 @@ class ControlClient:
         timeout_s: float | None = None,
         limit: int | None = None,
     ) -> JournalPage:
-        """Records of the nodes' journals after `cursor`, in the order each node wrote them.
+        """Return records of the nodes' journals after `cursor`, in the order in which each node wrote them.
 
         Args:
-            cursor: Of an earlier page; None begins at the first record.
-            kind, node: Only these, separated by commas.
-            attempt: Only requests of this attempt, all their phases.
-            wait_for: Answer when so many records are there, or after `timeout_s`.
-            limit: Largest page.
+            cursor: Cursor of an earlier page; None starts at the first record.
+            kind, node: Kinds and nodes to return, separated by commas.
+            attempt: Return only requests of this attempt, with all their phases.
+            wait_for: Wait until this many records exist, at most `timeout_s`.
+            limit: Largest number of records on the page.
         """
         asked = {
             "cursor": cursor,
@@ -238,7 +239,7 @@ class ControlClient:
         return JournalPage(**await self._json("GET", "/journal", params=parameters, timeout=patience))
 
     async def ledger(self, attempt: str | None = None) -> list[dict[str, Any]]:
-        """The nodes' side of the ledger, whole."""
+        """Return every entry of the nodes' side of the ledger."""
         entries: list[dict[str, Any]] = []
         start: int | None = 0
         while start is not None:
@@ -249,56 +250,57 @@ class ControlClient:
         return entries
 
     async def tentacles(self) -> list[dict[str, Any]]:
-        """Every registered Tentacle, with its open connections at each node."""
+        """Return every registered Tentacle with its open connections at each node."""
         return list((await self._json("GET", "/tentacles"))["tentacles"])
 
     async def register_tentacle(self, name: str, thumbprint: str, uri: str) -> dict[str, Any]:
-        """Have every node trust a Tentacle, at once.
+        """Register a Tentacle; every node trusts it immediately.
 
         Args:
-            uri: The queue that it polls, `poll://abc/`, or where it listens, `https://host:10933/`.
+            uri: The queue that it polls, `poll://abc/`, or the address where it listens, `https://host:10933/`.
         """
         return await self._json("POST", "/tentacles", json={"name": name, "thumbprint": thumbprint, "uri": uri})
 
     async def unregister_tentacle(self, name: str) -> None:
-        """Have no node trust it any more."""
+        """Unregister a Tentacle; no node trusts it any more."""
         await self._send("DELETE", f"/tentacles/{_part(name)}")
 
     async def call_tentacle(
         self, node: str, tentacle: str, call: str, *, body: str = "", collect_s: float | None = None
     ) -> dict[str, Any]:
-        """Call a registered Tentacle over Halibut, through a node; what it answered.
+        """Call a registered Tentacle over Halibut through a node and return its answer.
 
         Args:
             call: `health`, `capabilities` or `script`.
-            body: Of the script.
-            collect_s: How long a polling Tentacle may take to collect the request; None is two minutes.
+            body: Text of the script.
+            collect_s: Longest time for a polling Tentacle to collect the request; None is two minutes.
 
         Raises:
-            ControlError: also, with status `CALL_FAILED`, when nobody answered.
+            ControlError: with status `CALL_FAILED` when the Tentacle did not answer.
         """
         path = f"/nodes/{_part(node)}/tentacles/{_part(tentacle)}/calls"
         asked = {"call": call, "body": body, "collect_s": collect_s}
         return await self._json("POST", path, json=asked, timeout=_CALL_LIMIT_S)
 
     async def reset(self, keep: str = "data") -> list[dict[str, Any]]:
-        """Every node online, no faults, triggers and tasks; the nodes after that.
+        """Put every node online, remove faults, triggers and tasks, and return the nodes.
 
         Args:
-            keep: Of the data: `data` all as they are, `fixtures` as `--fixtures` loaded them, `nothing` as in a fresh server.
+            keep: `data` leaves the data unchanged, `fixtures` restores what `--fixtures` loaded, `nothing` leaves the data of a
+                fresh server.
         """
         return list((await self._json("POST", "/reset", params={"keep": keep}))["nodes"])
 
     async def snapshots(self) -> list[dict[str, Any]]:
-        """Every snapshot of the data, by name."""
+        """Return every snapshot of the data, sorted by name."""
         return list((await self._json("GET", "/snapshots"))["snapshots"])
 
     async def snapshot(self, name: str) -> dict[str, Any]:
-        """Put the data aside under a name; one of that name is replaced."""
+        """Save the data under a name; a snapshot with that name is replaced."""
         return await self._json("POST", "/snapshots", json={"name": name})
 
     async def restore(self, name: str) -> None:
-        """Have the data as they were."""
+        """Replace the data with those of a snapshot."""
         await self._send("POST", f"/snapshots/{_part(name)}/restore")
 
     async def delete_snapshot(self, name: str) -> None:
@@ -307,13 +309,13 @@ class ControlClient:
 
     @contextlib.asynccontextmanager
     async def hold(self, holder: str) -> AsyncIterator[None]:
-        """Have the cluster to oneself while the block runs: nobody else can change a node, a fault or a state.
+        """Hold the cluster while the block runs: nobody else can change a node, a fault or the data.
 
         Args:
-            holder: Who, for those who are refused meanwhile.
+            holder: Name of the holder, shown to everybody who is refused meanwhile.
 
         Raises:
-            ControlError: 423, somebody else holds it.
+            ControlError: 423 when somebody else holds the cluster.
         """
         given = await self._json("PUT", "/lease", json={"holder": holder})
         self._http.headers[LEASE_HEADER] = given["lease"]
@@ -323,7 +325,7 @@ class ControlClient:
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
-            # Whoever does not reach it any more need not give it back: it runs out.
+            # A cluster that cannot be reached any more lets the lease expire.
             with contextlib.suppress(ControlError, ControlUnreachableError):
                 await self._send("DELETE", "/lease")
             del self._http.headers[LEASE_HEADER]
@@ -331,7 +333,7 @@ class ControlClient:
     async def _renew(self, holder: str, every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
-            # Lost or not: the next change that is refused says so.
+            # If the lease was lost, the next change is refused and says so.
             with contextlib.suppress(ControlError, ControlUnreachableError):
                 await self._json("PUT", "/lease", json={"holder": holder})
 
@@ -370,5 +372,5 @@ class ControlClient:
 
 
 def _part(text: str) -> str:
-    """A path segment; names come from people, and an empty one must not name the collection."""
+    """Return a name as a path segment; an empty name must not address the whole collection."""
     return quote(text, safe="") or "%20"

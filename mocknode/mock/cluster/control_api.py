@@ -1,7 +1,7 @@
-"""The control API: HTTP in front of the controller. Its operations are one table, which routes and OpenAPI read.
+"""The control API: HTTP in front of the controller. Routes and the OpenAPI document come from one table of operations.
 
-JSON in and out; errors are RFC 9457 problem documents that name what was got and what is allowed. With a token, every
-operation but `/healthz` demands `Authorization: Bearer <token>`.
+Requests and answers are JSON. Errors are RFC 9457 problem documents that name what was got and what is allowed. With a token,
+every operation except `/healthz` demands `Authorization: Bearer <token>`.
 """
 
 import time
@@ -36,14 +36,14 @@ from mocknode.mock.cluster.tentacle_commands import TentacleCommands
 from mocknode.text import json_text
 
 CONTROL_API: Final = 1
-"""Version of this API; a client of another one is told so by `/healthz`."""
+"""Version of this API; clients compare it with theirs in `/healthz`."""
 BODY_LIMIT: Final = 64 * 1024
 """A fault is a few hundred bytes."""
 LEDGER_PAGE: Final = 1000
 
 
 class ControlApi:
-    """The operations, for one controller."""
+    """The operations on one controller."""
 
     def __init__(
         self, controller: Controller, describe: Callable[[], dict[str, Any]], ca_pem: str | None, lease: Lease
@@ -59,7 +59,7 @@ class ControlApi:
         self._ledger = NodeLedger(controller.shared.run_dir, controller.names)
 
     async def healthz(self, _: Request) -> Response:
-        """Who answers here, and the clock of the nodes' host."""
+        """Return product and version of this server, and the clock of the nodes' host."""
         return JSONResponse(
             {
                 "product": "mocknode",
@@ -71,7 +71,7 @@ class ControlApi:
         )
 
     async def cluster(self, _: Request) -> Response:
-        """What a client needs to use the cluster: addresses, API key, certificate authority."""
+        """Return what a client needs to use the cluster: addresses, API key, certificate authority."""
         started = self._describe()
         return JSONResponse(
             {
@@ -86,20 +86,20 @@ class ControlApi:
         )
 
     async def nodes(self, _: Request) -> Response:
-        """Every node with its state, faults and counters."""
+        """Return every node with its state, faults and counters."""
         return JSONResponse({"nodes": await self._controller.nodes()})
 
     async def node(self, request: Request) -> Response:
-        """One node."""
+        """Return one node."""
         return JSONResponse(await self._controller.node(request.path_params["name"]))
 
     async def holder(self, _: Request) -> Response:
-        """Who holds the cluster."""
+        """Return the holder of the cluster."""
         return JSONResponse(self._lease.document())
 
     async def take_lease(self, request: Request) -> Response:
-        """Hold the cluster, so that nobody else changes it; with the lease's id as `X-Mocknode-Lease`, go on holding it.
-        A lease that runs out is that of a run that was killed: then every node is reset."""
+        """Take the lease, so that nobody else can change the cluster; with the lease's id as `X-Mocknode-Lease`, renew it.
+        A lease that expires belonged to a run that was killed: then every node is reset."""
         wanted = models.LeaseRequest.model_validate_json(await _body(request))
         id_ = request.headers.get(LEASE_HEADER)
         if id_ is None:
@@ -109,12 +109,12 @@ class ControlApi:
         return JSONResponse({"lease": id_, "seconds": LEASE_S})
 
     async def end_lease(self, request: Request) -> Response:
-        """Give the cluster back."""
+        """Return the lease."""
         self._lease.release(request.headers.get(LEASE_HEADER, ""))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def change_node(self, request: Request) -> Response:
-        """Change a node's state, at once or when a trigger is met. A dead node is started again."""
+        """Change a node's state, now or when a trigger fires. A dead node is started again."""
         self._admit(request)
         name = request.path_params["name"]
         self._controller.member(name)
@@ -123,7 +123,7 @@ class ControlApi:
         return JSONResponse(await self._controller.node(name))
 
     async def add_fault(self, request: Request) -> Response:
-        """Set a fault. On a node that is down it is kept and acts from the next start's first connection on."""
+        """Set a fault. A dead node keeps it, and it acts from the first connection after the next start on."""
         self._admit(request)
         name = request.path_params["name"]
         self._controller.member(name)
@@ -134,7 +134,7 @@ class ControlApi:
         )
 
     async def faults(self, request: Request) -> Response:
-        """The faults of a node."""
+        """Return the faults of a node."""
         return JSONResponse({"faults": list(self._controller.member(request.path_params["name"]).faults.values())})
 
     async def remove_fault(self, request: Request) -> Response:
@@ -150,31 +150,31 @@ class ControlApi:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def tasks(self, _: Request) -> Response:
-        """Every task, oldest first."""
+        """Return every task, oldest first."""
         return JSONResponse({"tasks": await self._tasks.all()})
 
     async def add_tasks(self, request: Request) -> Response:
-        """Queue tasks; nodes with room pick them up when they look next."""
+        """Queue tasks; nodes with free capacity take them when they next check the queue."""
         self._admit(request)
         wanted = models.TasksRequest.model_validate_json(await _body(request))
         tasks = await self._tasks.add(wanted.description, wanted.duration, wanted.count)
         return JSONResponse({"tasks": tasks}, HTTPStatus.CREATED)
 
     async def cancel_task(self, request: Request) -> Response:
-        """Cancel a task that waits or runs."""
+        """Cancel a queued or running task."""
         self._admit(request)
         await self._tasks.cancel(request.path_params["id"])
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def journal(self, request: Request) -> Response:
-        """What the nodes saw, page by page; with `wait_for`, as soon as so many records are there."""
-        # Pages of a thousand records, twice a second during a load run: the standard library takes ten times as long.
+        """Return a page of the nodes' journals; with `wait_for`, as soon as that many records exist."""
+        # A load run reads a thousand records twice a second; the standard library would take ten times as long.
         page = json_text.dumps(await journal_page(self._controller, request))
         return Response(page, media_type=JSONResponse.media_type)
 
     async def ledger(self, request: Request) -> Response:
-        """The nodes' side of the ledger: deliveries, nodes, digests and statuses of each attempt. What the clients were
-        told is not known here; `mocknode check` joins both sides."""
+        """Return the nodes' side of the ledger: deliveries, nodes, digests and statuses of each attempt. It does not hold
+        what the clients received; `mocknode check` joins both sides."""
         start = count_of(request.query_params, "from", default=0, low=0)
         limit = count_of(request.query_params, "limit", default=LEDGER_PAGE, low=1, high=LEDGER_PAGE)
         await self._ledger.refresh()
@@ -182,35 +182,36 @@ class ControlApi:
         return JSONResponse({"attempts": entries, "next": following, "dropped": self._ledger.dropped})
 
     async def events(self, _: Request) -> Response:
-        """Changes of state, faults and deaths as server-sent events, from now on."""
+        """Stream changes of state, faults and deaths as server-sent events, from now on."""
         return StreamingResponse(stream(self._controller.events), media_type="text/event-stream")
 
     async def reset(self, request: Request) -> Response:
-        """Every node online, without faults, triggers and tasks; dead and frozen ones are brought back first. Then the data
-        (packages, spaces, users, keys, feeds, settings, Tentacles, counters of ids) are what `keep` says: as they are, as the
-        fixtures file has them, or as in a fresh server. Snapshots stay."""
+        """Put every node online and remove faults, triggers and tasks; dead and frozen nodes are brought back first. `keep`
+        then decides on the data (packages, spaces, users, keys, feeds, settings, Tentacles, id counters): unchanged, as in the
+        fixtures file, or as on a fresh server. Snapshots stay."""
         self._admit(request)
         keep = word_of(request.query_params, "keep", KEEP, "data")
         await self._data.require(keep)
-        # First, so that no node takes one on its way to being reset.
+        # First, so that no node takes a task while it is reset.
         await self._tasks.clear()
         await self._controller.reset()
-        # Last: what a fault held back goes on when its node is reset.
+        # Last, as requests that a fault held back continue when their node is reset.
         await self._data.reset(keep)
         return JSONResponse({"nodes": await self._controller.nodes()})
 
     async def snapshots(self, _: Request) -> Response:
-        """The snapshots, by name."""
+        """Return the snapshots, sorted by name."""
         return JSONResponse({"snapshots": await self._data.all()})
 
     async def take_snapshot(self, request: Request) -> Response:
-        """Put the data aside under a name; a snapshot of that name is replaced. Nodes and their states are no part of it."""
+        """Save the data under a name; a snapshot with that name is replaced. Nodes and their states are not part of it."""
         self._admit(request)
         wanted = models.SnapshotRequest.model_validate_json(await _body(request))
         return JSONResponse(await self._data.take(wanted.name), HTTPStatus.CREATED)
 
     async def restore_snapshot(self, request: Request) -> Response:
-        """Have the data as they were. Uploads that began before are refused when they end; tasks that ran wait again."""
+        """Replace the data with those of a snapshot. Uploads that began before are refused when they end; tasks that ran are
+        queued again."""
         self._admit(request)
         await self._data.restore(request.path_params["snapshot"])
         return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -222,28 +223,28 @@ class ControlApi:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def metrics(self, _: Request) -> Response:
-        """Counters of the nodes in Prometheus' text format."""
+        """Return the nodes' counters in Prometheus' text format."""
         return PlainTextResponse(exposition(await self._controller.nodes()), media_type="text/plain; version=0.0.4")
 
     async def tentacles(self, _: Request) -> Response:
-        """Every registered Tentacle, with its open connections at each node."""
+        """Return every registered Tentacle with its open connections at each node."""
         return JSONResponse({"tentacles": await self._tentacles.all()})
 
     async def register_tentacle(self, request: Request) -> Response:
-        """Have every node trust a Tentacle, at once."""
+        """Register a Tentacle; every node trusts it immediately."""
         self._admit(request)
         wanted = models.TentacleRequest.model_validate_json(await _body(request))
         document = await self._tentacles.register(wanted.name, wanted.thumbprint, wanted.uri)
         return JSONResponse(document, HTTPStatus.CREATED)
 
     async def unregister_tentacle(self, request: Request) -> Response:
-        """Have no node trust it any more; its connections are reset."""
+        """Unregister a Tentacle; no node trusts it any more, and its connections are reset."""
         self._admit(request)
         await self._tentacles.unregister(request.path_params["tentacle"])
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def call_tentacle(self, request: Request) -> Response:
-        """Call a Tentacle over Halibut through this node; answered when the call is over, which may take minutes."""
+        """Call a Tentacle over Halibut through this node; the answer comes when the call is over, which may take minutes."""
         wanted = models.CallRequest.model_validate_json(await _body(request))
         name, tentacle = request.path_params["name"], request.path_params["tentacle"]
         return JSONResponse(await self._tentacles.call(name, tentacle, wanted.call, wanted.body, wanted.collect_s))
@@ -252,19 +253,23 @@ class ControlApi:
         self._lease.admit(request.headers.get(LEASE_HEADER))
 
     def operations(self) -> list[Operation]:
-        """Every operation of the API."""
-        attempt = Query("attempt", "Only what belongs to this `X-Mocknode-Attempt`.")
+        """Return every operation of the API."""
+        attempt = Query("attempt", "Only records of this `X-Mocknode-Attempt`.")
         journal = (
-            Query("cursor", "Where to go on; none begins at the first record."),
+            Query("cursor", "Where to continue; without it, at the first record."),
             Query("kind", "Only these kinds, separated by commas."),
             Query("node", "Only these nodes, separated by commas."),
             attempt,
-            Query("wait_for", "Wait until so many records are there, at most `timeout_s`.", "integer"),
+            Query("wait_for", "Wait until this many records exist, at most `timeout_s`.", "integer"),
             Query("timeout_s", "Longest wait in seconds.", "number"),
-            Query("limit", "Largest page.", "integer"),
+            Query("limit", "Largest number of records on a page.", "integer"),
         )
-        ledger = (attempt, Query("from", "Entry to start at.", "integer"), Query("limit", "Largest page.", "integer"))
-        keep = (Query("keep", "What stays of the data; `data` without it.", allowed=KEEP),)
+        ledger = (
+            attempt,
+            Query("from", "Entry to start at.", "integer"),
+            Query("limit", "Largest number of entries.", "integer"),
+        )
+        keep = (Query("keep", "Which data the reset leaves; the default is `data`.", allowed=KEEP),)
         state, fault = models.StateRequest, models.FaultRequest
         one, many = models.NodeDocument, models.NodesDocument
         return [
@@ -327,14 +332,14 @@ def control_api(
     token: str | None,
     lease: Lease,
 ) -> ASGIApp:
-    """The ASGI application.
+    """Return the ASGI application.
 
     Args:
-        controller: What it controls.
-        describe: The document of `mocknode up --json`.
-        ca_pem: Certificate of the cluster's authority, for its clients.
+        controller: The controller that carries out the operations.
+        describe: Returns the document of `mocknode up --json`.
+        ca_pem: Certificate of the cluster's authority, for clients.
         token: Bearer token to demand; None demands none.
-        lease: Of whoever has the cluster to itself.
+        lease: The lease of the cluster.
     """
     operations = ControlApi(controller, describe, ca_pem, lease).operations()
 
@@ -349,7 +354,7 @@ def control_api(
 
 
 def _routes(operations: Iterable[Operation]) -> list[Route]:
-    """One route a path, so that a method that does not exist is answered with all that do."""
+    """Return one route for each path, so that an unknown method is answered with the methods that exist."""
     paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = operation

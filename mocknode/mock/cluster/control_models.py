@@ -1,4 +1,4 @@
-"""Bodies of the control API, as pydantic models: what requests must look like, and what OpenAPI says of the answers."""
+"""Bodies of the control API as pydantic models: they validate requests and describe the answers in OpenAPI."""
 
 from typing import Any, Literal
 
@@ -8,11 +8,11 @@ STATE_WORDS = "`online`, `draining`, `starting` or `offline`"
 TRIGGER_WORDS = "Duration `5s`, count `3 pings`, share `30% of an upload` or bytes `64KiB`; null is now."
 
 TASKS_MAX = 1000
-"""Tasks of one request; a cluster of eight nodes runs forty at once."""
+"""Largest number of tasks in one request; a cluster of eight nodes runs forty at once."""
 
 
 class _Body(BaseModel):
-    """A request body: unknown keys are refused, nothing is coerced."""
+    """A request body: unknown keys are refused and no value is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -25,14 +25,16 @@ class StateRequest(_Body):
         None, description="For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage."
     )
     after: str | None = Field(None, description=TRIGGER_WORDS)
-    cancel_tasks: bool = Field(False, description="With `draining`, at once: cancel what the node runs.")
+    cancel_tasks: bool = Field(
+        False, description="With `draining` and without `after`: cancel the tasks that the node runs."
+    )
 
 
 class TasksRequest(_Body):
     """Tasks to queue."""
 
-    duration: str = Field(description="How long each runs, such as `30s`.")
-    count: int = Field(1, ge=1, le=TASKS_MAX, description="So many equal ones.")
+    duration: str = Field(description="How long each task runs, such as `30s`.")
+    count: int = Field(1, ge=1, le=TASKS_MAX, description="How many equal tasks to queue.")
     description: str = Field("A task", max_length=200)
 
 
@@ -42,20 +44,23 @@ class FaultRequest(_Body):
     kind: str = Field(description="Name of a fault, such as `status`, `latency`, `hang`, `reset`.")
     options: dict[str, Any] = Field(default_factory=dict, description="The kind's own options; values in human units.")
     on: str = Field(
-        "all", description="Which requests: `ping`, `api` or `all`; or `tentacle`, connections at that port."
+        "all",
+        description="Where it acts: on `ping`, `api` or `all` requests, or on connections to the `tentacle` port.",
     )
     first: int | None = Field(None, description="Act on this many requests, then end.")
-    every: int | None = Field(None, description="Act on each k-th matching request only.")
+    every: int | None = Field(None, description="Act on every k-th matching request only.")
     after: str | None = Field(None, description=TRIGGER_WORDS)
-    ttl: str | None = Field(None, description="Duration after which it ends by itself.")
+    ttl: str | None = Field(None, description="Duration after which the fault ends.")
     attempt: str | None = Field(None, description="Act on the request with this `X-Mocknode-Attempt` only.")
 
 
 class TentacleRequest(_Body):
     """A Tentacle to register."""
 
-    name: str = Field(min_length=1, max_length=200, description="Unique among them, whatever the case.")
-    thumbprint: str = Field(description="Of its certificate: 40 hex digits.")
+    name: str = Field(
+        min_length=1, max_length=200, description="Unique among the registered Tentacles; case does not matter."
+    )
+    thumbprint: str = Field(description="Thumbprint of its certificate: 40 hex digits.")
     uri: str = Field(
         max_length=400,
         description="The queue that it polls, `poll://abc/`, or where it listens, `https://host:10933/`.",
@@ -71,7 +76,9 @@ class TentacleDocument(BaseModel):
     style: Literal["TentacleActive", "TentaclePassive"] = Field(
         description="Who connects: the Tentacle, or the server."
     )
-    nodes: dict[str, int | None] = Field(description="Its open connections at each node; null where that is not known.")
+    nodes: dict[str, int | None] = Field(
+        description="Its open connections at each node; null for a node that did not answer."
+    )
 
 
 class TentaclesDocument(BaseModel):
@@ -84,7 +91,7 @@ class CallRequest(_Body):
     """A call to a Tentacle."""
 
     call: str = Field(description="`health` (capabilities, script, status, complete), `capabilities` or `script`.")
-    body: str = Field("", description="Of the script.")
+    body: str = Field("", description="Text of the script.")
     collect_s: float | None = Field(
         None,
         gt=0,
@@ -95,7 +102,7 @@ class CallRequest(_Body):
 
 
 class CallDocument(BaseModel):
-    """What a Tentacle answered."""
+    """The answer of a Tentacle."""
 
     healthy: bool | None = None
     version: str | None = None
@@ -105,9 +112,9 @@ class CallDocument(BaseModel):
 
 
 class LeaseRequest(_Body):
-    """Somebody who wants the cluster to itself."""
+    """A request to hold the cluster alone."""
 
-    holder: str = Field(max_length=200, description="Who, in words for those who are refused meanwhile.")
+    holder: str = Field(max_length=200, description="Name of the holder, shown to everybody who is refused meanwhile.")
 
 
 class TaskDocument(BaseModel):
@@ -118,7 +125,7 @@ class TaskDocument(BaseModel):
     duration_s: float
     state: Literal["Queued", "Executing", "Success", "Canceled"]
     queued: float
-    node: str | None = Field(description="Who runs or ran it.")
+    node: str | None = Field(description="Name of the node that runs or ran it.")
     started: float | None
     completed: float | None
     reason: str | None = Field(description="Why it was cancelled.")
@@ -141,26 +148,26 @@ class SnapshotDocument(BaseModel):
 
     name: str
     taken: float = Field(description="Seconds since the epoch.")
-    packages: int = Field(description="How many are in it.")
+    packages: int = Field(description="Number of packages in it.")
 
 
 class SnapshotsDocument(BaseModel):
-    """Snapshots by name; `fixtures` is what `--fixtures` loaded."""
+    """Snapshots by name; `fixtures` holds the data that `--fixtures` loaded."""
 
     snapshots: list[SnapshotDocument]
 
 
 class LeaseDocument(BaseModel):
-    """A lease that was given."""
+    """A lease that was granted."""
 
-    lease: str = Field(description="To be sent as `X-Mocknode-Lease` with every change.")
-    seconds: float = Field(description="It runs out after this long without being renewed.")
+    lease: str = Field(description="Send it as `X-Mocknode-Lease` with every change.")
+    seconds: float = Field(description="The lease expires when it is not renewed for this long.")
 
 
 class HolderDocument(BaseModel):
-    """Who holds the cluster."""
+    """The holder of the cluster."""
 
-    holder: str | None = Field(description="Null: nobody.")
+    holder: str | None = Field(description="Null when nobody holds the cluster.")
 
 
 class FaultDocument(FaultRequest):
@@ -174,7 +181,9 @@ class TentacleAddress(BaseModel):
 
     host: str
     port: int
-    thumbprint: str = Field(description="Of the certificate that it presents: 40 upper-case hex digits.")
+    thumbprint: str = Field(
+        description="Thumbprint of the certificate that the node presents: 40 upper-case hex digits."
+    )
 
 
 class NodeDocument(BaseModel):
@@ -187,13 +196,13 @@ class NodeDocument(BaseModel):
         description="Where polling Tentacles reach it; null without such a listener."
     )
     state: str = Field(description=f"{STATE_WORDS}.")
-    how: str | None = Field(description="In which way it is offline.")
-    cause: str = Field(description="`command`, `trigger`, `api`, `reset`, or how it died.")
-    boot: int = Field(description="How often it was started.")
+    how: str | None = Field(description="How it is offline.")
+    cause: str = Field(description="`command`, `trigger`, `api`, `reset`, or how its process died.")
+    boot: int = Field(description="Number of times it was started.")
     pid: int | None
-    alive: bool = Field(description="It has a process; a frozen one counts.")
+    alive: bool = Field(description="True while it has a process, frozen or not.")
     faults: list[FaultDocument]
-    counters: dict[str, Any] | None = Field(description="Null while its process is dead or stopped.")
+    counters: dict[str, Any] | None = Field(description="Null while its process is dead or frozen.")
     pending: list[Any] = Field(description="State changes that wait for their trigger.")
 
 
@@ -210,13 +219,13 @@ class FaultsDocument(BaseModel):
 
 
 class HealthDocument(BaseModel):
-    """Who answers here."""
+    """Product and version of the server that answers here."""
 
     product: Literal["mocknode"]
     version: str
     control_api: Literal[1]
-    run_id: str = Field(description="Changes whenever the controller is started.")
-    monotonic_ns: int = Field(description="Clock of the nodes' host, the one that journals use.")
+    run_id: str = Field(description="A new value each time the controller starts.")
+    monotonic_ns: int = Field(description="Clock of the nodes' host, which the journals use.")
 
 
 class ClusterDocument(BaseModel):
@@ -225,7 +234,7 @@ class ClusterDocument(BaseModel):
     name: str
     version: str
     control_api: Literal[1]
-    api_key: str = Field(description="Key that the nodes accept.")
+    api_key: str = Field(description="API key that the nodes accept.")
     run_dir: str
     ca_pem: str | None = Field(description="PEM of the cluster's authority; null without HTTPS of its own.")
     nodes: list[NodeDocument]
@@ -234,21 +243,23 @@ class ClusterDocument(BaseModel):
 class JournalDocument(BaseModel):
     """A page of the journal."""
 
-    records: list[dict[str, Any]] = Field(description="In the order each node wrote them; phases are not merged.")
-    cursor: str = Field(description="Opaque; pass it to go on after the last record.")
+    records: list[dict[str, Any]] = Field(
+        description="Records in the order in which each node wrote them; phases of a request are not merged."
+    )
+    cursor: str = Field(description="Opaque; pass it on to continue after the last record.")
     monotonic_ns: int
-    more: bool = Field(description="More is there already.")
+    more: bool = Field(description="True when more records are available now.")
 
 
 class LedgerEntry(BaseModel):
-    """What the nodes saw of one attempt. What its client was told is not known here."""
+    """The nodes' record of one attempt. The answer that its client received is not part of it."""
 
     attempt: str
-    requests: int = Field(description="Times any of it reached a node.")
-    deliveries: int = Field(description="Times its body arrived whole.")
+    requests: int = Field(description="Number of requests with this attempt id that reached a node.")
+    deliveries: int = Field(description="Number of times its body arrived complete.")
     nodes: list[str]
-    digests: list[str] = Field(description="Distinct SHA-1 of the file in whole bodies.")
-    statuses: list[int] = Field(description="Answers, in order.")
+    digests: list[str] = Field(description="Distinct SHA-1 digests of the file in complete bodies.")
+    statuses: list[int] = Field(description="Status codes of the answers, in order.")
 
 
 class LedgerDocument(BaseModel):
@@ -256,7 +267,9 @@ class LedgerDocument(BaseModel):
 
     attempts: list[LedgerEntry]
     next: int | None = Field(description="Value of `from` for the next page; null at the end.")
-    dropped: int = Field(description="Journal entries that nodes dropped; then this ledger is incomplete.")
+    dropped: int = Field(
+        description="Number of journal entries that nodes dropped; when it is not 0, this ledger is incomplete."
+    )
 
 
 class Problem(BaseModel):

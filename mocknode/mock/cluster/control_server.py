@@ -11,10 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 _GOODBYE_S: Final = 1
-"""How long open requests, such as an event stream, may go on when the cluster ends."""
+"""How long open requests, such as an event stream, may continue when the cluster ends."""
 KEEP_ALIVE_S: Final = 75
-"""How long a connection may be idle. uvicorn's own 5 s are those after which httpx lets go: a request sent at that moment met a
-connection that was being closed."""
+"""How long a connection may be idle. uvicorn's default of 5 s equals httpx's, and a request sent at that moment met a connection
+that was being closed."""
 
 
 class _Server(uvicorn.Server):
@@ -24,7 +24,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the command's business."""
+        """Leave signals to the command."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -50,16 +50,16 @@ class ControlServer:
             timeout_graceful_shutdown=_GOODBYE_S,
         )
         config.load()
-        # uvicorn makes its context from files only; ours is the one that was checked.
+        # uvicorn makes a context only from files; this one was checked already.
         config.ssl = tls
         self._server = _Server(config)
         self._socket = sock
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return when it accepts connections."""
-        # Bound without it, so that nobody took the port while nothing listened; connections inherit it, and then what is in
-        # TIME_WAIT of this cluster does not keep the next one from the port.
+        """Start serving and return when connections are accepted."""
+        # The socket was bound without SO_REUSEADDR, so that nobody could take the port before it listened. Connections inherit
+        # the option, so that those in TIME_WAIT do not keep the next cluster from the port.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.listen()
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
@@ -70,7 +70,7 @@ class ControlServer:
             await self._serving
 
     async def stop(self) -> None:
-        """Stop accepting, let open requests end, then cut them."""
+        """Stop accepting, let open requests end, then cut what is left."""
         if self._serving is not None:
             self._server.should_exit = True
             await self._serving

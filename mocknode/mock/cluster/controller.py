@@ -1,7 +1,7 @@
-"""The controller: one a cluster. It keeps what every node shall be and which faults it has, and makes it so.
+"""The controller: keeps the desired state and the faults of every node of one cluster, and carries them out.
 
-It reaches the nodes through agents (`agent` says what can be asked of one). A node that dies unexpectedly stays dead,
-offline by crash with the cause, until somebody asks for another state. Faults outlive their node's process: the next one
+It reaches the nodes through agents; `agent` lists what an agent does. A node that dies unexpectedly stays dead, shown as
+offline by crash with the cause, until somebody asks for another state. Faults outlive their node's process: the next process
 gets them with its configuration, before its first connection.
 """
 
@@ -26,13 +26,13 @@ from mocknode.mock.node.triggers import parse_trigger
 from mocknode.text.suggestions import did_you_mean
 
 _STATUS_LIMIT_S: Final = 1.0
-"""A node that does not say its counters in this time is shown without them."""
+"""A node that does not report its counters in this time is shown without them."""
 _AGENT_MARGIN_S: Final = 5.0
-"""An agent has limits of its own; the controller gives up only when the agent itself hangs."""
+"""Added to the agent's own limits, so that the controller gives up only when the agent itself hangs."""
 
 
 class UnknownNodeError(RefusedError):
-    """No node has that name."""
+    """No node of the cluster has that name."""
 
 
 class UnknownFaultError(RefusedError):
@@ -44,7 +44,7 @@ class StartError(Exception):
 
 
 class Controller:
-    """Keeps the cluster as it shall be; made by `connect`."""
+    """Keeps every node in its desired state."""
 
     def __init__(self, shared: SharedConfig, places: Iterable[Place]) -> None:
         self.shared = shared
@@ -59,19 +59,19 @@ class Controller:
         self.tentacle_calls = PendingCalls()
 
     async def accept(self, sock: socket.socket) -> None:
-        """Take an agent's connection; every node is its to run."""
+        """Accept the connection of the agent that runs all nodes."""
         self._agent = await Channel.connect(sock, lambda _, message: self._on_message(message))
 
     @property
     def names(self) -> list[str]:
-        """Names of all nodes, in their order."""
+        """Names of all nodes, in the order of the settings."""
         return list(self._members)
 
     def member(self, name: str) -> Member:
-        """The node of that name.
+        """Return the node with that name.
 
         Raises:
-            UnknownNodeError: naming those that exist.
+            UnknownNodeError: no node has it; the message names those that exist.
         """
         if name in self._members:
             return self._members[name]
@@ -81,10 +81,10 @@ class Controller:
         )
 
     async def start(self) -> None:
-        """Start every node; return when all are ready.
+        """Start every node and return when all are ready.
 
         Raises:
-            StartError: at least one did not start.
+            StartError: at least one node did not start.
         """
         results = await asyncio.gather(
             *(self._boot(member, ONLINE, "command") for member in self._members.values()), return_exceptions=True
@@ -101,21 +101,21 @@ class Controller:
         await self._spawned.wait()
 
     async def stop(self) -> None:
-        """End every node and let the agent go."""
+        """End every node and close the connection to the agent."""
         if self._agent is None:
             return
-        # Without an agent its nodes are gone already.
+        # When the agent is gone, so are its nodes.
         with contextlib.suppress(ChannelClosedError, TimeoutError):
             await self._ask({"do": "stop"}, COMMAND_LIMIT_S)
         await self._agent.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def nodes(self) -> list[dict[str, Any]]:
-        """Every node with its counters, as the control API shows it."""
+        """Return every node with its counters, as the control API shows it."""
         return list(await asyncio.gather(*(self.node(name) for name in self._members)))
 
     async def node(self, name: str) -> dict[str, Any]:
-        """One node with its counters."""
+        """Return one node with its counters."""
         member = self.member(name)
         status = None
         if member.reachable:
@@ -135,10 +135,10 @@ class Controller:
         cause: str = "command",
         cancel_tasks: bool = False,
     ) -> None:
-        """Change a node's state, now or when a trigger is met.
+        """Change a node's state, now or when a trigger fires.
 
         Args:
-            cancel_tasks: With a drain: cancel what the node runs.
+            cancel_tasks: With a drain: cancel the tasks that the node runs.
 
         Raises:
             UnknownNodeError, RefusedError: nothing was changed.
@@ -165,7 +165,7 @@ class Controller:
     async def _arm(self, member: Member, wanted: Condition, after: str) -> None:
         if not member.reachable:
             raise RefusedError(
-                f"{member.name} is {member.condition} and evaluates no trigger; allowed now: a state without after",
+                f"{member.name} is {member.condition} and evaluates no triggers; allowed now: a state without after",
                 got=after,
                 allowed=["null"],
             )
@@ -185,25 +185,25 @@ class Controller:
                 await self._ask({"do": "freeze", "node": member.name}, FREEZE_LIMIT_S)
                 self._now(member, wanted, cause)
         else:
-            # The node announces its new state before it answers; noting the answer would undo what came after it.
+            # The node announces its new state before it answers; noting the answer would undo any later change.
             line = {"do": "state", **wanted.document(), "after": None, "cause": cause}
             line["cancel_tasks"] = cancel_tasks
             await self._send(member, *member.queued_commands, line, wake=True)
             member.queued_commands.clear()
 
     async def reset(self) -> None:
-        """Every node online, no faults, no triggers."""
+        """Put every node online and remove all faults and triggers."""
         await asyncio.gather(*(self._reset(member) for member in self._members.values()))
 
     async def _reset(self, member: Member) -> None:
         async with member.lock:
             member.faults.clear()
-            # Faults and states that it was owed are void; that its data are others is not.
-            owed = [line for line in member.queued_commands if line["do"] == "data-changed"]
+            # Queued faults and states are void after a reset; the command that the data changed is not.
+            remaining = [line for line in member.queued_commands if line["do"] == "data-changed"]
             member.queued_commands.clear()
             if member.alive:
                 try:
-                    await self._send(member, *owed, {"do": "reset"}, wake=True)
+                    await self._send(member, *remaining, {"do": "reset"}, wake=True)
                 except UnreachableNodeError:
                     if member.alive:
                         raise
@@ -211,7 +211,7 @@ class Controller:
                 await self._boot(member, ONLINE, "reset")
 
     async def add_fault(self, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-        """Set a fault; the fault object with the id it got.
+        """Set a fault and return the fault object with its new id.
 
         Raises:
             UnknownNodeError, RefusedError: nothing was set.
@@ -220,7 +220,7 @@ class Controller:
         parse_fault(document)
         fault = parse_fault({**document, "id": f"f{next(self._fault_numbers)}"}).document()
         async with member.lock:
-            # Noted first: it may have ended before we hear that it was set.
+            # Noted first: it may end before the answer that it was set arrives.
             member.faults[fault["id"]] = fault
             try:
                 await self._send_or_queue(member, {"do": "fault-add", "fault": fault})
@@ -263,7 +263,7 @@ class Controller:
             self._now(member, condition, cause)
 
     def _now(self, member: Member, condition: Condition, cause: str) -> None:
-        # A node that was online says so again when it is reset; that is no news.
+        # A reset repeats the state of a node that was online already; that is no change.
         if member.condition == condition and cause in (member.cause, "reset"):
             return
         member.condition, member.cause = condition, cause
@@ -276,25 +276,25 @@ class Controller:
             member.queued_commands.append(line)
 
     async def send(self, name: str, line: Message) -> Any:
-        """Have a node that hears do something; its answer.
+        """Send a command to a reachable node and return its answer.
 
         Raises:
-            UnknownNodeError, RefusedError: it could not.
+            UnknownNodeError, RefusedError: the node does not exist, takes no commands, or refused.
         """
         member = self.member(name)
         if not member.reachable:
-            # One that died a moment ago may not be known to be offline yet.
+            # A node that died a moment ago may not be marked offline yet.
             now = member.condition if member.condition.form else "dead"
-            raise RefusedError(f"{name} is {now} and hears nothing", got=name)
+            raise RefusedError(f"{name} is {now} and takes no commands", got=name)
         return await self._send(member, line)
 
     async def send_to_all(self, line: Message) -> None:
-        """Have every node do something: a stopped one when it wakes, and a dead one never, as it begins anew."""
+        """Send a command to every node: a frozen node gets it when it wakes, a dead one never, as it starts afresh."""
         await asyncio.gather(*(self._send_to_one(member, line) for member in self._members.values()))
 
     async def _send_to_one(self, member: Member, line: Message) -> None:
         async with member.lock:
-            # One that dies or hangs meanwhile is nobody's fault who changed something for all.
+            # A node that dies or hangs meanwhile must not fail a command for all nodes.
             with contextlib.suppress(RefusedError, ChannelClosedError, TimeoutError):
                 await self._send_or_queue(member, line)
 
@@ -303,7 +303,7 @@ class Controller:
 
     async def _ask(self, message: Message, limit_s: float) -> Any:
         if self._agent is None:
-            raise ChannelClosedError("no agent has dialled in")
+            raise ChannelClosedError("no agent is connected")
         return await self._agent.request(message, limit_s + _AGENT_MARGIN_S)
 
     def _on_message(self, message: Message) -> None:
@@ -341,6 +341,6 @@ class Controller:
             await self.set_state(message["node"], "draining" if message["draining"] else "online", cause="api")
         except RefusedError as exc:
             line |= {"ok": False, "error": exc.document()}
-        # The asker may have died meanwhile; then nobody waits for the answer.
+        # The node that asked may have died meanwhile; then nobody waits for the answer.
         with contextlib.suppress(RefusedError, ChannelClosedError, TimeoutError):
             await self._ask({"do": "answer", "node": asker.name, "line": line}, COMMAND_LIMIT_S)

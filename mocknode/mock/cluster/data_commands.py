@@ -1,6 +1,6 @@
-"""The data of the cluster as a whole, in the shared store: fixtures, snapshots, resets.
+"""The control API's commands for all data of the cluster: fixtures, snapshots, resets.
 
-What replaces data tells every node afterwards, so that none answers from what it remembers.
+After the data were replaced, every node receives a command to drop what it cached.
 """
 
 import re
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from mocknode.mock.cluster.fixtures import Fixtures, UserFixture
 
 Keep = Literal["data", "fixtures", "nothing"]
-"""What a reset leaves: the data as they are, as the fixtures file has them, or as in a fresh server."""
+"""The data after a reset: unchanged, as in the fixtures file, or as on a fresh server."""
 KEEP: Final[tuple[Keep, ...]] = ("data", "fixtures", "nothing")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _NAME_FORM: Final = "1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit"
 _LOADED_S: Final = 1767225600.0
-"""2026-01-01: when fixtures came into being, so that they are older than every push and the same on every machine."""
+"""2026-01-01, the creation time of all fixtures: older than every push and the same on every machine."""
 _LOADED_BY: Final = "fixtures"
 
 _Result = TypeVar("_Result")
@@ -52,10 +52,10 @@ class UnknownSnapshotNameError(RefusedError):
 
 
 class DataCommands:
-    """Replaces the data, and puts them aside.
+    """Takes snapshots of the data and replaces the data.
 
     Raises:
-        StoreError: in every method; nothing was changed.
+        StoreError: in every method, when the store cannot be used; nothing was changed.
     """
 
     def __init__(self, controller: Controller) -> None:
@@ -63,14 +63,14 @@ class DataCommands:
         self._snapshots = LazyView(lambda: Snapshots(Store(controller.shared.store)))
 
     async def all(self) -> list[dict[str, Any]]:
-        """Every snapshot, by name."""
+        """Return every snapshot, sorted by name."""
         return [asdict(snapshot) for snapshot in await self._with(lambda snapshots: snapshots.all())]
 
     async def take(self, name: str) -> dict[str, Any]:
-        """Put the data aside; a snapshot of that name is replaced.
+        """Save the data as a snapshot and return it; a snapshot with that name is replaced.
 
         Raises:
-            RefusedError: a name that is none, or one too many.
+            RefusedError: the name is not allowed, or there are too many snapshots.
         """
         if not _NAME.fullmatch(name):
             raise RefusedError(f"snapshot: got {name!r}, allowed: {_NAME_FORM}", got=name, allowed=[_NAME_FORM])
@@ -84,10 +84,10 @@ class DataCommands:
         return next(snapshot for snapshot in await self.all() if snapshot["name"] == name)
 
     async def restore(self, name: str) -> None:
-        """Have the data as they were; on return every node that hears knows.
+        """Replace the data with those of a snapshot; on return every reachable node uses them.
 
         Raises:
-            UnknownSnapshotNameError: there is none of that name.
+            UnknownSnapshotNameError: no snapshot has that name.
         """
         await self._send((await self._known(name, lambda snapshots: snapshots.restore(name))).restores)
 
@@ -95,16 +95,17 @@ class DataCommands:
         """Delete a snapshot.
 
         Raises:
-            UnknownSnapshotNameError, RefusedError: there is none of that name, or it is what `--fixtures` loaded.
+            UnknownSnapshotNameError: no snapshot has that name.
+            RefusedError: the snapshot holds what `--fixtures` loaded.
         """
         self._not_fixtures(name)
         await self._known(name, lambda snapshots: snapshots.forget(name))
 
     async def require(self, keep: Keep) -> None:
-        """Make sure that a reset can keep that.
+        """Make sure that a reset can leave these data.
 
         Raises:
-            RefusedError: there are no fixtures.
+            RefusedError: the cluster has no fixtures.
         """
         if keep == "fixtures" and FIXTURES not in {snapshot["name"] for snapshot in await self.all()}:
             raise RefusedError(
@@ -114,10 +115,10 @@ class DataCommands:
             )
 
     async def reset(self, keep: Keep) -> None:
-        """Have the data that a reset leaves.
+        """Replace the data as a reset asks for.
 
         Raises:
-            UnknownSnapshotNameError: there are no fixtures.
+            UnknownSnapshotNameError: the cluster has no fixtures.
         """
         if keep == "fixtures":
             await self.restore(FIXTURES)
@@ -155,13 +156,13 @@ class DataCommands:
 def load_fixtures(
     store_url: str, run_dir: Path, fixtures: "Fixtures", *, keep_packages: bool, stop: threading.Event
 ) -> None:
-    """Have a store hold what a fixtures file says and nothing else; before any node uses it.
+    """Replace everything in a store with the content of a fixtures file; call it before any node uses the store.
 
     Args:
-        stop: Nobody waits any more; then nothing is loaded.
+        stop: Once set, loading ends without a change.
 
     Raises:
-        StoreError, OSError: the store holds what it held, and no file is left.
+        StoreError, OSError: the store is unchanged, and no file is left behind.
     """
     store = Store(store_url)
     written: list[Path] = []
@@ -180,11 +181,11 @@ def load_fixtures(
 def _contents(
     fixtures: "Fixtures", run_dir: Path | None, written: list[Path], stop: threading.Event
 ) -> Iterator[tuple[str, str | None]]:
-    """Digest and file of each package; `run_dir` is None where no bytes are kept."""
+    """Write each package and yield its digest and file; `run_dir` is None when no bytes are kept."""
     load = secrets.token_hex(8)
     for number, package in enumerate(fixtures.packages):
         if stop.is_set():
-            raise InterruptedError("told to end while packages were made")
+            raise InterruptedError("the cluster was stopped while packages were written")
         kept_as = None if run_dir is None else f"fixtures/{load}-{number}"
         path = None if run_dir is None or kept_as is None else whole_path(run_dir, kept_as)
         sha1 = write_content(path, extension=package.extension, size=package.size, seed=package.seed)
@@ -193,7 +194,7 @@ def _contents(
 
 
 def _fill(connection: sa.Connection, fixtures: "Fixtures", content: Sequence[tuple[str, str | None]]) -> None:
-    """Add everything, in the order of the file, so that ids are the same each time."""
+    """Add everything in the order of the file, so that ids are the same each time."""
     spaces = {-1: DEFAULT_SPACE.id}
     for index, space in enumerate(fixtures.spaces):
         id_ = spaces[index] = directory.next_id(connection, "Spaces")
@@ -234,6 +235,6 @@ def _add_user(connection: sa.Connection, user: "UserFixture") -> None:
 
 
 def _delete(run_dir: Path, change: Change) -> None:
-    """Files that nothing names are never named again, so that nobody can want one meanwhile."""
+    """Delete files that no row names; file names are never reused, so nobody can need one meanwhile."""
     for kept_as in change.unneeded:
         whole_path(run_dir, kept_as).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What is left of a node process: its return code, its log, and the journal line it could not write."""
+"""A node process that has ended: its return code in words, the end of its log, and the journal line it could not write."""
 
 import contextlib
 import json
@@ -14,10 +14,10 @@ LOG_TAIL_LINES: Final = 15
 
 
 def record_state(run_dir: Path, node: str, boot: int, t_ns: int, **fact: Any) -> None:
-    """Append a state to the journal of a node that cannot write it any more."""
+    """Append a state to the journal of a node that can no longer write it."""
     line = json.dumps({"kind": "state", "node": node, "boot": boot, "t_ns": t_ns, **fact}).encode() + b"\n"
     with contextlib.suppress(FileNotFoundError), path_of(run_dir, node).open("rb+") as file:
-        # SIGKILL may have torn the node's last line; ours must not be glued to it.
+        # SIGKILL may have cut the node's last line short; ours starts on a line of its own.
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
@@ -27,12 +27,12 @@ def record_state(run_dir: Path, node: str, boot: int, t_ns: int, **fact: Any) ->
 
 
 def ended(code: int) -> str:
-    """A return code in words: `exit 3` or `SIGKILL`."""
+    """Return a return code in words: `exit 3` or `SIGKILL`."""
     return f"exit {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log, or a word that there is none."""
+    """Return the last lines of a log, or a note that nothing was written."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""`GET /events`: what happens in the cluster, as server-sent events (WHATWG HTML, section 9.2)."""
+"""`GET /events`: changes in the cluster as server-sent events (WHATWG HTML, section 9.2)."""
 
 import asyncio
 import json
@@ -8,13 +8,13 @@ from typing import Final
 from mocknode.mock.cluster.events import Events
 
 _SILENCE_S: Final = 15.0
-"""A comment is sent after so much silence, so that no proxy between takes the stream for dead."""
+"""After this long without an event a comment is sent, so that no proxy in between closes the stream as idle."""
 
 
 async def stream(events: Events) -> AsyncIterator[str]:
-    """Every event from now on, until the cluster ends or the client goes."""
+    """Yield every event from now on, until the cluster ends or the client leaves."""
     with events.subscribe() as queue:
-        # Tells the client that it misses nothing from here on.
+        # From this line on the client misses no event.
         yield ": connected\n\n"
         while True:
             try:

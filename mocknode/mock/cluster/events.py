@@ -1,4 +1,4 @@
-"""What happens in the cluster, for whoever listens now: nothing is kept, the journal is the record."""
+"""Events of the cluster for current listeners; nothing is kept, as the journal is the record."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 BACKLOG: Final = 1000
-"""Events a slow listener may lag behind; then it loses the newest."""
+"""Events that wait for a slow listener; beyond this number it loses the newest ones."""
 
 
 class Events:
-    """One publisher, any number of listeners."""
+    """The publisher of events, with any number of listeners."""
 
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[dict[str, Any] | None]] = set()
@@ -20,12 +20,12 @@ class Events:
         """Hand an event to every listener, stamped with the monotonic clock."""
         stamped = {**event, "t_ns": time.monotonic_ns()}
         for queue in self._queues:
-            # A listener that reads nothing must not cost the cluster memory.
+            # The queue is bounded, so that a listener that reads nothing does not use up memory.
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(stamped)
 
     def close(self) -> None:
-        """Tell every listener that nothing more will come."""
+        """Tell every listener that no more events will come."""
         for queue in self._queues:
             if queue.full():
                 queue.get_nowait()
@@ -33,7 +33,7 @@ class Events:
 
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[asyncio.Queue[dict[str, Any] | None]]:
-        """A queue that gets every event from now on, and None at the end."""
+        """Yield a queue that receives every event from now on, and None at the end."""
         queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(BACKLOG)
         self._queues.add(queue)
         try:

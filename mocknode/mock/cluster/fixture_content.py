@@ -1,7 +1,8 @@
-"""The bytes of packages in a fixtures file: made from seed and size, the same on every machine and in every version of ours.
+"""The bytes of packages in a fixtures file, made from seed and size: the same on every machine and in every version of mocknode.
 
-They are SHAKE-128 (FIPS 202) of the seed and the number of the block, as no generator of Python promises its bytes for ever. What
-is a ZIP archive by its extension is one, with one stored file, so that clients which open a package can.
+They are SHAKE-128 (FIPS 202) of the seed and the number of the block, as no random generator of Python promises the same bytes
+in later versions. A package whose extension says that it is a ZIP archive is one, with one stored file, so that clients can open
+it.
 """
 
 import hashlib
@@ -14,23 +15,23 @@ from typing import IO, Any, Final
 ZIPPED: Final = (".nupkg", ".zip", ".jar", ".war", ".ear")
 """Extensions of ZIP archives."""
 ZIP_BYTES: Final = 136
-"""What an archive with one stored file of our name has besides that file."""
+"""Size of an archive with one stored file of our name, without the file's bytes."""
 
 _BLOCK: Final = 1 << 20
 _NAME: Final = "content.bin"
 _UNIX: Final = 3
-"""Where the archive was made; said by us, as zipfile says where it runs."""
+"""System in the archive's header; set here, as zipfile would write the system that it runs on."""
 
 
 def write_content(path: Path | None, *, extension: str, size: int, seed: int) -> str:
-    """Make a package; its SHA-1 in lower-case hex digits.
+    """Write a package and return its SHA-1 in lower-case hex digits.
 
     Args:
-        path: The file to write, which must not exist; None writes none.
-        size: Bytes of the package; of an archive at least `ZIP_BYTES`.
+        path: The file to write, which must not exist; None only computes the digest.
+        size: Bytes of the package; at least `ZIP_BYTES` for an archive.
 
     Raises:
-        OSError: it cannot be written; nothing is left.
+        OSError: the file cannot be written; nothing is left of it.
     """
     if path is None:
         return _make(_Digested(None), extension, size, seed)
@@ -62,7 +63,7 @@ def _blocks(size: int, seed: int) -> Iterator[bytes]:
 
 
 class _Digested(io.RawIOBase):
-    """A file that goes forward only and knows its digest; without a file, the digest alone."""
+    """A file that is written from front to back and digested on the way; without a file only the digest."""
 
     def __init__(self, file: IO[bytes] | None) -> None:
         self._file = file

@@ -1,7 +1,6 @@
-"""The fixtures file: spaces, users, feeds and packages that a cluster starts with. Strict YAML.
+"""The fixtures file, strict YAML with the spaces, users, feeds and packages that a cluster starts with.
 
-Everything that a node would refuse, and everything that two entries cannot both have, is refused here with its line, before
-anything is started.
+Entries that a node would refuse, and entries that contradict each other, are refused with their line before anything starts.
 """
 
 import re
@@ -22,13 +21,13 @@ from mocknode.text.suggestions import did_you_mean
 from mocknode.text.units import format_size, parse_size
 
 ENTRIES_MAX: Final = 10_000
-"""Of each kind: an hour of a busy build server, loaded in seconds."""
+"""Largest number of entries of one kind: an hour of a busy build server, loaded in seconds."""
 PACKAGE_BYTES_MAX: Final = 1 << 30
-"""Of one package: the largest archive that needs no ZIP64, whose readers differ."""
+"""Largest size of one package: the largest archive that needs no ZIP64, which clients read differently."""
 TOTAL_BYTES_MAX: Final = 4 << 30
-"""Of all packages: they are made at 250 MB a second, and a cluster shall start in seconds."""
+"""Largest size of all packages together: 250 MB are made in a second, and a cluster has to start in seconds."""
 _SHOWN: Final = 80
-"""Characters of a wrong value that its error repeats."""
+"""Characters of a wrong value that its error shows."""
 
 _FAULTS_SHOWN: Final = 10
 
@@ -36,7 +35,7 @@ Place = tuple[int | str, ...]
 
 
 class FixturesError(SettingsError):
-    """The file does not say what it may say; the message names file, line, what was got and what is allowed."""
+    """The fixtures file has an error; the message names file, line, what was got and what is allowed."""
 
 
 def _printable(text: str) -> str:
@@ -81,7 +80,7 @@ class _Part(BaseModel):
 
 
 class SpaceFixture(_Part):
-    """A space; without a slug it gets one from its name. Its built-in feed comes with it."""
+    """A space; its slug defaults to one made from its name. Its built-in feed is created with it."""
 
     name: _Text
     slug: Annotated[str, Field(max_length=200), AfterValidator(_slug)] | None = None
@@ -89,7 +88,7 @@ class SpaceFixture(_Part):
 
     @property
     def its_slug(self) -> str:
-        """What it is called in paths."""
+        """Slug of the space, as paths use it."""
         return self.slug or "-".join(re.findall(r"[a-z0-9]+", self.name.lower()))
 
 
@@ -108,7 +107,7 @@ class UserFixture(_Part):
 
 
 class FeedFixture(_Part):
-    """A feed besides the built-in one."""
+    """A feed in addition to the built-in one."""
 
     name: _Text
     type: Annotated[str, AfterValidator(_feed_type)]
@@ -116,7 +115,7 @@ class FeedFixture(_Part):
 
 
 class PackageFixture(_Part):
-    """A package of a built-in feed, with bytes made from its seed."""
+    """A package of a built-in feed; its bytes are made from its seed."""
 
     id: _Text
     version: _Text
@@ -127,12 +126,12 @@ class PackageFixture(_Part):
 
     @property
     def file_name(self) -> str:
-        """As a client would have uploaded it."""
+        """Name under which a client would have uploaded it."""
         return f"{self.id}.{self.version}{self.extension}"
 
 
 class Fixtures(_Part):
-    """What the file says."""
+    """The content of a fixtures file."""
 
     schema_: Annotated[int, Field(alias="mocknode-fixtures", ge=1, le=1)]
     spaces: list[SpaceFixture] = Field(default=[], max_length=ENTRIES_MAX)
@@ -142,7 +141,7 @@ class Fixtures(_Part):
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """What feeds and packages call a space, its name or slug in lower case: its place in `spaces`, -1 the default one."""
+        """Index in `spaces` by name or slug in lower case, which feeds and packages refer to; -1 is the default space."""
         places = {name.lower(): -1 for name in (DEFAULT_SPACE.name, DEFAULT_SPACE.slug)}
         for index, space in enumerate(self.spaces):
             for name in (space.name.lower(), space.its_slug):
@@ -162,7 +161,7 @@ def read_fixtures(path: Path, cluster_key: str | None = None) -> Fixtures:
         cluster_key: The administrator's API key, which nobody else can have.
 
     Raises:
-        FixturesError: for everything that the file may not say, every fault at once.
+        FixturesError: the file has errors; the message lists all of them.
     """
     try:
         document = strict_yaml.read(path)
@@ -174,13 +173,13 @@ def read_fixtures(path: Path, cluster_key: str | None = None) -> Fixtures:
         found = Fixtures.model_validate(document.content)
     except ValidationError as exc:
         faults = [(error["loc"], _words(error)) for error in exc.errors(include_url=False)]
-        raise FixturesError(_told(path, document, faults)) from exc
+        raise FixturesError(_message(path, document, faults)) from exc
     if faults := list(_clashes(found, cluster_key)):
-        raise FixturesError(_told(path, document, faults))
+        raise FixturesError(_message(path, document, faults))
     return found
 
 
-def _told(path: Path, document: Document, faults: Sequence[tuple[Place, str]]) -> str:
+def _message(path: Path, document: Document, faults: Sequence[tuple[Place, str]]) -> str:
     lines = sorted((document.line(place), words) for place, words in faults)
     shown = [f"line {line}: {words}" for line, words in lines[:_FAULTS_SHOWN]]
     rest = [f"and {len(faults) - _FAULTS_SHOWN} more"] if len(faults) > _FAULTS_SHOWN else []
@@ -204,8 +203,8 @@ def _words(error: Any) -> str:
 
 def _clashes(found: Fixtures, cluster_key: str | None) -> Iterator[tuple[Place, str]]:
     """What each entry says well, and not together with the others."""
-    yield from _of_spaces(found)
-    yield from _of_users(found, cluster_key)
+    yield from _space_errors(found)
+    yield from _user_errors(found, cluster_key)
     spaces = sorted({DEFAULT_SPACE.name, *(space.name for space in found.spaces)})
     entries: list[tuple[str, int, str]] = [("feeds", index, feed.space) for index, feed in enumerate(found.feeds)]
     entries += [("packages", index, package.space) for index, package in enumerate(found.packages)]
@@ -213,11 +212,11 @@ def _clashes(found: Fixtures, cluster_key: str | None) -> Iterator[tuple[Place, 
         if space.lower() not in found.places:
             shown = ", ".join(spaces[:20])
             yield (kind, index, "space"), f"space: got {space!r}, allowed: {shown}{did_you_mean(space, spaces)}"
-    yield from _of_feeds(found)
-    yield from _of_packages(found)
+    yield from _feed_errors(found)
+    yield from _package_errors(found)
 
 
-def _of_spaces(found: Fixtures) -> Iterator[tuple[Place, str]]:
+def _space_errors(found: Fixtures) -> Iterator[tuple[Place, str]]:
     seen = {DEFAULT_SPACE.name.lower(): "the default space"}
     for index, space in enumerate(found.spaces):
         if not space.its_slug:
@@ -233,7 +232,7 @@ def _of_spaces(found: Fixtures) -> Iterator[tuple[Place, str]]:
             seen.setdefault(name, f"spaces.{index}")
 
 
-def _of_users(found: Fixtures, cluster_key: str | None) -> Iterator[tuple[Place, str]]:
+def _user_errors(found: Fixtures, cluster_key: str | None) -> Iterator[tuple[Place, str]]:
     names = {ADMINISTRATOR.username: "the administrator"}
     keys = {} if cluster_key is None else {cluster_key: "the cluster's (--api-key)"}
     for index, user in enumerate(found.users):
@@ -249,7 +248,7 @@ def _of_users(found: Fixtures, cluster_key: str | None) -> Iterator[tuple[Place,
             keys.setdefault(key, f"users.{index}'s")
 
 
-def _of_feeds(found: Fixtures) -> Iterator[tuple[Place, str]]:
+def _feed_errors(found: Fixtures) -> Iterator[tuple[Place, str]]:
     seen: set[tuple[int | None, str]] = set()
     for index, feed in enumerate(found.feeds):
         key = found.places.get(feed.space.lower()), feed.name.lower()
@@ -258,7 +257,7 @@ def _of_feeds(found: Fixtures) -> Iterator[tuple[Place, str]]:
         seen.add(key)
 
 
-def _of_packages(found: Fixtures) -> Iterator[tuple[Place, str]]:
+def _package_errors(found: Fixtures) -> Iterator[tuple[Place, str]]:
     seen: set[tuple[int | None, str, str]] = set()
     for index, package in enumerate(found.packages):
         try:

@@ -1,8 +1,8 @@
 """Journal files of a run, read by cursor while nodes append to them.
 
-A cursor is the byte offset reached in each node's file, so a reader gets every line once, in the order its node wrote it;
-lines of different nodes are not merged. A last line without its end is being written, or was torn by SIGKILL: it is left
-alone until a line end follows, and a torn one is skipped.
+A cursor holds the byte offset reached in each node's file. A reader therefore gets every line once, in the order in which its
+node wrote it; lines of different nodes are not merged. A last line without a line end is still being written, or was cut short
+by SIGKILL: it is read once a line end follows, and skipped if it is not valid JSON.
 """
 
 import base64
@@ -17,33 +17,33 @@ from mocknode.text import json_text
 
 Record = dict[str, Any]
 READ_LIMIT: Final = 1 << 18
-"""Bytes of one file looked at in one step: a few milliseconds, so that the control API stays responsive."""
+"""Bytes read from one file in one step: a few milliseconds of work, so that the control API stays responsive."""
 
 
 class CursorError(RefusedError):
-    """A cursor that no page of this journal gave out."""
+    """A cursor that does not come from a page of this journal."""
 
 
 @dataclass(slots=True)
 class Cursor:
-    """Where a reader is: bytes read of each node's file, and the requests it follows.
+    """Position of a reader: bytes read from each node's file, and the open requests of the attempt it follows.
 
     Attributes:
-        offsets: By node name; a missing one is at the beginning.
-        following: (node, boot, request) of requests that belong to the attempt asked for and have not ended: only the
-            first phase of a request names its attempt.
+        offsets: Bytes read by node name; a missing node is at the beginning.
+        following: (node, boot, request) of unfinished requests of the wanted attempt. Needed because only the first phase of
+            a request names its attempt.
     """
 
     offsets: dict[str, int] = field(default_factory=dict)
     following: set[tuple[str, int, int]] = field(default_factory=set)
 
     def encode(self) -> str:
-        """The cursor as an opaque word."""
+        """Return the cursor as an opaque word."""
         document = {"at": self.offsets, "in": sorted(self.following)}
         return base64.urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).decode().rstrip("=")
 
     def follows(self, record: Record, attempt: str) -> bool:
-        """Whether the record belongs to the attempt; to be asked once for every record, in order."""
+        """Tell whether the record belongs to the attempt; call it once for every record, in order."""
         key = (record.get("node", ""), record.get("boot", 0), record.get("req", 0))
         if record.get("attempt") == attempt:
             if record.get("phase") == "head":
@@ -57,20 +57,20 @@ class Cursor:
 
 
 def path_of(run_dir: Path, node: str) -> Path:
-    """A node's journal file."""
+    """Return the path of a node's journal file."""
     return run_dir / "journal" / f"{node}.jsonl"
 
 
 def read(
     run_dir: Path, cursor: Cursor, keep: Callable[[Record], bool], *, limit: int, nodes: list[str]
 ) -> tuple[list[Record], bool]:
-    """The next records of these nodes' files that `keep` wants, and whether more is there already.
+    """Return the next records of these nodes that `keep` accepts, and whether more are available now.
 
-    Moves the cursor; files of other nodes stay where they are. Every file gets an equal share of the page, so that a busy
-    node hides no other.
+    The cursor moves past what was read; files of other nodes are not touched. Every file gets an equal share of the page, so
+    that a busy node does not crowd out the others.
 
     Args:
-        limit: At most so many records.
+        limit: Largest number of records to return.
     """
     found: list[Record] = []
     more = False
@@ -92,7 +92,7 @@ def _read_file(path: Path, offset: int, keep: Callable[[Record], bool], limit: i
             file.seek(offset)
             chunk = file.read(READ_LIMIT)
             if b"\n" not in chunk:
-                # A line longer than a step; nodes bound theirs far below this.
+                # A line longer than one step, which no node of ours writes.
                 chunk += file.readline() if len(chunk) == READ_LIMIT else b""
     except FileNotFoundError:
         return [], offset, False
@@ -112,10 +112,10 @@ def _read_file(path: Path, offset: int, keep: Callable[[Record], bool], limit: i
 
 
 def decode_cursor(word: str | None, nodes: list[str]) -> Cursor:
-    """The cursor that `Cursor.encode` made; None is the beginning.
+    """Decode a cursor that `Cursor.encode` made; None starts at the beginning.
 
     Raises:
-        CursorError: it is none of ours.
+        CursorError: the word is no cursor of this journal.
     """
     if not word:
         return Cursor()
@@ -134,7 +134,7 @@ def decode_cursor(word: str | None, nodes: list[str]) -> Cursor:
 
 
 def last_boot(run_dir: Path, node: str) -> int:
-    """The highest boot number in a node's journal, 0 without one: numbers stay unique when a run directory is reused."""
+    """Return the highest boot number in a node's journal, or 0: numbers stay unique when a run directory is reused."""
     try:
         with path_of(run_dir, node).open("rb") as file:
             return max((_boot(line) for line in file if b'"boot"' in line), default=0)

@@ -17,11 +17,11 @@ PAGE_DEFAULT: Final = 1000
 WAIT_LIMIT_S: Final = 300.0
 WAIT_DEFAULT_S: Final = 10.0
 _POLL_S: Final = 0.01
-"""How soon a line is noticed; looking at a few files that have not grown costs microseconds."""
+"""Pause between two looks for new lines; looking at a few unchanged files costs microseconds."""
 
 
 async def journal_page(controller: Controller, request: Request) -> dict[str, Any]:
-    """The page that the request's query asks for.
+    """Return the page that the request's query asks for.
 
     Raises:
         RefusedError: a parameter is not allowed.

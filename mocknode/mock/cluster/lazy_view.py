@@ -1,4 +1,4 @@
-"""What the controller uses of the shared store: opened when it is first asked for, and never in the event loop."""
+"""A view of the shared store that the controller opens at its first use, and never in the event loop."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ _Result = TypeVar("_Result")
 
 
 class LazyView(Generic[_View]):
-    """A view of the store that `make` opens, once."""
+    """A view of the store; `make` opens it at the first use."""
 
     def __init__(self, make: Callable[[], _View]) -> None:
         self._make = make
@@ -18,10 +18,10 @@ class LazyView(Generic[_View]):
         self._opening = threading.Lock()
 
     async def use(self, action: Callable[[_View], _Result]) -> _Result:
-        """What `action` makes of the view, in a thread.
+        """Run `action` on the view in a thread and return its result.
 
         Raises:
-            StoreError: it cannot be opened; the next call tries again.
+            StoreError: the store cannot be opened; the next call tries again.
         """
         return await asyncio.to_thread(lambda: action(self._open()))
 

@@ -1,7 +1,7 @@
-"""Who has the cluster to itself: two checks at once, or a hand that drains a node meanwhile, would falsify a verdict.
+"""The lease of a cluster: two checks at once, or someone draining a node by hand, would falsify a verdict.
 
-A holder renews its lease within `LEASE_S`, or loses it; a lease that ran out is that of a run which was killed, so the
-caller's `abandoned` heals what it left behind. While somebody holds the cluster, nobody else changes it; reading is free.
+A holder renews its lease within `LEASE_S` or loses it. A lease that expires belonged to a run that was killed, so the `abandoned`
+callback repairs what that run left behind. While somebody holds the cluster, nobody else can change it; everybody can read.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, Final
 from mocknode.mock.node.refusals import RefusedError
 
 LEASE_S: Final = 15.0
-"""Long enough for a holder whose machine is busy, short enough that a killed one is not in anybody's way."""
+"""Long enough for a holder on a busy machine, short enough that a killed holder does not block others."""
 LEASE_HEADER: Final = "x-mocknode-lease"
 
 
@@ -24,7 +24,7 @@ class Lease:
     """The one lease of a cluster.
 
     Args:
-        abandoned: Called when a lease ran out without having been given back.
+        abandoned: Called when a lease expires without having been returned.
     """
 
     def __init__(self, abandoned: Callable[[], None]) -> None:
@@ -34,10 +34,10 @@ class Lease:
         self._timer: asyncio.TimerHandle | None = None
 
     def take(self, holder: str) -> str:
-        """Hold the cluster; the id that admits its holder.
+        """Take the lease and return the id that admits its holder.
 
         Raises:
-            HeldError: somebody else does.
+            HeldError: somebody else holds the cluster.
         """
         self.admit(None)
         self._holder, self._id = holder, secrets.token_hex(16)
@@ -45,43 +45,43 @@ class Lease:
         return self._id
 
     def renew(self, id_: str) -> None:
-        """Go on holding it.
+        """Renew the lease.
 
         Raises:
-            HeldError: the lease ran out, or somebody else holds the cluster.
+            HeldError: the lease has expired, or somebody else holds the cluster.
         """
         if id_ != self._id:
-            raise HeldError(f"this lease ran out {LEASE_S:g} s after it was renewed last", got=id_)
+            raise HeldError(f"this lease expired {LEASE_S:g} s after it was renewed last", got=id_)
         self._rearm()
 
     def release(self, id_: str) -> None:
-        """Give it back. A lease that ran out meanwhile is none of ours any more."""
+        """Return the lease; an id whose lease has expired is ignored."""
         if id_ == self._id:
             self._end()
 
     def admit(self, id_: str | None) -> None:
-        """Whether the bearer of this id may change the cluster.
+        """Let the holder of this id change the cluster.
 
         Raises:
-            HeldError: somebody else holds it.
+            HeldError: somebody else holds the cluster.
         """
         if self._id is not None and id_ != self._id:
             raise HeldError(f"the cluster is held by {self._holder}; wait until it ends, or end it")
 
     def close(self) -> None:
-        """The cluster ends."""
+        """End the lease with the cluster."""
         self._end()
 
     def document(self) -> dict[str, Any]:
-        """Who holds it."""
+        """Return the holder as a JSON document."""
         return {"holder": self._holder}
 
     def _rearm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(LEASE_S, self._ran_out)
+        self._timer = asyncio.get_running_loop().call_later(LEASE_S, self._expired)
 
-    def _ran_out(self) -> None:
+    def _expired(self) -> None:
         self._end()
         self._abandoned()
 

@@ -1,4 +1,4 @@
-"""What the controller knows about one node: its place, its desired condition, its faults, its process."""
+"""The controller's view of one node: its addresses, its desired condition, its faults, its process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ class TentaclePlace:
     """Where polling Tentacles reach a node.
 
     Attributes:
-        host: Address it is bound to.
-        identity: PEM file of the certificate it presents.
-        thumbprint: Of that certificate.
+        host: Address that the listener is bound to.
+        identity: PEM file of the certificate that the listener presents.
+        thumbprint: Thumbprint of that certificate.
     """
 
     host: str
@@ -27,7 +27,7 @@ class TentaclePlace:
     thumbprint: str
 
     def address(self) -> dict[str, Any]:
-        """As the cluster announces it."""
+        """Return the address as the cluster announces it."""
         return {"host": self.advertise, "port": self.port, "thumbprint": self.thumbprint}
 
 
@@ -43,12 +43,12 @@ class Place:
     tentacle: "TentaclePlace | None" = None
 
     def url(self, scheme: str, port: int | None) -> str | None:
-        """Advertised URL of a listener; None without one."""
+        """Return the advertised URL of a listener, or None without one."""
         host = f"[{self.advertise}]" if ":" in self.advertise else self.advertise
         return None if port is None else f"{scheme}://{host}:{port}"
 
     def addresses(self) -> dict[str, Any]:
-        """Name and advertised addresses, as the cluster announces them."""
+        """Return name and advertised addresses as the cluster announces them."""
         return {
             "name": self.name,
             "http": self.url("http", self.http_port),
@@ -62,13 +62,13 @@ class Member:
     """A node of the cluster.
 
     Attributes:
-        condition: What it is, or shall be when it is next started.
-        cause: Who made it so: `command`, `trigger`, `api`, `reset`, or how it died.
-        boot: How often it was started, earlier runs in the same run directory included.
-        pid: Process id; None while it is dead.
-        faults: Fault objects by id, in the order they were set; kept while the node is dead.
-        owed: Lines that a stopped process could not be told yet.
-        lock: Held while its condition changes, so that commands take effect one after another.
+        condition: The node's state now, or at its next start when it is dead.
+        cause: What caused that state: `command`, `trigger`, `api`, `reset`, or how the process died.
+        boot: Number of starts, those of earlier runs in the same run directory included.
+        pid: Process id; None while the node is dead.
+        faults: Fault objects by id, in the order in which they were set; kept while the node is dead.
+        queued_commands: Commands that wait until a frozen process runs again.
+        lock: Held while the condition changes, so that commands take effect one after another.
     """
 
     place: Place
@@ -82,27 +82,27 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Name of the node."""
         return self.place.name
 
     @property
     def alive(self) -> bool:
-        """It has a process; a frozen one counts."""
+        """True while the node has a process, frozen or not."""
         return self.pid is not None
 
     @property
     def reachable(self) -> bool:
-        """Its process runs and can be told something."""
+        """True while the node's process runs and takes commands."""
         return self.alive and self.condition.form is not Form.FREEZE
 
     def died(self, cause: str) -> None:
-        """Note that its process is gone; what it was owed, the next one gets with its configuration."""
+        """Note that the process is gone; queued commands are dropped, as the next process gets its whole configuration."""
         self.pid = None
         self.queued_commands.clear()
         self.cause = cause
 
     def document(self, status: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The node as the control API shows it; `status` is what its process says, if it does."""
+        """Return the node as the control API shows it; `status` is the answer of its process, or None without one."""
         counters = {key: value for key, value in (status or {}).items() if key not in ("state", "how", "pending")}
         return {
             **self.place.addresses(),

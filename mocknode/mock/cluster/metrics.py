@@ -9,7 +9,7 @@ _PREFIX: Final = "mocknode_node"
 
 
 def exposition(nodes: Iterable[Mapping[str, Any]]) -> str:
-    """Gauges for state and faults, and every number that the nodes count, labelled by node."""
+    """Return gauges for state and faults and every counter of the nodes, labelled by node."""
     nodes = list(nodes)
     lines = [*_family("alive", [(n["name"], "", int(n["alive"])) for n in nodes])]
     states = [(n["name"], f',state="{state}"', int(n["state"] == state)) for n in nodes for state in State]

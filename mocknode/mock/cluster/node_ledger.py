@@ -1,6 +1,6 @@
 """The nodes' side of the ledger: what reached them of each attempt, kept up to date from the journal files.
 
-What the client of an attempt was told is not known here; the judge joins both sides.
+It does not hold what the client received; the judge joins both sides.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, Final
 from mocknode.mock.cluster.journal_files import Cursor, Record, read
 
 _STEP_RECORDS: Final = 5000
-"""Records between two turns of the event loop."""
+"""Records that are read before other work in the event loop may run."""
 
 
 @dataclass(slots=True)
@@ -48,11 +48,11 @@ class NodeLedger:
 
     @property
     def dropped(self) -> int:
-        """Journal entries that are missing."""
+        """Number of journal entries that nodes dropped."""
         return sum(self._dropped.values())
 
     async def refresh(self) -> None:
-        """Read what the nodes have written since."""
+        """Read the records that nodes have written since the last call."""
         async with self._reading:
             more = True
             while more:
@@ -62,7 +62,7 @@ class NodeLedger:
                 await asyncio.sleep(0)
 
     def page(self, start: int, limit: int, attempt: str | None) -> tuple[list[dict[str, Any]], int | None]:
-        """Entries in the order of their first arrival, from `start` on; and where the next page starts, if any."""
+        """Return entries in order of their first arrival, from `start` on, and the start of the next page, if any."""
         if attempt is not None:
             found = self._attempts.get(attempt)
             return ([found.document(attempt)] if found else []), None
@@ -72,7 +72,7 @@ class NodeLedger:
 
     def _take(self, record: Record) -> None:
         if record["kind"] == "dropped":
-            # The last line of a boot holds its sum.
+            # The last such line of a boot holds the sum.
             self._dropped[record["node"], record["boot"]] = record["entries"]
             return
         key = (record["node"], record["boot"], record["req"])

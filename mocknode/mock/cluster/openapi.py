@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the control API, from the table of its operations and the models of its bodies."""
+"""The OpenAPI 3.1 document of the control API, made from the table of operations and the models of bodies."""
 
 import inspect
 import re
@@ -30,11 +30,11 @@ class Operation:
     """One method on one path.
 
     Attributes:
-        handler: Its docstring is the description.
-        answer: Model of the successful answer; None has no JSON body.
-        status: Of the successful answer.
+        handler: Function that answers; its docstring is the description.
+        answer: Model of the successful answer; None for an answer without a JSON body.
+        status: Status of the successful answer.
         media: Content type of an answer without a model.
-        errors: Statuses of its problem documents.
+        errors: Statuses of problem documents that it may answer.
     """
 
     method: str
@@ -49,10 +49,10 @@ class Operation:
 
 
 def openapi(operations: Iterable[Operation], *, title: str, version: str, token: bool) -> dict[str, Any]:
-    """The OpenAPI document.
+    """Return the OpenAPI document.
 
     Args:
-        token: A bearer token is demanded.
+        token: True when the API demands a bearer token.
     """
     operations = list(operations)
     models: dict[type[BaseModel], None] = {Problem: None}

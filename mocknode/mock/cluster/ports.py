@@ -1,12 +1,12 @@
-"""Ports of a cluster: planned before anything starts, then held while nodes come and go.
+"""Ports of a cluster: checked before anything starts, then held while nodes come and go.
 
-A node opens its own listeners. Beside them the cluster keeps each port bound with SO_REUSEPORT and not listening, so that
-nobody takes the port of a crashed node and connections to it are refused, as they are by a dead host's kernel. Linux lets
+A node opens its own listeners. The cluster keeps each port bound as well, with SO_REUSEPORT and without listening, so that
+nobody takes the port of a crashed node and connections to it are refused, as the kernel of a dead host refuses them. Linux lets
 only processes of the same user bind such a port again.
 
-Picked ports lie outside the ephemeral range: a port inside it may become the local end of somebody's outgoing connection
-while its node is down. A picked port is not picked again, on Linux by no other process either, as long as the one that picked it
-runs: a balancer is told its ports before it listens there, and in between nothing else keeps them.
+Picked ports lie outside the ephemeral range: a port inside it may become the local end of an outgoing connection while its node
+is down. As long as the process that picked a port runs, nobody picks it again, on Linux no other process either: a balancer is
+given its ports before it listens there, and nothing else holds them until then.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from typing import Final
 
 _EPHEMERAL_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _IANA_EPHEMERAL: Final = (49152, 65535)
-"""RFC 6335 section 6; what macOS and Windows use."""
+"""RFC 6335 section 6; the range of macOS and Windows."""
 _LOWEST_PICK: Final = 10240
 """Well-known services of developer machines live below."""
 _PICK_ATTEMPTS: Final = 200
-"""On a machine where so many picks in a row are taken, something else is wrong."""
+"""When this many picks in a row are taken, something else is wrong with the machine."""
 _CLAIMS_MAX: Final = 128
-"""Descriptors for what others shall not pick; whoever was told of an older port listens there, or has ended."""
+"""Claims that are kept at a time; the program that was given an older port listens there by now, or has ended."""
 
 _picked: set[int] = set()
-"""By this process."""
+"""Ports that this process picked."""
 _claims: deque[int] = deque()
-"""Descriptors of the latest of them."""
+"""Descriptors that claim the latest of these ports."""
 
 
 class PortError(Exception):
@@ -42,18 +42,18 @@ class PortError(Exception):
 
 
 class PortCollisionError(PortError):
-    """Two flags name one port: a usage error, whatever the machine looks like."""
+    """Two flags name the same port: a usage error on any machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A port somebody asked for.
+    """A port that a setting asks for.
 
     Attributes:
-        flag: Where it was asked for, such as `--http-port` or `--node node-2`.
-        use: What it is for, such as `HTTP port of node-2`.
-        host: Address it is bound to.
-        port: 0 leaves the choice to us.
+        flag: The flag that asked for it, such as `--http-port` or `--node node-2`.
+        use: Its purpose, such as `HTTP port of node-2`.
+        host: Address to bind it to.
+        port: Number of the port; 0 picks one.
     """
 
     flag: str
@@ -64,19 +64,19 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A port that is ours, with the socket that keeps it so."""
+    """A port that we hold, with the socket that holds it."""
 
     wanted: Wanted
     port: int
     socket: socket.socket
 
     def release(self) -> None:
-        """Let go of the port."""
+        """Release the port."""
         self.socket.close()
 
 
 def ephemeral_range() -> tuple[int, int]:
-    """First and last port that the kernel gives to outgoing connections."""
+    """Return the first and the last port that the kernel gives to outgoing connections."""
     try:
         low, high = _EPHEMERAL_RANGE.read_text().split()
     except OSError:
@@ -85,16 +85,16 @@ def ephemeral_range() -> tuple[int, int]:
 
 
 def hold(wanted: Sequence[Wanted]) -> list[Held]:
-    """Hold every wanted port, picking free ones where 0 was asked for; in the order asked for.
+    """Hold every wanted port, pick a free one for each 0, and return them in the same order.
 
     Raises:
-        PortCollisionError: two of them are the same port on the same address.
+        PortCollisionError: two flags name the same port on the same address.
         PortError: a port is in use or cannot be bound.
     """
     _refuse_collisions(wanted)
     held: dict[Wanted, Held] = {}
     with contextlib.ExitStack() as undo:
-        # Named ports first, so that no pick takes one of them.
+        # Ports with a number first, so that no pick takes one of them.
         for want in sorted(wanted, key=lambda w: w.port == 0):
             held[want] = _hold_named(want) if want.port else _hold_picked(want)
             undo.callback(held[want].release)
@@ -103,10 +103,10 @@ def hold(wanted: Sequence[Wanted]) -> list[Held]:
 
 
 def free(flag: str, host: str, uses: Sequence[str]) -> list[int]:
-    """Ports for programs that open them themselves, such as a balancer: picked and let go, in the order of `uses`.
+    """Pick ports for programs that open them themselves, such as a balancer, release them, and return them in order of `uses`.
 
     Raises:
-        PortError: none can be bound on this address.
+        PortError: no port can be bound on this address.
     """
     held = hold([Wanted(flag=flag, use=use, host=host, port=0) for use in uses])
     for one in held:
@@ -115,7 +115,7 @@ def free(flag: str, host: str, uses: Sequence[str]) -> list[int]:
 
 
 def _bind(host: str, port: int, *options: int) -> socket.socket:
-    """A bound TCP socket that does not listen, with these options of SOL_SOCKET switched on."""
+    """Return a bound TCP socket that does not listen, with these options of SOL_SOCKET switched on."""
     family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, proto)
     try:
@@ -129,19 +129,19 @@ def _bind(host: str, port: int, *options: int) -> socket.socket:
 
 
 def _take(host: str, port: int) -> socket.socket:
-    """The socket that keeps a port for our nodes.
+    """Return a socket that holds a port for our nodes.
 
     Raises:
-        OSError: EADDRINUSE when another program has the port, whether or not it would share it.
+        OSError: EADDRINUSE when another program has the port, even if it would share it.
     """
     # Without SO_REUSEADDR a port whose last connections are in TIME_WAIT counts as taken; with SO_REUSEPORT one that
     # another program of this user shares counts as free.
     _bind(host, port, socket.SO_REUSEADDR).close()
     try:
-        # Without SO_REUSEADDR here, so that the line above finds the port taken while its node is down.
+        # No SO_REUSEADDR here, so that the line above finds the port taken while its node is down.
         return _bind(host, port, socket.SO_REUSEPORT)
     except OSError:
-        # What is in TIME_WAIT is somebody else's, who did not set SO_REUSEPORT.
+        # The connections in TIME_WAIT belong to a program that did not set SO_REUSEPORT.
         return _bind(host, port, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
 
 
@@ -172,7 +172,7 @@ def _hold_named(want: Wanted) -> Held:
 def _hold_picked(want: Wanted) -> Held:
     low, high = ephemeral_range()
     candidates = [*range(_LOWEST_PICK, low), *range(high + 1, 65536)] or range(_LOWEST_PICK, 65536)
-    # Not seeded: two clusters started at once must not pick alike.
+    # Not seeded, so that two clusters started at once pick different ports.
     chooser = random.SystemRandom()
     for _ in range(_PICK_ATTEMPTS):
         port = chooser.choice(candidates)
@@ -187,13 +187,13 @@ def _hold_picked(want: Wanted) -> Held:
 
 
 def _claim(port: int) -> bool:
-    """Whether nobody has picked it; it is this process's from now on."""
+    """Claim the port for this process; return False when somebody has picked it already."""
     if port in _picked:
         return False
     _picked.add(port)
     if sys.platform != "linux":
         return True
-    # An abstract name: of the network namespace, as ports are, in no directory, and gone with its process.
+    # An abstract socket name belongs to the network namespace, as ports do, needs no directory, and ends with its process.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
         try:
             claim.bind(f"\0mocknode-port-{port}")

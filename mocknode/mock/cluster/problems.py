@@ -1,4 +1,4 @@
-"""RFC 9457 problem documents for everything that the control API refuses."""
+"""RFC 9457 problem documents for every error of the control API."""
 
 from http import HTTPStatus
 from typing import Any
@@ -43,7 +43,7 @@ _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
 def problem(
     kind: str, status: HTTPStatus, detail: str, *, headers: dict[str, str] | None = None, **members: Any
 ) -> JSONResponse:
-    """A problem document; `members` extend it."""
+    """Return a problem document; `members` extend it."""
     document = {
         "type": f"urn:mocknode:problem:{kind}",
         "title": kind.replace("-", " "),
@@ -55,17 +55,17 @@ def problem(
 
 
 async def refused(_: Request, exc: Exception) -> Response:
-    """For `RefusedError`."""
+    """Answer a `RefusedError`."""
     assert isinstance(exc, RefusedError)
     kind, status = next((kind, status) for cls, kind, status in _KINDS if isinstance(exc, cls))
-    # Only a word that nobody knows was mistyped; one that is not allowed now was meant.
+    # Only an unknown word was mistyped; a known one that is not allowed now was meant as it is.
     unknown = isinstance(exc.got, str) and repr(exc.got) in exc.detail and "did you mean" not in exc.detail
     hint = did_you_mean(exc.got, exc.allowed) if unknown else ""
     return problem(kind, status, exc.detail + hint, got=exc.got, allowed=list(exc.allowed))
 
 
 async def malformed(_: Request, exc: Exception) -> Response:
-    """For pydantic's `ValidationError`: every error at once."""
+    """Answer a `ValidationError` of pydantic with every error in it."""
     assert isinstance(exc, ValidationError)
     errors = [
         {"at": ".".join(map(str, error["loc"])) or "body", "got": _shown(error["input"]), "expected": error["msg"]}
@@ -76,18 +76,18 @@ async def malformed(_: Request, exc: Exception) -> Response:
 
 
 async def unreachable(_: Request, exc: Exception) -> Response:
-    """For an agent that is gone or hangs."""
+    """Answer a request that needs an agent which is gone or hangs."""
     detail = str(exc) or "the agent did not answer in time"
     return problem("agent-unreachable", HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
 
 async def store_failed(_: Request, exc: Exception) -> Response:
-    """For a shared store that cannot be used."""
+    """Answer a request that needs a shared store which cannot be used."""
     return problem("store-unusable", HTTPStatus.SERVICE_UNAVAILABLE, str(exc))
 
 
 async def http_error(request: Request, exc: Exception) -> Response:
-    """For paths and methods that do not exist."""
+    """Answer a request for a path or method that does not exist."""
     assert isinstance(exc, HTTPException)
     status = HTTPStatus(exc.status_code)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
@@ -109,7 +109,7 @@ async def http_error(request: Request, exc: Exception) -> Response:
 
 
 def _shown(value: Any) -> Any:
-    """What was got, as JSON: the raw body where it was none."""
+    """Return the value for a JSON document: text where the body was not JSON."""
     return value.decode(errors="replace")[:_SHOWN] if isinstance(value, bytes | bytearray) else value
 
 

@@ -1,4 +1,4 @@
-"""Query parameters of the control API, parsed; what cannot be used is refused by name."""
+"""Parsers for query parameters of the control API; an error names the parameter, the value and what is allowed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ class QueryError(RefusedError):
 
 
 def number_of(query: Mapping[str, str], name: str, *, default: float, low: float, high: float) -> float:
-    """A number in a range.
+    """Return a number from a range.
 
     Raises:
-        QueryError: it is none, or outside.
+        QueryError: the value is no number, or outside the range.
     """
     text = query.get(name)
     if text is None:
@@ -33,10 +33,10 @@ def number_of(query: Mapping[str, str], name: str, *, default: float, low: float
 
 
 def count_of(query: Mapping[str, str], name: str, *, default: int, low: int, high: int = 1_000_000) -> int:
-    """A whole number in a range.
+    """Return a whole number from a range.
 
     Raises:
-        QueryError: it is none, or outside.
+        QueryError: the value is no whole number, or outside the range.
     """
     text = query.get(name)
     if text is None:
@@ -48,10 +48,10 @@ def count_of(query: Mapping[str, str], name: str, *, default: int, low: int, hig
 
 
 def words_of(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> list[str]:
-    """Words separated by commas, each of them allowed; all that are allowed where the parameter is absent.
+    """Return the comma-separated words of a parameter, or all allowed words without the parameter.
 
     Raises:
-        QueryError: naming the word that is not allowed.
+        QueryError: a word is not allowed.
     """
     text = query.get(name)
     if text is None:
@@ -60,10 +60,10 @@ def words_of(query: Mapping[str, str], name: str, allowed: Sequence[str]) -> lis
 
 
 def word_of(query: Mapping[str, str], name: str, allowed: Sequence[_Word], default: _Word) -> _Word:
-    """One word that is allowed.
+    """Return the word of a parameter, or the default without the parameter.
 
     Raises:
-        QueryError: it is not.
+        QueryError: the word is not allowed.
     """
     return _allowed(name, query.get(name, default), allowed)
 

@@ -1,6 +1,6 @@
-"""A running cluster: ports held, nodes started, control API served; and the way all of it ends.
+"""A running cluster, from its settings to its end: ports held, nodes started, control API served.
 
-`async with Cluster(settings) as cluster` returns when everything is ready. Leaving it ends every node and lets go of every
+`async with Cluster(settings) as cluster` returns when everything is ready. Leaving the block ends every node and releases every
 port, whatever went wrong inside. Start it in the main thread: node processes die with the thread that spawned them.
 """
 
@@ -35,13 +35,13 @@ class RunDirectoryError(Exception):
 
 
 class Cluster:
-    """A cluster from its settings; an async context manager.
+    """A cluster that runs inside an `async with` block.
 
     Attributes:
-        controller: Once entered, what keeps the nodes.
-        api_key: Key that the nodes accept.
+        controller: Controller of the nodes, once the block is entered.
+        api_key: API key that the nodes accept.
         ca_pem: PEM text of the cluster's authority; None without TLS or with the user's own certificate.
-        control_url: Where the control API answers.
+        control_url: URL of the control API.
     """
 
     def __init__(self, settings: ClusterSettings) -> None:
@@ -56,7 +56,7 @@ class Cluster:
         self._healing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Start everything; see `start`."""
+        """Start everything, as `start` does."""
         await self.start()
         return self
 
@@ -67,16 +67,16 @@ class Cluster:
         await self.stop()
 
     async def start(self) -> None:
-        """Start everything; return when all of it is ready. When it fails or is cancelled, nothing is left.
+        """Start everything and return when it is ready. When starting fails or is cancelled, nothing is left running.
 
         Raises:
-            ports.PortError, certificates.CertificateError, RunDirectoryError, controller.StartError: why it could not.
+            ports.PortError, certificates.CertificateError, RunDirectoryError, controller.StartError: the reason why not.
         """
         async with self._leaving as leaving:
             held = ports.hold(self.settings.wanted_ports())
             for port in held:
                 leaving.callback(port.release)
-            # First what may be refused: an identity that cannot be kept leaves no run directory behind.
+            # Before the run directory is made, so that an identity which cannot be stored leaves none behind.
             installation_id = certificates.installation_id(self.settings.identity_dir)
             leaving.enter_context(_locked(self.settings.run_dir))
             certificate = self._certificate()
@@ -88,11 +88,11 @@ class Cluster:
             self._leaving = leaving.pop_all()
 
     async def stop(self) -> None:
-        """End everything; again does nothing."""
+        """End everything; a second call does nothing."""
         await self._leaving.aclose()
 
     def document(self) -> dict[str, Any]:
-        """The one line of `mocknode up --json`."""
+        """Return the document of `mocknode up --json`."""
         return {
             "control": self.control_url,
             "api_key": self.api_key,
@@ -133,12 +133,12 @@ class Cluster:
         leaving.push_async_callback(self.controller.stop)
         starting = asyncio.create_task(self.controller.start())
         leaving.push_async_callback(_abandon, starting)
-        # Every node is spawned before the rest of this process's imports take a core away from them.
+        # Spawn every node before the remaining imports of this process compete with them for a core.
         await self.controller.spawned()
         return starting
 
     async def _load_fixtures(self) -> None:
-        """Before any node: it would serve what is about to be replaced."""
+        """Load the fixtures file before any node starts, as a node would serve the data that are about to be replaced."""
         settings = self.settings
         if settings.fixtures is None:
             return
@@ -217,7 +217,7 @@ class Cluster:
             await _abandon(self._healing)
         self.controller.events.close()
         if self._server is not None:
-            # Side by side: each of them has to wait a little for requests that are open.
+            # At the same time, as each waits a little for its open requests.
             await asyncio.gather(self._server.stop(), self.controller.stop())
 
 
@@ -228,7 +228,7 @@ async def _abandon(task: asyncio.Task[None]) -> None:
 
 @contextlib.contextmanager
 def _locked(run_dir: Path) -> Iterator[None]:
-    """One cluster a run directory; the lock goes with the process, however it ends."""
+    """Lock the run directory for one cluster; the lock ends with the process, however that ends."""
     try:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(run_dir / "controller.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,6 +1,6 @@
-"""What a cluster is told before it starts: its nodes, addresses, secrets and directories, validated.
+"""Validated settings of a cluster before it starts: nodes, addresses, secrets and directories.
 
-Every error names the flag it is about, what was got and what is allowed.
+Every error names the flag, what was got and what is allowed.
 """
 
 import ipaddress
@@ -23,14 +23,14 @@ CONTROL_PORT: Final = 8090
 DEFAULT_CONTROL: Final = f"http://127.0.0.1:{CONTROL_PORT}"
 """Where `mocknode up` serves the control API unless told otherwise."""
 NODES_LIMIT: Final = 32
-"""Octopus' own limit is eight; more than this on one machine measures the machine."""
+"""Octopus' own limit is eight; more nodes than this on one machine only measure the machine."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _API_KEY: Final = re.compile(r"API-[A-Z0-9]+")
 _WILDCARDS: Final = ("0.0.0.0", "::", "")  # compared with, never bound
 _NODE_KEYS: Final = ("https", "tentacle", "advertise")
 _NODE_FORM: Final = "NAME=HOST:PORT[,https=HOST:PORT][,tentacle=HOST:PORT][,advertise=HOST]"
 NULL_MESSAGE_S: Final = 30.0
-"""`PollingQueueWaitTimeout` of Halibut: how long a poll without work waits."""
+"""`PollingQueueWaitTimeout` of Halibut: how long a poll waits for work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,11 @@ class NodeSettings:
     """One node before its ports are picked.
 
     Attributes:
-        flag: Where it was asked for.
+        flag: The flag that asked for it.
         host: Address its listeners are bound to.
-        http_port, https_port: 0 picks a free one; None has no such listener.
-        advertise: Host name or address by which others reach it.
-        tentacle_host, tentacle_port: Where polling Tentacles reach it; 0 picks a port, None has no such listener.
+        http_port, https_port: 0 picks a free port; None means no such listener.
+        advertise: Host name or address by which others reach the node.
+        tentacle_host, tentacle_port: Where polling Tentacles reach the node; 0 picks a port, None means no such listener.
     """
 
     flag: str
@@ -56,7 +56,7 @@ class NodeSettings:
 
     @property
     def tentacle_advertise(self) -> str:
-        """Host name or address by which Tentacles reach it."""
+        """Host name or address by which Tentacles reach the node."""
         return self.advertise if self.tentacle_host == self.host else advertised(self.tentacle_host)
 
 
@@ -66,22 +66,22 @@ class ClusterSettings:
 
     Attributes:
         host: Address of the control API.
-        control_port: 0 picks a free one.
-        run_dir: Existing directory for journal, logs and, unless `store` says otherwise, the store.
+        control_port: Port of the control API; 0 picks a free one.
+        run_dir: Existing directory for journal, logs and, without `store`, the store.
         store: SQLAlchemy URL; None is SQLite in the run directory.
-        api_key: Key that the nodes accept; None makes one.
-        identity_dir: Where the certificate authority and the installation id are kept.
+        api_key: API key that the nodes accept; None makes one.
+        identity_dir: Directory of the certificate authority and the installation id.
         certificate, key: The user's PEM files for every HTTPS listener; None uses the cluster's own authority.
-        keep_only: Of packages that are kept, how the file names begin that are; empty is all. A load test keeps what deltas
-            start from, not gigabytes beside it.
+        keep_only: Prefix of file names to keep when packages are kept; empty keeps all. A load test keeps only the packages
+            that deltas start from.
         token: Bearer token that the control API demands; None demands none.
         control_tls: Serve the control API over TLS.
-        web: Of every node's REST API.
-        times: `heartbeat_s` and `task_*` of the nodes' configuration, where they are not the default.
-        versions: Of Octopus Server, of nodes that say something else than `OCTOPUS_VERSION`.
-        tentacle_certificate_each: Each node has a certificate of its own at its Tentacle port; real ones share one.
-        null_message_s: After so long without work a polling Tentacle is told that there is none.
-        fixtures: What the store begins with instead of what it holds; None leaves it as it is.
+        web: Settings of every node's REST API.
+        times: `heartbeat_s` and `task_*` of the nodes' configuration, where they differ from the defaults.
+        versions: Version of Octopus Server by node, for nodes that report another one than `OCTOPUS_VERSION`.
+        tentacle_certificate_each: Give each node its own certificate at its Tentacle port; real nodes share one.
+        null_message_s: How long a polling Tentacle waits for work before it gets the null message.
+        fixtures: Data that replace the content of the store; None leaves the store unchanged.
     """
 
     nodes: tuple[NodeSettings, ...]
@@ -137,11 +137,11 @@ class ClusterSettings:
 
     @property
     def needs_certificate(self) -> bool:
-        """Some listener speaks TLS."""
+        """True when some listener speaks TLS."""
         return self.control_tls or any(node.https_port is not None for node in self.nodes)
 
     def wanted_ports(self) -> list[Wanted]:
-        """Control port, then HTTP, HTTPS and Tentacle port of each node."""
+        """Return the control port, then the HTTP, HTTPS and Tentacle port of each node."""
         wanted = [Wanted(flag="--control-port", use="control port", host=self.host, port=self.control_port)]
         for node in self.nodes:
             listeners = (
@@ -157,7 +157,7 @@ class ClusterSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """True for addresses and names that only this machine reaches."""
+    """Tell whether only this machine can reach an address or host name."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -165,14 +165,14 @@ def is_loopback(host: str) -> bool:
 
 
 def advertised(host: str) -> str:
-    """By which host others reach a listener bound to `host`."""
+    """Return the host by which others reach a listener that is bound to `host`."""
     return socket.gethostname() if host in _WILDCARDS else host
 
 
 def numbered_nodes(
     count: int, *, host: str, http_port: int, https_port: int | None, tentacle_port: int | None = None
 ) -> tuple[NodeSettings, ...]:
-    """node-1 to node-n on consecutive ports; base 0 picks free ones."""
+    """Return node-1 to node-n on consecutive ports; a base of 0 picks free ports."""
 
     def nth(base: int, index: int) -> int:
         return base + index if base else 0
@@ -193,15 +193,17 @@ def numbered_nodes(
 
 
 def parse_node(text: str) -> NodeSettings:
-    """A node as `--node` describes it.
+    """Parse a value of `--node`.
 
     Raises:
-        SettingsError: naming what was got and the form that is allowed.
+        SettingsError: the value has another form; the message names the allowed one.
     """
     first, *rest = text.split(",")
     name, separator, address = first.partition("=")
     if not separator or not _NAME.fullmatch(name):
-        raise SettingsError(f"--node: got {text!r}, allowed: {_NODE_FORM}, the name of letters, digits, '.', '_', '-'")
+        raise SettingsError(
+            f"--node: got {text!r}, allowed: {_NODE_FORM}, where the name is made of letters, digits, '.', '_', '-'"
+        )
     host, http_port = _address(text, address)
     options: dict[str, str] = {}
     for part in rest:
@@ -232,7 +234,7 @@ def parse_node(text: str) -> NodeSettings:
 
 
 def read_token(path: Path) -> str:
-    """The control API's token: the file's only line.
+    """Read the control API's token, which is the only line of the file.
 
     Raises:
         SettingsError: the file cannot be read or holds no token.

@@ -1,4 +1,4 @@
-"""A node's configuration: what all nodes of the cluster have in common, and what is this node's own."""
+"""A node's configuration: the part that all nodes of the cluster share, and the node's own part."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from mocknode.mock.node.lifecycle import Condition
 from mocknode.mock.node.web import WebSettings
 
 OCTOPUS_VERSION: Final = "2026.2.1"
-"""Version of Octopus Server that the nodes say they are."""
+"""Version of Octopus Server that the nodes report."""
 KEEP_ALIVE_S: Final = 130
 """Kestrel's default, which the real server keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedConfig:
-    """What every node's configuration has in common; field meanings as in `ClusterSettings`."""
+    """The part of the configuration that all nodes share; its fields are described in `ClusterSettings`."""
 
     run_dir: Path
     store: str
@@ -34,12 +34,12 @@ class SharedConfig:
     null_message_s: float
 
     def config(self, member: Member, condition: Condition, names: list[str]) -> dict[str, Any]:
-        """The configuration of one node: its first line on the control channel.
+        """Return the configuration of one node, which is the first line on its control channel.
 
         Args:
-            member: Its place, boot number and faults are the node's own.
-            condition: What it shall be from its first connection on.
-            names: All nodes of the cluster.
+            member: The node, with its addresses, boot number and faults.
+            condition: State of the node from its first connection on.
+            names: Names of all nodes of the cluster.
         """
         place = member.place
         return {

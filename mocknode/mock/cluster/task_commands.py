@@ -1,4 +1,4 @@
-"""The controller's access to the tasks in the shared store."""
+"""The control API's commands for tasks in the shared store."""
 
 import time
 from typing import Any, Final
@@ -10,12 +10,12 @@ from mocknode.mock.node.refusals import RefusedError
 from mocknode.text.units import parse_duration
 
 DURATION_MAX_S: Final = 7 * 24 * 3600.0
-"""Longer than any deployment; a timer of a node cannot be set beyond all bounds."""
+"""Longer than any deployment, and short enough for a node's timer."""
 BY_HAND: Final = "cancelled through the control API"
 
 
 class UnknownTaskError(RefusedError):
-    """No task that goes on has that id."""
+    """No unfinished task has that id."""
 
 
 class TaskCommands:
@@ -25,10 +25,11 @@ class TaskCommands:
         self._tasks = LazyView(lambda: Tasks(Store(store_url)))
 
     async def add(self, description: str, duration: str, count: int) -> list[dict[str, Any]]:
-        """Queue tasks; the new ones.
+        """Queue tasks and return them.
 
         Raises:
-            RefusedError: the duration is none. StoreError: nothing was queued.
+            RefusedError: the duration is not valid.
+            StoreError: nothing was queued.
         """
         try:
             duration_s = parse_duration(duration)
@@ -41,25 +42,25 @@ class TaskCommands:
         return _documents(await self._tasks.use(lambda tasks: tasks.add(description, duration_s, count, time.time())))
 
     async def all(self) -> list[dict[str, Any]]:
-        """Every task, oldest first."""
+        """Return every task, oldest first."""
         return _documents(await self._tasks.use(lambda tasks: tasks.all()))
 
     async def cancel(self, id_: str) -> None:
-        """Cancel a task; a node that runs it lets it go when it would have ended.
+        """Cancel a task; a node that runs it notices when the task would have ended.
 
         Raises:
-            UnknownTaskError: there is none that goes on.
+            UnknownTaskError: no unfinished task has that id.
         """
-        going = [task for task in await self._tasks.use(lambda tasks: tasks.all()) if task.completed is None]
-        number = next((task.number for task in going if task.id == id_), None)
+        unfinished = [task for task in await self._tasks.use(lambda tasks: tasks.all()) if task.completed is None]
+        number = next((task.number for task in unfinished if task.id == id_), None)
         if number is None or not await self._tasks.use(lambda tasks: tasks.cancel(number, BY_HAND, time.time())):
-            ids = [task.id for task in going]
+            ids = [task.id for task in unfinished]
             raise UnknownTaskError(
-                f"task: got {id_!r}, allowed: {', '.join(ids) or 'none goes on'}", got=id_, allowed=ids
+                f"task: got {id_!r}, allowed: {', '.join(ids) or 'none, as every task has ended'}", got=id_, allowed=ids
             )
 
     async def clear(self) -> None:
-        """Forget every task."""
+        """Delete every task."""
         await self._tasks.use(lambda tasks: tasks.clear())
 
 

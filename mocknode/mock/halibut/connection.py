@@ -190,8 +190,6 @@ class Connection:
             self._unread = b""
         return found
 
-    # --- what is read before the role is known
-
     def _read_preamble(self) -> Event | None:
         whole, self._unread = self._preamble.feed(self._unread)
         head = bytes(self._preamble.head)
@@ -259,8 +257,6 @@ class Connection:
         # The real one wants to log all that such a peer says, and fails only when the stream ends or times out.
         self._read_out = events.Failed(cause=cause, text=text)
         self._unread = b""
-
-    # --- what the table of the role is for
 
     def _read_turn(self) -> Event | None:
         match self.state:
@@ -352,8 +348,6 @@ class Connection:
             raise _BrokenError("wrong-message", "a null message is no response")
         self._take(Step.GOT_NULL)
         return events.NullReceived()
-
-    # --- the end of the stream
 
     def _ending(self) -> Event | None:
         if self._read_out is not None:

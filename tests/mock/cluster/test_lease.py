@@ -75,7 +75,7 @@ def test_a_lease_that_runs_out_is_healed(monkeypatch: pytest.MonkeyPatch) -> Non
     clock.pass_time()
     assert healed == [True]
     lease.admit(None)
-    with pytest.raises(HeldError, match="ran out"):
+    with pytest.raises(HeldError, match="expired"):
         lease.renew(first)
     second = lease.take("the next")
     lease.release(first)

@@ -123,7 +123,7 @@ def test_calls_that_nobody_collects_or_that_are_refused_say_why(tmp_path: Path) 
             with pytest.raises(ControlError, match=r"allowed: a-0, a-1, a-2, .*, a-9 and 3 more$"):
                 await stage.client.call_tentacle("node-1", "nosuch", "health")
             await stage.client.set_state("node-1", "offline", "crash")
-            with pytest.raises(ControlError, match=r"node-1 is offline \(crash\) and hears nothing"):
+            with pytest.raises(ControlError, match=r"node-1 is offline \(crash\) and takes no commands"):
                 await stage.client.call_tentacle("node-1", "web-1", "health")
 
     asyncio.run(work())
