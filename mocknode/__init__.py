@@ -1,7 +1,6 @@
-"""A mock Octopus Deploy node cluster to put behind a load balancer.
+"""A mock Octopus Deploy cluster to put behind a load balancer, and the judge of that balancer.
 
-Words used throughout (DESIGN of the project, Octopus' own vocabulary): node, ping, drain, offline, raw upload,
-balancer, fault, trigger, journal, controller, agent. `ARCHITECTURE.md` beside this file is the map.
+`ARCHITECTURE.md` next to this file has the glossary, the map of the packages, and the decisions.
 """
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""The pytest plugin: a mock cluster, a real balancer in front of it, and what the nodes saw, as fixtures.
+"""The pytest plugin: fixtures for a mock cluster, a real balancer in front of it, and the requests that the nodes received.
 
-pytest imports this module in everybody's runs, so that it imports nothing but pytest; the rest comes with the first fixture.
-A run, or under xdist each worker, has one cluster on free ports, started with the first test that asks for it.
+pytest imports this module in every run of every project, so it imports nothing but pytest; everything else is imported with the
+first fixture. Each run, or each xdist worker, has one cluster on free ports, started with the first test that asks for it.
 """
 
 import shlex
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _NODES: Final = 3
 _BALANCER: Final = "haproxy"
 _CLUSTER: Final = pytest.StashKey["MockCluster"]()
-"""At an item: the cluster that its test used, for the section of a failure."""
+"""Key under which a test item stores its cluster, for the report of a failure."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options."""
+    """Add the plugin's options."""
     group = parser.getgroup("mocknode", "mock Octopus cluster (mocknode)")
     group.addoption("--mocknode-nodes", type=int, default=_NODES, metavar="N", help=f"nodes of the cluster ({_NODES})")
     group.addoption(
@@ -37,14 +37,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mocknode-up",
         default="",
         metavar="FLAGS",
-        help="more flags of `mocknode up`: --mocknode-up='--keep-packages --seed 2'",
+        help="more flags for `mocknode up`: --mocknode-up='--keep-packages --seed 2'",
     )
 
 
 @pytest.fixture(scope="session")
 def mock_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MockCluster]":
-    """A mock Octopus cluster: `nodes`, `node(name)`, `api_key`, `control_url`. Healthy when a test begins, and empty or with
-    the fixtures' data."""
+    """A mock Octopus cluster: `nodes`, `node(name)`, `api_key`, `control_url`. At the start of each test it is healthy, and empty
+    or filled with the data of the fixtures file."""
     from mocknode.pytest_plugin.running import started
 
     option = request.config.getoption
@@ -58,7 +58,7 @@ def mock_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(autouse=True)
 def _mocknode_fresh(request: pytest.FixtureRequest) -> None:
-    """Reset the cluster for a test that uses it, and remember it for the section of a failure."""
+    """Reset the cluster for a test that uses it, and remember it for the report of a failure."""
     if "mock_cluster" in request.fixturenames:
         cluster: MockCluster = request.getfixturevalue("mock_cluster")
         cluster.begin()
@@ -75,10 +75,10 @@ def mock_node(mock_cluster: "MockCluster") -> "MockNode":
 def _mocknode_front(
     request: pytest.FixtureRequest, mock_cluster: "MockCluster", tmp_path_factory: pytest.TempPathFactory
 ) -> "Iterator[Balancer]":
-    from mocknode.pytest_plugin.front import NotInstalledError, UnknownKindError, standing
+    from mocknode.pytest_plugin.front import NotInstalledError, UnknownKindError, running_balancer
 
     try:
-        with standing(
+        with running_balancer(
             request.config.getoption("--mocknode-balancer"), mock_cluster, tmp_path_factory.mktemp("balancer")
         ) as front:
             yield front
@@ -90,7 +90,7 @@ def _mocknode_front(
 
 @pytest.fixture
 def balancer(_mocknode_front: "Balancer", mock_cluster: "MockCluster") -> "Balancer":
-    """A real balancer in front of the nodes (`url`), which has seen all of them healthy. Skips where it is not installed."""
+    """A real balancer in front of the nodes (`url`) that has seen all of them healthy. Skips the test if it is not installed."""
     _mocknode_front.wait_in_service()
     mock_cluster.mark()
     return _mocknode_front
@@ -98,7 +98,7 @@ def balancer(_mocknode_front: "Balancer", mock_cluster: "MockCluster") -> "Balan
 
 @pytest.fixture
 def ledger(mock_cluster: "MockCluster") -> "Ledger":
-    """What the nodes received in this test: `deliveries(file)`, `requests()`."""
+    """The requests that the nodes received in this test: `deliveries(file)`, `requests()`."""
     from mocknode.pytest_plugin.ledger import Ledger
 
     return Ledger(mock_cluster.seen)
@@ -108,7 +108,7 @@ def ledger(mock_cluster: "MockCluster") -> "Ledger":
 def pytest_runtest_makereport(
     item: pytest.Item, call: "pytest.CallInfo[None]"
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the timeline of what the nodes saw to a failure."""
+    """Add the nodes' timeline to the report of a failure."""
     report = yield
     if report.failed and call.when != "teardown" and _CLUSTER in item.stash:
         report.sections.append(("mocknode", item.stash[_CLUSTER].timeline()))

@@ -15,24 +15,24 @@ from mocknode.judge.balancers import UnknownBalancerError as UnknownKindError
 from mocknode.mock.cluster import ports
 from mocknode.pytest_plugin.running import MockCluster
 
-__all__ = ["Balancer", "NotInServiceError", "NotInstalledError", "UnknownKindError", "standing"]
+__all__ = ["Balancer", "NotInServiceError", "NotInstalledError", "UnknownKindError", "running_balancer"]
 
 _HOST: Final = "127.0.0.1"
 _LIMIT_S: Final = 30.0
-"""For the balancer to see every node healthy: the slowest probes every two seconds and wants three good answers."""
+"""Time for the balancer to see every node healthy: the slowest one probes every two seconds and needs three good answers."""
 _PAUSE_S: Final = 0.02
 
 
 class NotInServiceError(Exception):
-    """The balancer does not send requests to all nodes; the message says to which it does."""
+    """The balancer does not send requests to all nodes; the message lists the nodes that it uses."""
 
 
 class Balancer:
-    """A balancer that listens, in mode recommended.
+    """A running balancer in mode recommended.
 
     Attributes:
-        kind, version: Of the program.
-        url: Its front door.
+        kind, version: Kind and version of the program.
+        url: URL of its front door.
         log: File with its output.
     """
 
@@ -43,35 +43,37 @@ class Balancer:
         self._cluster = cluster
 
     def wait_in_service(self, *names: str) -> None:
-        """Return when just these nodes, or all when none is named, have answered through it, twenty requests in a row.
+        """Return when exactly these nodes, or all nodes without names, have answered at least twenty requests in a row.
 
         Raises:
-            NotInServiceError: within thirty seconds that did not happen.
+            NotInServiceError: that did not happen within thirty seconds.
         """
         wanted = set(names) or {node.name for node in self._cluster.nodes}
         enough = 20 + 4 * len(wanted)
-        deadline, row = time.monotonic() + _LIMIT_S, list[str]()
+        deadline, answered_by = time.monotonic() + _LIMIT_S, list[str]()
         limits = httpx.Limits(max_keepalive_connections=0)
         with httpx.Client(trust_env=False, limits=limits, timeout=5.0) as client:
-            while len(row) < enough or set(row[-enough:]) != wanted:
+            while len(answered_by) < enough or set(answered_by[-enough:]) != wanted:
                 if time.monotonic() > deadline:
-                    raise NotInServiceError(f"{self.kind}: answers came from {row[-enough:]}, wanted {sorted(wanted)}")
+                    raise NotInServiceError(
+                        f"{self.kind}: answers came from {answered_by[-enough:]}, wanted {sorted(wanted)}"
+                    )
                 try:
                     answer = client.get(f"{self.url}/api")
-                    row.append(answer.headers.get("octopus-node", f"none, {answer.status_code}"))
+                    answered_by.append(answer.headers.get("octopus-node", f"none, {answer.status_code}"))
                 except httpx.TransportError as exc:
-                    row.append(type(exc).__name__)
-                if row[-1] not in wanted:
+                    answered_by.append(type(exc).__name__)
+                if answered_by[-1] not in wanted:
                     time.sleep(_PAUSE_S)
 
 
 @contextlib.contextmanager
-def standing(kind: str, cluster: MockCluster, directory: Path) -> Iterator[Balancer]:
-    """A balancer while the block runs.
+def running_balancer(kind: str, cluster: MockCluster, directory: Path) -> Iterator[Balancer]:
+    """Run a balancer while the block runs.
 
     Raises:
-        UnknownKindError, NotInstalledError: with what is allowed, or how to install it.
-        balancers.BalancerStartError: it did not start.
+        UnknownKindError, NotInstalledError: the message lists the known kinds, or says how to install the program.
+        balancers.BalancerStartError: the balancer did not start.
     """
     binary = balancers.find(kind)
     (port,) = ports.free("--mocknode-balancer", _HOST, ["HTTP front"])

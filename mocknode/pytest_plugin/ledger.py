@@ -1,4 +1,4 @@
-"""What the nodes received in one test, asked by file."""
+"""The requests that the nodes received in one test, by file."""
 
 import hashlib
 import re
@@ -11,33 +11,33 @@ from mocknode.pytest_plugin.requests import Request, requests_of
 
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 _WAIT_S: Final = 5.0
-"""Longest wait for records that a test says must come: a node writes its last line just after the client has its answer."""
+"""Longest wait for the records that a test demands: a node writes its last line just after the client has its answer."""
 
 
 class Ledger:
-    """All nodes of the cluster, from the test's beginning.
+    """The requests at all nodes since the test began.
 
     Args:
-        seen: The journal records so far; given seconds, it waits so long for another one.
+        seen: Returns the journal records so far; with a number of seconds, it waits that long for another one.
     """
 
     def __init__(self, seen: Callable[[float], list[dict[str, Any]]]) -> None:
         self._seen = seen
 
     def requests(self, *, at_least: int = 0) -> list[Request]:
-        """Every request but plain pings, in order of arrival; waits up to five seconds until there are `at_least` so many."""
+        """Return every request except pings, in order of arrival; wait up to five seconds for `at_least` of them."""
         return self._wait(lambda request: not _ping(request), at_least)
 
     def pings(self, *, at_least: int = 0) -> list[Request]:
-        """The pings, a balancer's probes above all."""
+        """Return the pings, which are mostly a balancer's probes."""
         return self._wait(_ping, at_least)
 
     def deliveries(self, file: Path | bytes | str, *, at_least: int = 0) -> list[Request]:
-        """The requests in which this file arrived whole at a node.
+        """Return the requests in which this file arrived complete at a node.
 
         Args:
-            file: The file or its bytes; or its SHA-1 in hexadecimal, or the name of a package that was stored.
-            at_least: Wait up to five seconds until there are so many.
+            file: The file, its bytes, its SHA-1 in hexadecimal, or the name of a stored package.
+            at_least: Wait up to five seconds for this many.
         """
         if isinstance(file, str) and not _SHA1.fullmatch(file):
             return self._wait(lambda request: request.sha1 is not None and request.file_name == file, at_least)

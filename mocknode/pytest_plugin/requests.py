@@ -7,16 +7,17 @@ from typing import Any
 
 @dataclass(slots=True)
 class Request:
-    """One request at one node.
+    """A request at a node.
 
     Attributes:
-        t_ns: When its first byte arrived; `ended_ns` None while it is open, or when the node was killed meanwhile.
+        t_ns: Time at which its first byte arrived.
+        ended_ns: Time at which it ended; None while it is open, or if the node was killed meanwhile.
         received: Bytes of its body.
-        sha1: Of the file in its body, once that arrived whole.
-        file_name: Of the package that was stored.
-        status: None when it was not answered.
-        end: How it ended, `complete` or what broke it off.
-        faults: Ids of faults that acted on it.
+        sha1: Digest of the file in its body, once that arrived complete.
+        file_name: File name of the stored package.
+        status: Status of its answer; None without one.
+        end: How it ended: `complete`, or the reason why not.
+        faults: Ids of the faults that acted on it.
     """
 
     node: str
@@ -33,7 +34,7 @@ class Request:
 
 
 def requests_of(records: Iterable[dict[str, Any]]) -> list[Request]:
-    """Every request that began among these records, pings that were answered plainly included, in order of arrival."""
+    """Return every request that began among these records, pings included, in order of arrival."""
     found: dict[tuple[str, int, int], Request] = {}
     for record in records:
         if record["kind"] not in ("request", "probe"):

@@ -1,6 +1,6 @@
 """The cluster of a test run: `mocknode up` as a child process, and its control API without `await`.
 
-The control API's client is asynchronous and tests are both, so that its calls run in an event loop in a thread of their own.
+The control API's client is asynchronous, and tests may or may not be, so its calls run in an event loop in a thread of its own.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from mocknode.pytest_plugin.timeline import timeline
 
 _T = TypeVar("_T")
 _START_LIMIT_S: Final = 60.0
-"""A cluster is up in two seconds; on a crowded machine with thirty-two nodes it takes this long at most."""
+"""A cluster starts in two seconds, and with thirty-two nodes on a busy machine in less than this."""
 _END_LIMIT_S: Final = 15.0
 _PAGE: Final = 5000
 
 
 class ClusterStartError(Exception):
-    """The cluster did not start; the message has what it said."""
+    """The cluster did not start; the message holds its output."""
 
 
 class Background:
-    """An event loop in a thread, which lives until `close`: children that it starts die with it."""
+    """An event loop in a thread that lives until `close`; child processes that it starts die with the thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -38,23 +38,23 @@ class Background:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """The result of the coroutine, run there while the caller waits."""
+        """Run a coroutine in the thread and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loop and end the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
 class MockNode:
-    """One node.
+    """A node of the cluster.
 
     Attributes:
-        name: As in `Octopus-Node` and the ledger.
-        url: Its own address, past any balancer.
-        api_key: Key that it accepts.
+        name: Name of the node, as in the `Octopus-Node` header and the ledger.
+        url: Its own address, not the balancer's.
+        api_key: API key that it accepts.
     """
 
     def __init__(self, cluster: "MockCluster", document: dict[str, Any]) -> None:
@@ -76,16 +76,16 @@ class MockNode:
         self._set("offline", how, after)
 
     def online(self) -> None:
-        """Come back, whatever it was."""
+        """Put the node online from any state."""
         self._set("online")
 
     def fault(self, kind: str, *, on: str = "all", first: int | None = None, **options: Any) -> str:
-        """Make one thing go wrong (`mocknode fault --help` lists the kinds and their options); the fault's id."""
+        """Set a fault and return its id; `mocknode fault --help` lists the kinds and their options."""
         client = self._cluster.control
         return self._cluster.call(client.add_fault(self.name, kind, options=options, on=on, first=first))
 
     def clear_faults(self) -> None:
-        """Remove its faults."""
+        """Remove the node's faults."""
         self._cluster.call(self._cluster.control.clear_faults(self.name))
 
     def _set(self, state: str, how: str | None = None, after: str | None = None) -> None:
@@ -93,13 +93,13 @@ class MockNode:
 
 
 class MockCluster:
-    """A running cluster; made by `started` only.
+    """A running cluster; only `started` makes one.
 
     Attributes:
-        nodes: In the order of their names.
-        api_key: Key that every node accepts.
-        control_url: Where its control API answers, for verbs such as `mocknode status --control`.
-        control: Its client, to be awaited through `call`.
+        nodes: The nodes in order of their names.
+        api_key: API key that every node accepts.
+        control_url: URL of the control API, for verbs such as `mocknode status --control`.
+        control: Client of the control API; run its coroutines with `call`.
     """
 
     def __init__(
@@ -115,10 +115,10 @@ class MockCluster:
         self._begun_ns = 0
 
     def node(self, name: str) -> MockNode:
-        """The node of that name.
+        """Return the node with that name.
 
         Raises:
-            KeyError: there is none; with the names that there are.
+            KeyError: no node has it; the message lists the names.
         """
         for node in self.nodes:
             if node.name == name:
@@ -126,36 +126,36 @@ class MockCluster:
         raise KeyError(f"node: got {name!r}, allowed: {', '.join(node.name for node in self.nodes)}")
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Wait for a coroutine of `control`."""
+        """Run a coroutine of `control` and return its result."""
         return self._background.run(work)
 
     def reset(self) -> None:
-        """Every node online; no faults, triggers or tasks. The data stay."""
+        """Put every node online and remove faults, triggers and tasks; the data stay."""
         self.call(self.control.reset())
 
     def begin(self) -> None:
-        """Every node online, data as at the start of the cluster; look at what comes from now on only."""
+        """Put every node online, restore the data from the start of the cluster, and ignore everything recorded so far."""
         self.call(self.control.reset(self._begins_with))
         self.mark()
 
     def mark(self) -> None:
-        """Look at what comes from now on only."""
+        """Ignore everything recorded so far."""
         self._cursor, _, self._begun_ns = self.call(self._read(self._cursor))
 
     def seen(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
-        """Journal records since the test began.
+        """Return the journal records since the test began.
 
         Args:
-            wait_s: When there is none, or the last look has shown all, wait so long for another.
+            wait_s: How long to wait for another record.
         """
         return self.call(self._seen(wait_s))
 
     def timeline(self) -> str:
-        """The same for people."""
+        """Return the same records as a text for people."""
         try:
             return timeline(self.seen(), self._begun_ns)
         except (ControlError, ControlUnreachableError) as exc:
-            return f"what the nodes saw cannot be read: {exc}"
+            return f"the nodes' journals cannot be read: {exc}"
 
     async def _read(self, cursor: str | None) -> tuple[str, list[dict[str, Any]], int]:
         records: list[dict[str, Any]] = []
@@ -175,14 +175,14 @@ class MockCluster:
 
 @contextlib.contextmanager
 def started(directory: Path, *, nodes: int, flags: Sequence[str]) -> Iterator[MockCluster]:
-    """A cluster on free ports while the block runs.
+    """Run a cluster on free ports while the block runs.
 
     Args:
-        directory: For its run directory, identity and log.
-        flags: More words for `mocknode up`.
+        directory: Directory for its run directory, identity and log.
+        flags: More flags for `mocknode up`.
 
     Raises:
-        ClusterStartError: with what it said.
+        ClusterStartError: the cluster did not start; the message holds its output.
     """
     command = [
         sys.executable, "-m", "mocknode", "up", "--json", "--with-parent", "--nodes", str(nodes),
@@ -200,7 +200,7 @@ def started(directory: Path, *, nodes: int, flags: Sequence[str]) -> Iterator[Mo
         stack.callback(background.close)
         control = ControlClient(document["control"])
         stack.callback(lambda: background.run(control.aclose()))
-        # Where the flags come from, `--mocknode-up` or the environment, makes no difference.
+        # Ask the cluster: fixtures may come from `--mocknode-up` or from the environment.
         loaded = any(snapshot["name"] == "fixtures" for snapshot in background.run(control.snapshots()))
         yield MockCluster(document, background, control, "fixtures" if loaded else "nothing")
 

@@ -1,15 +1,15 @@
-"""What the nodes saw in one test, as the lines of a failure's section; no I/O."""
+"""The nodes' timeline of one test, as text for the report of a failure; no I/O."""
 
 from typing import Any, Final
 
 from mocknode.pytest_plugin.requests import Request, requests_of
 
 _LINES_MAX: Final = 200
-"""A page or three; the beginning and the end of a longer story say most."""
+"""A few screens; of a longer timeline the beginning and the end are shown."""
 
 
 def timeline(records: list[dict[str, Any]], begun_ns: int) -> str:
-    """One line a request, change of state or fault, in order of time; equal pings in a row are one line.
+    """Return one line for each request, change of state and fault, in order of time; equal pings in a row share a line.
 
     Args:
         begun_ns: Monotonic time at which the test began.

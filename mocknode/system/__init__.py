@@ -1,1 +1,1 @@
-"""What the operating system offers: child processes that never outlive us, TCP options, files written atomically."""
+"""Helpers around the operating system: child processes that never outlive us, TCP options, files written atomically."""

@@ -1,14 +1,14 @@
-"""Child processes that never outlive us, whatever ends us.
+"""Child processes that never outlive this process, however it ends.
 
-Contract: every child leads a process group of its own. The child dies with the thread that spawned it (Linux:
-PR_SET_PDEATHSIG), so spawn from the main thread. Its whole group, stopped members and descendants included, is killed
+Every child leads a process group of its own. The child dies with the thread that spawned it (Linux: PR_SET_PDEATHSIG), so spawn
+from the main thread. Its whole group, stopped members and descendants included, is killed
 
 - when the leader exits, so that workers never outlive their master;
 - when `Process.end` or `Process.kill` is called;
 - when this process ends in any way, SIGKILL included: one watchdog process holds the read end of a pipe, knows every
   group, and kills them all when the pipe reaches its end.
 
-POSIX only. Death signals exist on Linux only; elsewhere the watchdog alone does the work.
+POSIX only. Death signals exist only on Linux; elsewhere the watchdog does the work alone.
 """
 
 import asyncio
@@ -26,35 +26,35 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _GONE_POLL_S: Final = 0.005
-"""How often a killed group is looked at; the kernel needs well under a millisecond a process."""
+"""Pause between two looks at a killed group; the kernel needs well under a millisecond for each process."""
 _GONE_LIMIT_S: Final = 5.0
-"""A process in uninterruptible sleep does not die; after this long it is reported instead of waited for."""
+"""A process in uninterruptible sleep does not die; after this long it is reported as an error."""
 
 _WATCHDOG: Final = Path(__file__).with_name("watchdog.py")
 
 
 class _Watchdog:
-    """The process that kills our groups when we are gone. Started with the first child, one for this process."""
+    """The process that kills our groups when we are gone; started with the first child, one for this process."""
 
     def __init__(self) -> None:
         self._pipe: int | None = None
 
     def pipe(self) -> int:
-        """Where a child announces its group before it runs its program."""
+        """Return the pipe on which a child announces its group before it runs its program."""
         if self._pipe is None:
             self._pipe = self._start()
         return self._pipe
 
     def say(self, line: str) -> None:
-        """Send a line, as `watchdog` describes them."""
-        # A line is shorter than PIPE_BUF, so it is written whole. Without a reader somebody killed the watchdog: the
-        # death signal still holds, and there is nothing better to do about it.
+        """Send a line in the format that `watchdog` describes."""
+        # A line is shorter than PIPE_BUF, so it is written whole. Without a reader, somebody killed the watchdog; the
+        # death signal still works then.
         if self._pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, f"{line}\n".encode())
 
     def _start(self) -> int:
-        # -I -S: nothing of the user's environment or site-packages is read, and it starts in a tenth of the time.
+        # -I -S: read nothing from the user's environment or site-packages, which also starts ten times as fast.
         reading, writing = os.pipe()
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_WATCHDOG)],
@@ -79,12 +79,12 @@ _watchdog: Final = _Watchdog()
 
 
 class Process:
-    """A child and its group; made by `spawn` only.
+    """A child and its process group; only `spawn` makes one.
 
     Attributes:
-        name: What errors and logs call it.
-        pid: Process id, also the id of its group.
-        returncode: None while it runs; then as in `subprocess`: negative for a signal.
+        name: Its name in errors and logs.
+        pid: Process id, which is also the id of its group.
+        returncode: None while it runs; afterwards as in `subprocess`, negative for a signal.
     """
 
     def __init__(self, name: str, popen: subprocess.Popen[bytes]) -> None:
@@ -110,7 +110,7 @@ class Process:
         loop.add_reader(handle, exited)
 
     def _reap(self) -> None:
-        # Before the leader is reaped its group's id cannot be given to anybody else.
+        # Until the leader is reaped, no other process can get its group's id.
         _kill_group(self.pid)
         self.returncode = self._popen.wait()
         _watchdog.say(f"-{self.pid}")
@@ -118,11 +118,11 @@ class Process:
             self._exited.set_result(self.returncode)
 
     async def wait(self) -> int:
-        """Wait until the leader has exited; its return code."""
+        """Wait until the leader has exited and return its return code."""
         return await asyncio.shield(self._exited)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the leader alone; nothing happens when it has exited."""
+        """Send a signal to the leader alone; do nothing when it has exited."""
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -133,10 +133,10 @@ class Process:
             _kill_group(self.pid)
 
     async def end(self, grace_s: float = 5.0) -> int:
-        """Ask with SIGTERM, wait `grace_s`, then kill the group; return when nobody of it is left. 0 kills at once.
+        """Send SIGTERM, wait `grace_s`, then kill the group; return when no member is left. 0 kills immediately.
 
         Raises:
-            RuntimeError: a member did not die of SIGKILL, with the ids of those that are left.
+            RuntimeError: a member did not die of SIGKILL; the message has the ids of the members that are left.
         """
         if grace_s > 0:
             self.signal(signal.SIGTERM)
@@ -161,13 +161,13 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Process:
-    """Start a child in a group of its own; call it in the main thread, inside a running event loop.
+    """Start a child in a group of its own; call this in the main thread, inside a running event loop.
 
     Args:
-        argv: Program and arguments; no shell.
-        name: What errors call it.
-        log: File that standard output and error are appended to; None throws them away.
-        pass_fds: Descriptors the child inherits under the same numbers.
+        argv: Program and arguments, without a shell.
+        name: Its name in errors.
+        log: File that standard output and error are appended to; None discards them.
+        pass_fds: Descriptors that the child inherits under the same numbers.
         env: Whole environment; None inherits ours.
         cwd: Working directory; None inherits ours.
 
@@ -197,14 +197,14 @@ def spawn(
 
 
 def _die_with(parent: int, watchdog: int) -> Callable[[], None]:
-    """What the child does between fork and exec so that it, and what it forks, dies with its parent."""
+    """Return what the child runs between fork and exec, so that it and its descendants die with their parent."""
 
     def prepare() -> None:
-        # By itself, so that there is no moment in which it runs and the watchdog does not know.
+        # The child announces itself, so that it never runs without the watchdog knowing it.
         os.write(watchdog, b"?%d\n" % os.getpid())
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The parent may have died before the line above; then no signal will come.
+        # The parent may have died before prctl; then no signal will come.
         if os.getppid() != parent:
             os._exit(1)
 
@@ -217,7 +217,7 @@ def _kill_group(group: int) -> None:
 
 
 def _members(group: int) -> list[int]:
-    """Ids of a group's members that still run; zombies, which somebody else has to reap, do not."""
+    """Return the ids of a group's running members; zombies, which their parents have to reap, do not count."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
@@ -227,7 +227,7 @@ def _members(group: int) -> list[int]:
     members = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            # The process may end while we look. The name, in parentheses, may hold anything, parentheses included.
+            # The process may end meanwhile. Its name, in parentheses, may contain anything, even parentheses.
             with contextlib.suppress(OSError):
                 state, _, pgrp = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
                 if int(pgrp) == group and state not in "ZX":

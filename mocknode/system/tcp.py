@@ -1,4 +1,4 @@
-"""What TCP itself is asked for: an RST at the next close, keepalive, and the kernel's view of a connection."""
+"""TCP options: an RST at the next close, keepalive, and the kernel's state of a connection."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ import struct
 from typing import Any, Final
 
 _LINGER_NOT = struct.pack("ii", 1, 0)
-# As Halibut sets them on both ends (`HalibutTimeoutsAndLimits.cs`): probes after 15 s of idling, every 5 s, ten of them.
+# Halibut's values on both ends (`HalibutTimeoutsAndLimits.cs`): ten probes, the first after 15 s idle, then every 5 s.
 _KEEPALIVE: Final = tuple(
     (getattr(socket, name), value)
     for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 10))
@@ -15,14 +15,14 @@ _KEEPALIVE: Final = tuple(
 
 
 def reset_on_close(sock: Any) -> None:
-    """Make the close of this socket an RST; one that is closed already stays as it is."""
-    # A ValueError is uvloop's word for that.
+    """Make the close of this socket send an RST; do nothing if it is closed already."""
+    # uvloop raises ValueError for a closed socket.
     with contextlib.suppress(OSError, ValueError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
 
 
 def keep_alive(sock: Any) -> None:
-    """Have the kernel notice a peer that vanished while nothing was in flight, after 65 s."""
+    """Make the kernel detect, after 65 s, a peer that vanished while the connection was idle."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:
@@ -30,7 +30,7 @@ def keep_alive(sock: Any) -> None:
 
 
 def tcp_state(sock: Any) -> int | None:
-    """`tcpi_state` of a socket (tcp_states.h of Linux), None where the platform or a closed socket does not tell."""
+    """Return `tcpi_state` of a socket (tcp_states.h of Linux), or None for a closed socket and on other platforms."""
     if sock is None or not hasattr(socket, "TCP_INFO"):
         return None
     try:

@@ -1,9 +1,8 @@
-"""Kills process groups when the process that started it is gone; run as a script by `processes`, imported by nobody.
+"""Kills process groups when the process that started it is gone; `processes` runs it as a script, and nothing imports it.
 
-Reads lines: `?ID` a process group that its leader announces before it runs its program; `+ID` it runs; `!` it could not
-be run; `-ID` it has ended. When the pipe reaches its end, every group that is left gets SIGKILL, which stopped processes die
-of, too. Imports nothing that is slow to import, and has a session of its own, so that signals from a terminal do not
-reach it.
+It reads lines: `?ID` announces a process group before its leader runs its program, `+ID` says that it runs, `!` that it could
+not be run, and `-ID` that it has ended. When the pipe reaches its end, every remaining group gets SIGKILL, which also kills
+stopped processes. It imports nothing that is slow, and has a session of its own, so that signals from a terminal do not reach it.
 """
 
 import os
@@ -12,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Read until the end, then kill."""
+    """Read lines until the pipe ends, then kill the remaining groups."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
@@ -31,7 +30,7 @@ def main() -> None:
     for group in groups | announced:
         try:
             os.killpg(group, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # one that is gone must not save the others
+        except (ProcessLookupError, PermissionError):  # a group that is gone must not protect the others
             continue
 
 

@@ -1,1 +1,1 @@
-"""Text that people write and read: durations and sizes, strict YAML, JSON, suggestions for misspelt words."""
+"""Helpers for text that people write and read: durations and sizes, strict YAML, JSON, suggestions for misspelt words."""

@@ -1,7 +1,7 @@
-"""JSON of journals: as fast as it can be had, and whole where the fast way refuses it.
+"""Fast JSON for journals, with the standard library for what the fast library refuses.
 
-`orjson` takes a tenth of the standard library's time and refuses lone surrogates, which names sent by clients may hold. Integers beyond 64
-bits are read as floats.
+`orjson` takes a tenth of the standard library's time and refuses lone surrogates, which names from clients may contain. Integers
+beyond 64 bits are read as floats.
 """
 
 import json
@@ -11,18 +11,18 @@ import orjson
 
 
 def dumps(document: Any) -> bytes:
-    """The document on one line, without a line end."""
+    """Return the document on one line, without a line end."""
     try:
         return orjson.dumps(document)
-    except TypeError:  # What JSON text cannot carry as such, lone surrogates above all, is escaped.
+    except TypeError:  # The standard library escapes what orjson refuses, above all lone surrogates.
         return json.dumps(document, separators=(",", ":")).encode()
 
 
 def loads(text: bytes) -> Any:
-    """What `text` says.
+    """Parse JSON text.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: the text is no JSON.
     """
     try:
         return orjson.loads(text)

@@ -1,4 +1,4 @@
-"""YAML that people write for us: safe, strict about keys, and every complaint about it names the line."""
+"""YAML files that people write: safe, strict about keys, and every error names the line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import yaml
 
 
 class StrictYamlError(ValueError):
-    """The file cannot be read or is no such YAML; the message names the file and, where there is one, the line."""
+    """The file cannot be read or is not valid; the message names the file and, if known, the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file's only document, and where each of its parts stands.
+    """A file's only document, with the line of each of its parts.
 
     Attributes:
-        content: As Python has it; None for an empty file.
+        content: The document as Python values; None for an empty file.
     """
 
     content: Any
     _root: yaml.Node | None
 
     def line(self, place: Sequence[int | str]) -> int:
-        """Line of the key or entry at `place`, or of the innermost one above it that the file has."""
+        """Return the line of the key or entry at `place`, or of the innermost enclosing one that the file has."""
         line, node = 1, self._root
         for part in place:
             if isinstance(node, yaml.MappingNode):
@@ -37,11 +37,11 @@ class Document:
 
 
 class _LineError(ValueError):
-    """What is wrong, with its line and without its file."""
+    """An error with its line, still without the name of the file."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and strict about duplicate keys, which YAML itself lets win silently."""
+    """A safe loader that refuses duplicate keys; by default the last one would win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -56,10 +56,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def read(path: Path) -> Document:
-    """The document in a file.
+    """Read the document in a file.
 
     Raises:
-        StrictYamlError: it cannot be read, is no YAML of plain values, or has a key twice.
+        StrictYamlError: the file cannot be read, is no YAML of plain values, or has a key twice.
     """
     try:
         loader = _Loader(path.read_text(encoding="utf-8"))
@@ -72,4 +72,4 @@ def read(path: Path) -> Document:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
         raise StrictYamlError(f"{path} is not YAML: {exc}") from exc
     except ValueError as exc:
-        raise StrictYamlError(f"{path}: a value, such as a date, is none of its kind: {exc}") from exc
+        raise StrictYamlError(f"{path}: a value, such as a date, is not valid: {exc}") from exc

@@ -22,10 +22,10 @@ _BYTES: Final = {
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in `text`; a unit is required so that nobody has to guess it.
+    """Return the seconds in a duration; a unit is required, so that nobody has to guess it.
 
     Raises:
-        ValueError: naming what was got and the units that are allowed.
+        ValueError: the text is no duration; the message names the allowed units.
     """
     match = _NUMBER.fullmatch(text.strip())
     if match is None or match[2] not in _SECONDS:
@@ -34,10 +34,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in `text`; a bare number counts bytes.
+    """Return the bytes in a size; a bare number counts bytes.
 
     Raises:
-        ValueError: naming what was got and the units that are allowed.
+        ValueError: the text is no size; the message names the allowed units.
     """
     match = _NUMBER.fullmatch(text.strip())
     if match is None or (match[2] or "B") not in _BYTES:
@@ -46,7 +46,7 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """`71.2` as `1 m 11 s`, `4.12` as `4.1 s`, `0.25` as `250 ms`."""
+    """Format seconds: `71.2` as `1 m 11 s`, `4.12` as `4.1 s`, `0.25` as `250 ms`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -56,7 +56,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(count: int) -> str:
-    """Bytes with the largest binary unit that leaves a number of at least 1, such as `1.5 GiB`."""
+    """Format bytes with the largest binary unit that leaves a number of at least 1, such as `1.5 GiB`."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if round(value, 1) < 1024:

@@ -1,4 +1,4 @@
-"""A mock node beside a real server: the same requests to both, and where the answers differ.
+"""The comparison of a mock node with a real server: the same requests to both, and the differences between their answers.
 
-`table` says what is asked, `shapes` (pure) compares, `asking` does the I/O.
+`table` lists the requests, `shapes` compares the answers without I/O, `asking` sends the requests.
 """

@@ -1,4 +1,4 @@
-"""Sends the table's requests to a server, one after the other, and takes back what it pushed."""
+"""Sends the table's requests to a server, one after the other, and deletes the package that it pushed."""
 
 import contextlib
 import io
@@ -16,16 +16,16 @@ from mocknode.mock.comparing.table import PUSHED, Asked
 
 _LIMIT_S: Final = 30.0
 _BODY_MAX: Final = 4 * 1024 * 1024
-"""A page of five is a few kilobytes; a server that sends more than this sends something else."""
+"""A page of five entries is a few kilobytes; a longer body is something else."""
 
 
 class NotReachedError(Exception):
-    """Nothing answers at the URL; the message names it and why."""
+    """Nothing answers at the URL; the message names the URL and the reason."""
 
 
 @dataclass(slots=True)
 class Package:
-    """What both servers are sent: a zip file with one file in it, of a name that nobody has."""
+    """The package that both servers get: a zip file with one file in it, under a name that no server has."""
 
     name: str = field(default_factory=lambda: f"mocknode.compare.{secrets.token_hex(6)}.1.0.0.zip")
     data: bytes = b""
@@ -39,18 +39,18 @@ class Package:
 
     @property
     def id(self) -> str:
-        """As the built-in feed has it."""
+        """Id in the built-in feed."""
         return f"packages-{self.name.removesuffix('.zip')}"
 
 
 async def ask(url: str, api_key: str, table: Sequence[Asked], package: Package, ca: str | None = None) -> list[Answer]:
-    """The answers of one server, in the table's order. Redirects are answers; proxies of the environment are not used.
+    """Return the answers of one server in the table's order. Redirects count as answers; proxies from the environment are ignored.
 
     Args:
-        ca: PEM file of the authority to trust; None trusts the usual ones.
+        ca: PEM file of the certificate authority to trust; None trusts those of the system.
 
     Raises:
-        NotReachedError: no connection for the first request. Later ones that break off are answers without a status.
+        NotReachedError: the first request got no connection. A later request that breaks off is an answer without a status.
     """
     verify = ssl.create_default_context(cafile=ca) if ca else True
     limits = httpx.Limits(max_connections=1)
@@ -72,7 +72,7 @@ async def ask(url: str, api_key: str, table: Sequence[Asked], package: Package, 
                     there = False
         finally:
             if there:
-                # Interrupted, or the delete of the table broke off: nothing of ours stays behind if we can help it.
+                # The run was interrupted, or the table's own delete broke off: try to leave nothing behind.
                 delete = Asked(path=f"/api/Spaces-1/packages/{PUSHED}", method="DELETE")
                 with contextlib.suppress(httpx.HTTPError):
                     await _send(client, url, api_key, delete, package)
@@ -80,7 +80,7 @@ async def ask(url: str, api_key: str, table: Sequence[Asked], package: Package, 
 
 
 async def _send(client: httpx.AsyncClient, url: str, api_key: str, asked: Asked, package: Package) -> Answer:
-    # A session that a server gives must not turn the next anonymous request into one with a user.
+    # A session cookie must not turn the next anonymous request into one of a user.
     client.cookies.clear()
     request = client.build_request(
         asked.method,

@@ -1,4 +1,4 @@
-"""Whether two answers are the same but for what must differ; no I/O."""
+"""The comparison of two answers, apart from values that must differ; no I/O."""
 
 import json
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ _SHOWN: Final = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back.
+    """The answer of a server.
 
     Attributes:
-        status: 0 when nothing did; then `error` says why.
-        content_type: As sent; empty without one.
+        status: HTTP status; 0 when no answer came, and then `error` says why.
+        content_type: Value of the header; empty without one.
     """
 
     status: int
@@ -29,11 +29,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that is not the same.
+    """One difference between two answers.
 
     Attributes:
         at: Path into the document; empty for the answer as a whole.
-        mock, server: What each has, as text.
+        mock, server: Value of each side, as text.
     """
 
     aspect: Aspect
@@ -44,10 +44,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Of one request.
+    """The comparison of the answers to one request.
 
     Attributes:
-        unseen: Paths where one side had nothing to compare with: an empty list, or null.
+        unseen: Paths that could not be compared, as one side had an empty list or null.
     """
 
     differences: tuple[Difference, ...]
@@ -55,9 +55,9 @@ class Comparison:
 
 
 def compare(asked: Asked, mock: Answer, server: Answer) -> Comparison:
-    """Where the answers differ. A document is looked at only if status and media type are the same."""
+    """Compare two answers; documents are compared only if status and media type are equal."""
     if not mock.status or not server.status:
-        # Two that say nothing are not the same: nothing was looked at.
+        # Two missing answers are not equal: nothing was compared.
         return Comparison(differences=(_answer(mock, server),), unseen=())
     found: list[Difference] = []
     if mock.status != server.status:
@@ -76,7 +76,7 @@ def _answer(mock: Answer, server: Answer) -> Difference:
 
 
 def _media_type(text: str) -> str:
-    """In lower case and without spaces: `application/json;charset=utf-8`."""
+    """Return a content type in lower case and without spaces: `application/json;charset=utf-8`."""
     return "".join(text.lower().split())
 
 
@@ -98,7 +98,7 @@ def _documents(asked: Asked, mock: Answer, server: Answer) -> Comparison:
 
 
 class _NoJSONError(ValueError):
-    """A body that says it is JSON is not."""
+    """A body that is declared as JSON is not JSON."""
 
 
 def _parsed(answer: Answer) -> Any:
@@ -145,7 +145,7 @@ def _objects(ours: dict[str, Any], theirs: dict[str, Any], at: str, unseen: list
 
 
 def _together(items: list[Any]) -> Any:
-    """One item with the keys of all of them, each with the first value that is not null."""
+    """Return one item with the keys of all items, each with its first value that is not null."""
     if not all(isinstance(item, dict) for item in items):
         return next((item for item in items if item is not None), None)
     merged: dict[str, Any] = {}
@@ -169,7 +169,7 @@ _ABSENT: Final = object()
 
 
 def _at(document: Any, path: str) -> Any:
-    """The value at a path of keys; `_ABSENT` without one."""
+    """Return the value at a path of keys, or `_ABSENT`."""
     for key in path.split("."):
         if not isinstance(document, dict) or key not in document:
             return _ABSENT
@@ -179,7 +179,7 @@ def _at(document: Any, path: str) -> Any:
 
 def _values(path: str, ours: Any, theirs: Any) -> Iterator[Difference]:
     if ours is _ABSENT and theirs is _ABSENT:
-        # Nothing that must be equal is there: the table is wrong, or both servers are.
+        # The value that must be equal is missing on both sides: the table is wrong, or both servers are.
         yield Difference(aspect="value", at=path, mock="absent", server="absent")
     elif ours is not _ABSENT and theirs is not _ABSENT:
         left, right = _neutral(ours), _neutral(theirs)
@@ -188,7 +188,7 @@ def _values(path: str, ours: Any, theirs: Any) -> Iterator[Difference]:
 
 
 def _neutral(value: Any) -> str:
-    """Its JSON without what must differ."""
+    """Return the value's JSON with placeholders for what must differ."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     for pattern, placeholder in MUST_DIFFER:
         text = pattern.sub(placeholder, text)

@@ -1,7 +1,7 @@
-"""What `mocknode compare` asks, and what must be equal. To compare more: a line here.
+"""The requests of `mocknode compare`, and the values that must be equal. To compare more, add a line.
 
-Of every answer the status, the media type and the shape of the document (keys and types) are compared; a value only where
-`equal` names its path. Such values are compared after `MUST_DIFFER` took out of them what no two servers have in common.
+Status, media type and shape of the document (keys and types) of every answer are compared. A value is compared only if `equal`
+names its path, and only after `MUST_DIFFER` has replaced what two servers cannot have in common.
 """
 
 import re
@@ -17,10 +17,10 @@ MUST_DIFFER: Final = (
     (re.compile(r"\b[A-Z][A-Za-z]+s-[\w.-]+"), "<id>"),
     (re.compile(r"\b\d{4}\.\d+\.\d+\b"), "<version>"),
 )
-"""Hosts, times, ids and versions of the product, in the order in which they are taken out."""
+"""Hosts, times, ids and versions of the product, in the order in which they are replaced."""
 
 PUSHED: Final = "{package}"
-"""In a path: the id of the package that this run pushed."""
+"""Placeholder in a path for the id of the package that this run pushed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class Asked:
 
     Attributes:
         equal: Paths into the document, such as `Links.Self`, whose values must be equal.
-        anonymous: Sent without the API key.
-        push: With a package as its body; it is what `PUSHED` stands for from then on.
+        anonymous: Send it without the API key.
+        push: Send a package as its body; later requests refer to it by `PUSHED`.
     """
 
     path: str
@@ -73,7 +73,7 @@ READING: Final = (
     Asked(path="/api/Spaces-999999/packages"),
     Asked(path="/.well-known/openid-configuration", anonymous=True, equal=("grant_types_supported",)),
 )  # fmt: skip
-"""Changes nothing at the server."""
+"""Requests that change nothing on the server."""
 
 WRITING: Final = (
     Asked(path=f"{_SPACE}/packages/raw", method="POST", push=True, equal=("PackageSizeBytes", "Hash", "FeedId", "FileExtension")),
@@ -82,4 +82,4 @@ WRITING: Final = (
     Asked(path=f"{_SPACE}/packages/{PUSHED}", method="DELETE"),
     Asked(path=f"{_SPACE}/packages/{PUSHED}"),
 )  # fmt: skip
-"""One package: pushed, pushed again (refused), read, deleted, looked for. It gets a name that nobody has."""
+"""Requests for one package under an unused name: push it, push it again (refused), read it, delete it, look for it."""

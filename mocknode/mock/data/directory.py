@@ -1,7 +1,7 @@
-"""Who and where: spaces, users with their API keys, feeds, and settings of the cluster, shared by all nodes.
+"""Spaces, users with their API keys, feeds, and settings of the cluster, shared by all nodes.
 
-Tables of the shared store, with the same rules: every call is one short blocking transaction. A fresh store gets what a fresh
-server has: the default space, its built-in feed and an administrator.
+They are tables of the shared store and follow its rule: every call is one short blocking transaction. A new store gets the data of
+a fresh server: the default space, its built-in feed and an administrator.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ PUSH: Final = "BuiltInFeedPush"
 MANAGE_PACKAGES: Final = "BuiltInFeedAdminister"
 DOWNLOAD: Final = "BuiltInFeedDownload"
 PERMISSIONS: Final = (ADMINISTER, PUSH, MANAGE_PACKAGES, DOWNLOAD)
-"""What a user may be allowed to do beyond reading; the first includes the others."""
+"""Permissions beyond reading; the first includes the others."""
 
 # Enough to make guessing pointless in a test cluster, little enough that a login takes milliseconds.
 _SCRYPT: Final = {"n": 2**12, "r": 8, "p": 1}
@@ -79,7 +79,7 @@ COPIED: Final = tuple(
     (table, twin(table), _settings.c.name != _TOKEN_SECRET if table is _settings else sa.true())
     for table in (_spaces, _users, _keys, _feeds, _settings)
 )
-"""What of these tables is data: each with its twin for snapshots and with which rows."""
+"""Tables with data: each with its twin for snapshots and the rows that count as data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +99,10 @@ class User:
     """A user or service account.
 
     Attributes:
-        password: From `hash_password`; None cannot sign in by password, but for the administrator, whose password is the
-            cluster's API key.
+        password: Result of `hash_password`; None forbids signing in by password, except for the administrator, whose password
+            is the cluster's API key.
         permissions: Some of `PERMISSIONS`.
-        audience, issuer, subject: Of the OIDC tokens that a service account exchanges; None exchanges none.
+        audience, issuer, subject: Claims of the OIDC tokens that a service account may exchange; None allows none.
     """
 
     id: str
@@ -118,7 +118,7 @@ class User:
     subject: str | None = None
 
     def may(self, permission: str) -> bool:
-        """Whether the user has it."""
+        """Tell whether the user has a permission."""
         return ADMINISTER in self.permissions or permission in self.permissions
 
 
@@ -153,29 +153,29 @@ BUILT_IN_FEED: Final = Feed(id="feeds-builtin", space="Spaces-1", name="Octopus 
 
 _FRESH: Final = ((_spaces, DEFAULT_SPACE), (_users, ADMINISTRATOR), (_feeds, BUILT_IN_FEED))
 _FIRST: Final = {"Spaces": 2, "Users": 2, "Feeds": 1001, "apikeys": 1}
-"""What the next one of each is called in a fresh server; feeds begin as in the vendor's examples."""
+"""First id number of each kind on a fresh server; feeds begin as in the vendor's examples."""
 
 _Row = TypeVar("_Row", Space, User, ApiKey, Feed)
 
 
 def hash_password(password: str, salt: bytes | None = None) -> str:
-    """A password as the store keeps it."""
+    """Return a password as the store holds it."""
     salt = salt or secrets.token_bytes(_SALT_BYTES)
     return f"{salt.hex()}:{hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT).hex()}"
 
 
 def same_password(password: str, kept: str) -> bool:
-    """Whether it is the one that was hashed."""
+    """Tell whether a password matches its stored hash."""
     return hmac.compare_digest(hash_password(password, bytes.fromhex(kept.partition(":")[0])), kept)
 
 
 def next_id(connection: sa.Connection, kind: str) -> str:
-    """The next id of a kind, one of `Spaces`, `Users`, `Feeds` and `apikeys`, as Octopus writes it."""
+    """Return the next id of a kind (`Spaces`, `Users`, `Feeds` or `apikeys`) as Octopus writes it."""
     return f"{kind}-{draw(connection, kind, first=_FIRST[kind])}"
 
 
 def begin_afresh(connection: sa.Connection) -> None:
-    """Put in what a fresh server has; the tables are empty."""
+    """Insert the data of a fresh server into empty tables."""
     for table, row in _FRESH:
         connection.execute(sa.insert(table).values(**asdict(row)))
 
@@ -192,7 +192,7 @@ def put(connection: sa.Connection, row: Space | User | Feed) -> None:
 def insert_key(
     connection: sa.Connection, user_id: str, secret: str, *, purpose: str, now_s: float, expires: float | None = None
 ) -> ApiKey:
-    """Give a user a key; only its digest is kept."""
+    """Give a user a key, of which only the digest is stored; return it."""
     id_ = next_id(connection, "apikeys")
     key = ApiKey(id=id_, user_id=user_id, purpose=purpose, hint=secret[:7], created=now_s, expires=expires)
     connection.execute(sa.insert(_keys).values(**asdict(key), digest=_digest(secret)))
@@ -200,7 +200,7 @@ def insert_key(
 
 
 def make_api_key() -> str:
-    """A fresh API key in Octopus' form."""
+    """Return a new API key in Octopus' form."""
     return "API-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(25))
 
 
@@ -208,10 +208,10 @@ class Directory:
     """Spaces, users, keys, feeds and settings in a store.
 
     Attributes:
-        token_secret: What signs the tokens of this cluster.
+        token_secret: Secret that signs the tokens of this cluster.
 
     Raises:
-        StoreError: it cannot be used, here and in every method.
+        StoreError: the store cannot be used, here and in every method.
     """
 
     def __init__(self, store: Store) -> None:
@@ -223,26 +223,24 @@ class Directory:
         self._insert_missing(_settings, {"name": _TOKEN_SECRET, "value": secrets.token_hex(32)})
         self.token_secret = bytes.fromhex(self.setting(_TOKEN_SECRET) or "")
 
-    # Spaces, users, feeds
-
     def spaces(self) -> list[Space]:
-        """Every space, by name."""
+        """Return every space, sorted by name."""
         return self._rows(Space, sa.select(_spaces).order_by(_spaces.c.name))
 
     def users(self) -> list[User]:
-        """Every user, by name."""
+        """Return every user, sorted by name."""
         return self._rows(User, sa.select(_users).order_by(_users.c.username))
 
     def user(self, id_: str) -> User | None:
-        """The user with this id."""
+        """Return the user with this id, or None."""
         return _first(self._rows(User, sa.select(_users).where(_users.c.id == id_)))
 
     def feeds(self, space: str) -> list[Feed]:
-        """The feeds of a space, by name."""
+        """Return the feeds of a space, sorted by name."""
         return self._rows(Feed, sa.select(_feeds).where(_feeds.c.space == space).order_by(_feeds.c.name))
 
     def built_in_feeds(self) -> list[Feed]:
-        """The built-in feed of each space."""
+        """Return the built-in feed of each space."""
         return self._rows(Feed, sa.select(_feeds).where(_feeds.c.feed_type == BUILT_IN))
 
     def put(self, *rows: Space | User | Feed) -> None:
@@ -251,33 +249,29 @@ class Directory:
             for row in rows:
                 put(connection, row)
 
-    # API keys
-
     def add_key(self, user_id: str, secret: str, *, purpose: str, now_s: float, expires: float | None = None) -> ApiKey:
-        """Give a user a key; only its digest is kept."""
+        """Give a user a key, of which only the digest is stored; return it."""
         with self.store.transaction() as connection:
             return insert_key(connection, user_id, secret, purpose=purpose, now_s=now_s, expires=expires)
 
     def keys(self, user_id: str) -> list[ApiKey]:
-        """The keys of a user, newest first."""
+        """Return the keys of a user, newest first."""
         return self._rows(ApiKey, sa.select(_keys).where(_keys.c.user_id == user_id).order_by(_keys.c.created.desc()))
 
     def delete_key(self, user_id: str, id_: str) -> bool:
-        """Revoke a key; False if the user has no such key."""
+        """Revoke a key; return False if the user has no such key."""
         statement = sa.delete(_keys).where((_keys.c.user_id == user_id) & (_keys.c.id == id_))
         with self.store.transaction() as connection:
             return connection.execute(statement).rowcount > 0
 
     def user_of_key(self, secret: str, now_s: float) -> User | None:
-        """Whose key this is, unless it has expired."""
+        """Return the owner of a key, or None if it is unknown or has expired."""
         valid = (_keys.c.digest == _digest(secret)) & (_keys.c.expires.is_(None) | (_keys.c.expires > now_s))
         query = sa.select(_users).join(_keys, _keys.c.user_id == _users.c.id).where(valid)
         return _first(self._rows(User, query))
 
-    # Settings
-
     def setting(self, name: str) -> str | None:
-        """A setting's value."""
+        """Return the value of a setting, or None."""
         with self.store.transaction() as connection:
             value: str | None = connection.execute(
                 sa.select(_settings.c.value).where(_settings.c.name == name)

@@ -1,7 +1,7 @@
 """Registered Tentacles: machines in the shared store, whose thumbprints every node trusts.
 
-A table of the shared store, with the same rules: every call is one short blocking transaction. A thumbprint is trusted as long
-as some machine has it; nothing binds it to that machine's subscription, as in the real server.
+They are a table of the shared store and follow its rule: every call is one short blocking transaction. A thumbprint is trusted as
+long as some machine has it; as in the real server, it is not bound to that machine's subscription.
 """
 
 import json
@@ -24,7 +24,7 @@ _machines = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("space", sa.String(64), nullable=False),
     sa.Column("name", sa.String(200), nullable=False),
-    # Names are unique in a space, whatever their case.
+    # Names are unique in a space regardless of case.
     sa.Column("name_key", sa.String(200), nullable=False),
     sa.Column("style", sa.String(20), nullable=False),
     sa.Column("uri", sa.String(400), nullable=False),
@@ -33,11 +33,11 @@ _machines = sa.Table(
     sa.UniqueConstraint("space", "name_key"),
 )  # fmt: skip
 COPIED: Final = ((_machines, twin(_machines), sa.true()),)
-"""What of this table is data, with its twin for snapshots."""
+"""The table with its twin for snapshots and the rows that count as data."""
 
 
 class NameTakenError(Exception):
-    """The space has a machine of that name."""
+    """The space already has a machine with that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,11 @@ class Machine:
     """A registered Tentacle.
 
     Attributes:
-        number: Of its id, `Machines-7`; 0 until it is stored.
-        style: Who opens the connection: the Tentacle (`TentacleActive`) or the server.
-        uri: Its queue, `poll://abc/`, or where it listens, `https://host:10933/`.
+        number: Number in its id, `Machines-7`; 0 until it is stored.
+        style: The end that opens the connection: the Tentacle (`TentacleActive`) or the server.
+        uri: The queue that it polls, `poll://abc/`, or the address where it listens, `https://host:10933/`.
         thumbprint: 40 upper-case hex digits.
-        document: What else was said of it, as it came.
+        document: All other fields of its registration, as they were sent.
     """
 
     number: int = 0
@@ -62,7 +62,7 @@ class Machine:
 
     @property
     def id(self) -> str:
-        """As the REST API has it."""
+        """Id as the REST API shows it."""
         return f"Machines-{self.number}"
 
 
@@ -70,7 +70,7 @@ class Machines:
     """The machines in a store.
 
     Raises:
-        StoreError: it cannot be used, here and in every method.
+        StoreError: the store cannot be used, here and in every method.
     """
 
     def __init__(self, store: Store) -> None:
@@ -78,22 +78,22 @@ class Machines:
         store.prepare(_metadata)
 
     def all(self, space: str | None = None) -> list[Machine]:
-        """The machines of a space, or of all, by number."""
+        """Return the machines of one space or of all spaces, sorted by number."""
         query = sa.select(_machines).order_by(_machines.c.number)
         return self._rows(query if space is None else query.where(_machines.c.space == space))
 
     def named(self, name: str, space: str = "Spaces-1") -> Machine | None:
-        """The machine of that name."""
+        """Return the machine with that name, or None."""
         where = (_machines.c.space == space) & (_machines.c.name_key == name.lower())
         return next(iter(self._rows(sa.select(_machines).where(where))), None)
 
     def numbered(self, number: int, space: str) -> Machine | None:
-        """The machine with that number, if it is in the space."""
+        """Return the machine with that number if it is in the space, or None."""
         where = (_machines.c.space == space) & (_machines.c.number == number)
         return next(iter(self._rows(sa.select(_machines).where(where))), None)
 
     def add(self, machine: Machine) -> Machine:
-        """Register a machine; as it is now stored.
+        """Register a machine and return it as it is now stored.
 
         Raises:
             NameTakenError: nothing was changed.
@@ -122,12 +122,12 @@ class Machines:
                 raise NameTakenError(machine.name) from exc
 
     def remove(self, number: int) -> bool:
-        """Forget a machine; False if there is none."""
+        """Delete a machine; return False if there is none."""
         with self._store.transaction() as connection:
             return connection.execute(sa.delete(_machines).where(_machines.c.number == number)).rowcount > 0
 
     def thumbprints(self) -> frozenset[str]:
-        """Every thumbprint that is trusted."""
+        """Return every trusted thumbprint."""
         with self._store.transaction() as connection:
             return frozenset(connection.execute(sa.select(_machines.c.thumbprint)).scalars())
 

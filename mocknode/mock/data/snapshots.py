@@ -1,12 +1,12 @@
-"""Everything a test changes, put aside under a name and brought back: catalogue, directory, tasks, machines, counters of ids.
+"""Snapshots of everything that a test changes: catalogue, directory, tasks, machines and id counters, saved under a name.
 
-The nodes' own table stays out, as heartbeats are about processes; so does the secret that signs tokens. A snapshot is rows beside
-the originals, copied by the store itself in one transaction with portable statements. Files of packages are not copied: they are
-written once, under a name that is never used again, and stay as long as the catalogue or a snapshot names them.
+The nodes' own table is left out, as heartbeats describe processes, and so is the secret that signs tokens. A snapshot consists of
+rows next to the originals, which the store copies in one transaction with portable statements. Files of packages are not copied:
+each is written once, under a name that is never used again, and stays as long as the catalogue or a snapshot names it.
 
-Bringing data back is safe while nodes work, as each of their changes is a transaction before it or after it. What a change was
-decided on may be gone, though: so uploads say how often data had been replaced when they began, and are refused when it was more
-often since (`Store.add_packages`).
+Restoring is safe while nodes work, as each of their changes is a transaction before it or after it. The data that a change was
+based on may be gone, though. An upload therefore notes how often data had been replaced when it began, and is refused if that
+number has changed (`Store.add_packages`).
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from mocknode.mock.data import directory, machine_store, store, tasks
 from mocknode.mock.data.store import RESTORES, Store
 
 FIXTURES: Final = "fixtures"
-"""The snapshot of what `mocknode up --fixtures` loaded."""
+"""Name of the snapshot with the data that `mocknode up --fixtures` loaded."""
 SNAPSHOTS_MAX: Final = 100
-"""A loop that makes names up is found here; people have a handful."""
+"""Enough for people, who have a handful; a loop that makes up names runs into it."""
 
 _metadata = sa.MetaData()
 _snapshots = sa.Table(
@@ -35,10 +35,10 @@ _PACKAGES, _PACKAGES_KEPT, _ = store.COPIED[0]
 
 
 class UnknownSnapshotError(LookupError):
-    """There is no snapshot of that name.
+    """No snapshot has that name.
 
     Attributes:
-        names: Those that there are.
+        names: Names of all snapshots.
     """
 
     def __init__(self, name: str, names: tuple[str, ...]) -> None:
@@ -47,7 +47,7 @@ class UnknownSnapshotError(LookupError):
 
 
 class TooManySnapshotsError(Exception):
-    """There are `SNAPSHOTS_MAX` already."""
+    """`SNAPSHOTS_MAX` snapshots exist already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +61,11 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Change:
-    """What came of a change of snapshots or data.
+    """The result of a change of snapshots or data.
 
     Attributes:
-        unneeded: Files of packages that nothing names any more.
-        restores: How often all data were replaced by now.
+        unneeded: Files of packages that no row names any more.
+        restores: How often all data have been replaced by now.
     """
 
     unneeded: set[str] = field(default_factory=set)
@@ -73,7 +73,7 @@ class Change:
 
 
 class Snapshots:
-    """The snapshots in a store, and its data as a whole.
+    """The snapshots in a store, and changes to all of its data.
 
     Raises:
         StoreError: the store cannot be used, here and in every method; nothing was changed.
@@ -81,14 +81,14 @@ class Snapshots:
 
     def __init__(self, shared: Store) -> None:
         self._store = shared
-        # Their tables first, and what a fresh server has.
+        # These create their tables and insert the data of a fresh server.
         directory.Directory(shared)
         tasks.Tasks(shared)
         machine_store.Machines(shared)
         shared.prepare(_metadata)
 
     def all(self) -> list[Snapshot]:
-        """Every snapshot, by name."""
+        """Return every snapshot, sorted by name."""
         count = (
             sa.select(sa.func.count()).where(_PACKAGES_KEPT.c.snapshot == _snapshots.c.name).scalar_subquery()
         )  # fmt: skip
@@ -97,7 +97,7 @@ class Snapshots:
             return [Snapshot(**row) for row in connection.execute(query).mappings()]
 
     def take(self, name: str, now_s: float) -> Change:
-        """Put the data aside under a name; what had that name before is forgotten.
+        """Save the data under a name; a snapshot with that name is replaced.
 
         Raises:
             TooManySnapshotsError: nothing was changed.
@@ -110,7 +110,7 @@ class Snapshots:
         return change
 
     def restore(self, name: str) -> Change:
-        """Have the data as they were; tasks that ran then wait again.
+        """Replace the data with those of a snapshot; tasks that ran then are queued again.
 
         Raises:
             UnknownSnapshotError: nothing was changed.
@@ -127,14 +127,14 @@ class Snapshots:
         return change
 
     def clear(self) -> Change:
-        """Have the data of a fresh server; snapshots stay."""
+        """Replace the data with those of a fresh server; snapshots stay."""
         with self._changing() as (connection, change):
             clear(connection)
             change.restores = store.draw(connection, RESTORES)
         return change
 
     def begin_with(self, name: str, fill: Callable[[sa.Connection], None], now_s: float) -> Change:
-        """Have the data of a fresh server and what `fill` adds to them, and put them aside under a name."""
+        """Replace the data with those of a fresh server and what `fill` adds, and save them under a name."""
         with self._changing() as (connection, change):
             clear(connection)
             fill(connection)
@@ -169,7 +169,7 @@ class Snapshots:
 
 
 def take(connection: sa.Connection, name: str, now_s: float) -> None:
-    """Put the data aside, in the caller's transaction."""
+    """Save the data under a name in the caller's transaction."""
     _forget(connection, name)
     connection.execute(sa.insert(_snapshots).values(name=name, taken=now_s))
     for table, kept, rows in _COPIED:
@@ -179,7 +179,7 @@ def take(connection: sa.Connection, name: str, now_s: float) -> None:
 
 
 def clear(connection: sa.Connection) -> None:
-    """Have the data of a fresh server, in the caller's transaction."""
+    """Replace the data with those of a fresh server in the caller's transaction."""
     for table, _, rows in _COPIED:
         connection.execute(sa.delete(table).where(rows))
     directory.begin_afresh(connection)
@@ -192,10 +192,10 @@ def _forget(connection: sa.Connection, name: str) -> None:
 
 
 def _keep_others_out(connection: sa.Connection) -> None:
-    """Nobody else changes data until this transaction is over, so that all tables are copied as of one moment."""
+    """Lock out all other changes until this transaction ends, so that all tables are copied as of one moment."""
     if connection.dialect.name == "postgresql":
         everything = ", ".join(table.name for copied in _COPIED for table in copied[:2])
         connection.execute(sa.text(f"LOCK TABLE {everything} IN EXCLUSIVE MODE"))
     else:
-        # SQLite has one writer at a time, and this makes it us.
+        # SQLite has one writer at a time, and this statement makes this connection the writer.
         connection.execute(sa.delete(_snapshots).where(sa.false()))

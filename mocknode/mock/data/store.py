@@ -1,8 +1,8 @@
-"""What the nodes of a cluster share: the package catalogue, the node table with its heartbeats, and the counters of ids.
+"""The shared store: the package catalogue, the node table with its heartbeats, and the id counters.
 
-SQLAlchemy Core with portable statements; SQLite (WAL, busy timeout) in the run directory by default. Every call is one short
-blocking transaction: call it from a worker thread. `locked()` keeps a process out of any transaction, so that it can be
-stopped without leaving the others with "database is locked".
+It uses SQLAlchemy Core with portable statements; SQLite (WAL, busy timeout) in the run directory by default. Every call is one
+short blocking transaction, so call it from a worker thread. `locked()` keeps this process out of any transaction, so that the
+process can be stopped without blocking the others with "database is locked".
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _packages = sa.Table(
     "packages",
     _metadata,
     sa.Column("space", sa.String(64), primary_key=True),
-    # Ids and versions are compared without case, as Octopus does; shown as they were uploaded.
+    # Ids and versions are compared without case, as in Octopus, and shown as they were uploaded.
     sa.Column("key", sa.String(400), primary_key=True),
     sa.Column("package_id", sa.String(200), nullable=False),
     sa.Column("version", sa.String(200), nullable=False),
@@ -52,14 +52,14 @@ _nodes = sa.Table(
     sa.Column("max_concurrent_tasks", sa.Integer, nullable=False),
 )
 
-# Made once: every upload asks it.
+# Built once, as every upload runs it.
 _LAST: Final = sa.select(_counters.c.last).where(_counters.c.name == sa.bindparam("wanted"))
 RESTORES: Final = "restores"
-"""The counter of the times that all data were replaced; the only one that is never rewound."""
+"""Name of the counter of restores, which counts how often all data were replaced; the only counter that is never reset."""
 
 
 def twin(table: sa.Table) -> sa.Table:
-    """The table that holds the rows of this one for every snapshot, by the snapshot's name."""
+    """Return the table that holds the rows of this one for every snapshot, by the snapshot's name."""
     copied = [sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable) for c in table.columns]
     # Last in the key, so that a row is found in all snapshots by its own key.
     name = sa.Column("snapshot", sa.String(64), primary_key=True)
@@ -72,7 +72,7 @@ COPIED: Final = (
     (_packages, _packages_in_snapshots, sa.true()),
     (_counters, _counters_in_snapshots, _counters.c.name != RESTORES),
 )
-"""What of these tables is data: each with its twin and with which rows."""
+"""Tables with data: each with its twin and the rows that count as data."""
 
 Existing = Literal["fail", "replace", "keep"]
 Stored = Literal["created", "replaced", "kept", "exists"]
@@ -85,16 +85,14 @@ class StoreError(RuntimeError):
 
 
 class RestoredError(Exception):
-    """All data were replaced meanwhile, so that what belongs to the data before was not stored.
+    """All data were replaced meanwhile, so an upload that began before was not stored.
 
     Attributes:
-        restores: How often they were by now.
+        restores: Number of restores by now.
     """
 
     def __init__(self, restores: int) -> None:
-        super().__init__(
-            "the cluster's data were reset or restored while this was on its way; nothing of it was stored"
-        )
+        super().__init__("the cluster's data were reset or restored during this upload; nothing of it was stored")
         self.restores = restores
 
 
@@ -107,8 +105,8 @@ class Package:
         size: Bytes of the file.
         sha1: 40 lower-case hex digits.
         published: ISO 8601 with milliseconds and offset.
-        node: Which node received it.
-        kept_as: Path of the file where bytes are kept, else None.
+        node: Name of the node that received it.
+        kept_as: Path of the file if the bytes are kept; otherwise None.
     """
 
     space: str
@@ -124,7 +122,7 @@ class Package:
 
     @property
     def key(self) -> str:
-        """What makes it unique in its space."""
+        """Key that is unique in the space."""
         return package_key(self.package_id, self.version)
 
 
@@ -141,12 +139,12 @@ class NodeRow:
 
 
 def package_key(package_id: str, version: str) -> str:
-    """`id.version` in lower case."""
+    """Return `id.version` in lower case."""
     return f"{package_id}.{version}".lower()
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as Octopus writes time: ISO 8601 with milliseconds and offset."""
+    """Return a time, given in seconds since the epoch, as Octopus writes it: ISO 8601 with milliseconds and offset."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
@@ -157,7 +155,7 @@ class Store:
         url: SQLAlchemy URL, such as `sqlite:////run/store.db`.
 
     Raises:
-        StoreError: it cannot be reached; tables are made when they are missing.
+        StoreError: the store cannot be reached. Missing tables are created.
     """
 
     def __init__(self, url: str) -> None:
@@ -171,17 +169,17 @@ class Store:
             raise StoreError(f"store {_shown(url)} cannot be reached: {_reason(error)}") from error
 
     def prepare(self, metadata: sa.MetaData) -> None:
-        """Make the tables that are missing.
+        """Create the tables that are missing.
 
         Raises:
-            StoreError: it cannot be reached.
+            StoreError: the store cannot be reached.
         """
         with self.transaction() as connection:
             _create_missing(connection, metadata)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
-        """One transaction, for what keeps its tables beside ours.
+        """Run one transaction, for modules with tables of their own.
 
         Raises:
             StoreError: nothing was changed.
@@ -196,7 +194,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """While this is held no transaction of this process is open, and none begins."""
+        """Keep this process out of transactions while the block runs."""
         with self._lock:
             yield
 
@@ -205,19 +203,19 @@ class Store:
         return self.add_packages([(package, existing)])[0]
 
     def add_packages(self, wanted: Sequence[tuple[Package, Existing]], restores: int | None = None) -> list[Added]:
-        """Store packages, in this order, in one transaction: a commit costs as much as many rows.
+        """Store packages in this order in one transaction, as a commit costs as much as many rows.
 
         Args:
-            wanted: Each with what to do when the space has that id and version already.
-            restores: As `restores` was when they began to arrive; None stores them into whatever data there are.
+            wanted: Packages, each with what to do when the space already has that id and version.
+            restores: Value of `restores` when the packages began to arrive; None stores them in any case.
 
         Returns:
-            Of each what happened, the package that the catalogue holds now, and the one that it replaced, if any.
+            For each package what happened, the package that the catalogue now holds, and the one that it replaced, if any.
 
         Raises:
             StoreError, RestoredError: nothing was stored.
         """
-        # In one order everywhere, so that two nodes with the same packages wait for each other, not on each other.
+        # Every node uses this order, so that two nodes with the same packages cannot deadlock.
         order = sorted(range(len(wanted)), key=lambda index: wanted[index][0].key)
         with self._translated(), self._transaction() as connection:
             try:
@@ -231,35 +229,35 @@ class Store:
         return [("created", package, None) for package, _ in wanted]
 
     def packages(self, space: str, package_id: str | None = None) -> list[Package]:
-        """All packages of a space, or its versions of one id, newest first."""
+        """Return all packages of a space, or all versions of one id, newest first."""
         query = sa.select(_packages).where(_packages.c.space == space).order_by(_packages.c.published.desc())
         if package_id is not None:
             query = query.where(_packages.c.key.startswith(f"{package_id.lower()}.", autoescape=True))
         with self._translated(), self._transaction() as connection:
             found = [_package(row) for row in connection.execute(query).mappings()]
-        # `a.b` is the beginning of `a.b.c` too.
+        # The prefix `a.b.` also matches versions of a package `a.b.c`.
         return [p for p in found if package_id is None or p.package_id.lower() == package_id.lower()]
 
     def package(self, space: str, key: str) -> Package | None:
-        """The package with this key, or None."""
+        """Return the package with this key, or None."""
         query = sa.select(_packages).where((_packages.c.space == space) & (_packages.c.key == key.lower()))
         with self._translated(), self._transaction() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else _package(row)
 
     def delete_package(self, space: str, key: str) -> bool:
-        """Take a package out; False if there was none."""
+        """Delete a package; return False if there was none."""
         statement = sa.delete(_packages).where((_packages.c.space == space) & (_packages.c.key == key.lower()))
         with self._translated(), self._transaction() as connection:
             return connection.execute(statement).rowcount > 0
 
     def restores(self) -> int:
-        """How often all data were replaced."""
+        """Return how often all data were replaced."""
         with self._translated(), self._transaction() as connection:
             return _last(connection, RESTORES)
 
     def needs_file(self, package: Package) -> bool:
-        """Whether the catalogue or a snapshot has this package with this file."""
+        """Tell whether the catalogue or a snapshot has this package with this file."""
         with self._translated(), self._transaction() as connection:
             return any(
                 package.kept_as in connection.execute(sa.select(t.c.kept_as).where(_is(t, package))).scalars()
@@ -267,7 +265,7 @@ class Store:
             )
 
     def heartbeat(self, row: NodeRow) -> None:
-        """Write a node's row; its task cap is kept where it was set before."""
+        """Write a node's row; a task cap that was set before is kept."""
         values: dict[str, Any] = asdict(row)
         with self._translated(), self._transaction() as connection:
             changed = {k: v for k, v in values.items() if k not in ("name", "max_concurrent_tasks")}
@@ -282,13 +280,13 @@ class Store:
             connection.execute(statement)
 
     def nodes(self) -> Sequence[NodeRow]:
-        """Every node that ever checked in, by name."""
+        """Return every node that ever sent a heartbeat, sorted by name."""
         with self._translated(), self._transaction() as connection:
             rows = connection.execute(sa.select(_nodes).order_by(_nodes.c.name)).mappings()
             return [NodeRow(**row) for row in rows]
 
     def delete_node(self, name: str) -> bool:
-        """Forget a node; a live one is back at its next heartbeat."""
+        """Delete a node's row; a running node adds it again with its next heartbeat."""
         with self._translated(), self._transaction() as connection:
             return connection.execute(sa.delete(_nodes).where(_nodes.c.name == name)).rowcount > 0
 
@@ -300,15 +298,15 @@ class Store:
             raise StoreError(f"store {_shown(self._url)}: {_reason(error)}") from error
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._engine.dispose()
 
 
 def draw(connection: sa.Connection, name: str, count: int = 1, *, first: Any = 1) -> int:
-    """The first of the next `count` numbers of a counter, in the caller's transaction: no two nodes get the same.
+    """Take the next `count` numbers of a counter in the caller's transaction and return the first; no two nodes get the same.
 
     Args:
-        first: What a counter begins with; a number or a scalar query.
+        first: First number of a new counter; a number or a scalar query.
     """
     counter = _counters.c.name == name
     step = sa.update(_counters).where(counter).values(last=_counters.c.last + count)
@@ -329,12 +327,12 @@ def insert_packages(connection: sa.Connection, packages: Sequence[Package]) -> N
 
 
 def next_after(column: sa.Column[Any]) -> Any:
-    """What a counter begins with where rows may be older than it: a query for one more than the highest number."""
+    """Return a query for the highest number plus one: the start of a counter whose table may already have rows."""
     return sa.select(sa.func.coalesce(sa.func.max(column), 0) + 1).scalar_subquery()
 
 
 def kept_files(connection: sa.Connection) -> set[str]:
-    """The files that the catalogue and all snapshots name."""
+    """Return the files that the catalogue and all snapshots name."""
     return {
         name
         for table in (_packages, _packages_in_snapshots)
@@ -348,7 +346,7 @@ def _last(connection: sa.Connection, name: str) -> int:
 
 
 def _require(connection: sa.Connection, restores: int | None) -> None:
-    """After the first change of the transaction, so that nobody can restore between this look and its commit."""
+    """Raise if data were replaced; called after the first change of a transaction, so that nobody can restore before its commit."""
     if restores is not None and (now := _last(connection, RESTORES)) != restores:
         raise RestoredError(now)
 
@@ -396,7 +394,7 @@ def _open(url: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _tune(connection: Any, _record: Any) -> None:
-        # A switch to WAL ignores the busy timeout, so ask first: all nodes but one find it done.
+        # Switching to WAL ignores the busy timeout, so ask first: all nodes but one find it switched already.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             with contextlib.suppress(Exception):
                 connection.execute("PRAGMA journal_mode=WAL")

@@ -1,7 +1,7 @@
 """Server tasks, as far as a drain needs them: queued for all nodes, run by one, finished after their duration.
 
-A table of the shared store, with the same rules: every call is one short blocking transaction. Which node takes what is decided
-by `may_take`, as the vendor describes it; that two nodes never take the same task is the store's doing.
+They are a table of the shared store and follow its rule: every call is one short blocking transaction. `may_take` decides which
+node takes a task, as the vendor describes it; the store makes sure that two nodes never take the same one.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ _tasks = sa.Table(
     sa.Column("reason", sa.String(200)),
 )  # fmt: skip
 COPIED: Final = ((_tasks, twin(_tasks), sa.true()),)
-"""What of this table is data, with its twin for snapshots."""
+"""The table with its twin for snapshots and the rows that count as data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,8 @@ class Task:
     """A task; times are seconds since the epoch.
 
     Attributes:
-        duration_s: From its start to its end.
-        node: Who runs or ran it.
+        duration_s: Time from start to end.
+        node: Name of the node that runs or ran it.
         reason: Why it was cancelled.
     """
 
@@ -57,20 +57,20 @@ class Task:
 
     @property
     def id(self) -> str:
-        """As Octopus writes it."""
+        """Id as Octopus writes it."""
         return f"ServerTasks-{self.number}"
 
 
 def may_take(*, mine: int, cap: int, running: int, waiting: int, total_cap: int) -> bool:
-    """Whether a node takes one more task: it has room, and is less busy than the cluster will be with all that waits.
+    """Tell whether a node takes one more task: it is below its cap, and less busy than the cluster with all waiting tasks would be.
 
     Source: the vendor's page on how high availability works.
 
     Args:
-        mine: Tasks that run on this node.
-        cap: Of this node; 0 runs none.
-        running, waiting: Tasks of the whole cluster.
-        total_cap: Of the nodes that take tasks, this one included.
+        mine: Number of tasks that run on this node.
+        cap: Task cap of this node; 0 runs none.
+        running, waiting: Numbers of tasks of the whole cluster.
+        total_cap: Sum of the caps of all nodes that take tasks, this one included.
     """
     return waiting > 0 and mine < cap and mine * total_cap < (running + waiting) * cap
 
@@ -87,7 +87,7 @@ class Tasks:
         store.prepare(_metadata)
 
     def add(self, description: str, duration_s: float, count: int, now_s: float) -> list[Task]:
-        """Queue `count` equal tasks; the new ones."""
+        """Queue `count` equal tasks and return them."""
         values = {"description": description, "duration_s": duration_s, "state": WAITING, "queued": now_s}
         with self._store.transaction() as connection:
             first = draw(connection, "ServerTasks", count, first=next_after(_tasks.c.number))
@@ -95,25 +95,25 @@ class Tasks:
             return _read(connection, _tasks.c.number >= first)
 
     def all(self) -> list[Task]:
-        """Every task, oldest first."""
+        """Return every task, oldest first."""
         with self._store.transaction() as connection:
             return _read(connection, sa.true())
 
     def running(self) -> list[Task]:
-        """Those that run, oldest first."""
+        """Return the running tasks, oldest first."""
         with self._store.transaction() as connection:
             return _read(connection, _tasks.c.state == RUNNING)
 
     def clear(self) -> None:
-        """Forget every task."""
+        """Delete every task."""
         with self._store.transaction() as connection:
             connection.execute(sa.delete(_tasks))
 
     def take(self, name: str, nodes: Iterable[NodeRow], now_s: float) -> list[Task]:
-        """Start what this node shall run now; the tasks it started.
+        """Start the tasks that this node should run now and return them.
 
         Args:
-            nodes: Those that take tasks, this one included.
+            nodes: The nodes that take tasks, this one included.
         """
         caps = {node.name: node.max_concurrent_tasks for node in nodes}
         cap, total = caps.get(name, 0), sum(caps.values())
@@ -131,26 +131,26 @@ class Tasks:
         return taken
 
     def finish(self, task: Task, now_s: float) -> bool:
-        """A node has done a task that it started; False if it was cancelled meanwhile, or is another one of that number."""
+        """Finish a task that a node started; return False if it was cancelled, or the number now belongs to another task."""
         held = (_tasks.c.number == task.number) & (_tasks.c.node == task.node) & (_tasks.c.state == RUNNING)
         held &= _tasks.c.started == task.started
         with self._store.transaction() as connection:
             return _change(connection, held, {"state": DONE, "completed": now_s}) > 0
 
     def cancel(self, number: int, reason: str, now_s: float) -> bool:
-        """Cancel a task; False if it is over or unknown."""
+        """Cancel a task; return False if it has ended or is unknown."""
         with self._store.transaction() as connection:
             return _cancel(connection, _tasks.c.number == number, reason, now_s) > 0
 
     def cancel_of(self, name: str, reason: str, now_s: float) -> int:
-        """Cancel what a node runs; how many."""
+        """Cancel the tasks that a node runs and return their number."""
         mine = (_tasks.c.node == name) & (_tasks.c.state == RUNNING)
         with self._store.transaction() as connection:
             return _cancel(connection, mine, reason, now_s)
 
 
 def begin_again(connection: sa.Connection) -> None:
-    """Have what runs wait again: no node knows any more that it ran it."""
+    """Queue running tasks again, as no node knows any more that it ran them."""
     _change(connection, _tasks.c.state == RUNNING, {"state": WAITING, "node": None, "started": None})
 
 
@@ -169,5 +169,5 @@ def _change(connection: sa.Connection, where: Any, values: dict[str, Any]) -> in
 
 
 def task_document(task: Task) -> dict[str, Any]:
-    """A task as the control API shows it."""
+    """Return a task as the control API shows it."""
     return {"id": task.id, **{key: value for key, value in asdict(task).items() if key != "number"}}

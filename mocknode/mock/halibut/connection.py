@@ -1,12 +1,12 @@
-"""One Halibut conversation without any I/O: bytes in, events out; sends give the bytes to write.
+"""One Halibut conversation without I/O: bytes in, events out; each send returns the bytes to write.
 
-Give `receive` what arrived, in any pieces, and `receive_eof` the end of the stream; both give events in their order, and
-the same events for any cut of the same bytes. Sends give the writes to make, one after another: the real implementation
-flushes between them, so each is a TLS record of its own. Timeouts, sockets, TLS and trust are the caller's.
+Pass what arrived to `receive`, in pieces of any size, and the end of the stream to `receive_eof`. Both return events in order, and
+the same events however the bytes were cut. Sends return the writes to make, one after another: the real implementation flushes
+between them, so each is a TLS record of its own. The caller is responsible for timeouts, sockets, TLS and trust.
 
-An acceptor: `Connection.accept()`; on `Preamble` decide on trust and go on with `authorize`; on `Identified` answer
-`welcome` (or close, where a limit of connections is reached). An initiator: `Connection.poll` or `Connection.dial`, then
-`open`. `state` says whose turn it is; bytes that arrive before their turn wait, up to `limits.UNREAD_MAX`.
+An acceptor uses `Connection.accept()`; on `Preamble` it decides on trust and calls `authorize`; on `Identified` it answers with
+`welcome`, or closes when it has too many connections. An initiator uses `Connection.poll` or `Connection.dial`, then `open`.
+`state` says whose turn it is; bytes that arrive ahead of their turn wait, up to `limits.UNREAD_MAX`.
 """
 
 import uuid
@@ -35,7 +35,7 @@ _NO_PAYLOADS: Final[Mapping[uuid.UUID, bytes]] = {}
 
 
 class OutOfTurnError(RuntimeError):
-    """We tried to send what is not ours to send now."""
+    """A send that the protocol does not allow in this state."""
 
 
 class _BrokenError(Exception):
@@ -48,7 +48,7 @@ class Connection:
     """One end of a conversation.
 
     Attributes:
-        state: None until an acceptor knows who its peer is.
+        state: State of the conversation; None until an acceptor knows its peer's role.
     """
 
     def __init__(self, table: Table, state: State | None, opening: tuple[bytes, ...]) -> None:
@@ -64,28 +64,28 @@ class Connection:
         self._document = DocumentReader()
         self._message: tuple[Message, StreamsReader] | None = None
         self._read_out: events.Failed | None = None
-        # An acceptor reads preamble and identity before the table of its role holds.
+        # An acceptor reads preamble and identity before it knows the table of its role.
         self._reader: Callable[[], Event | None] = self._read_preamble if state is None else self._read_turn
 
     @classmethod
     def accept(cls) -> "Connection":
-        """The acceptor: a server that is polled, or a listening Tentacle; the peer's identity decides."""
+        """Return an acceptor: a polled server or a listening Tentacle, depending on the peer's identity."""
         return cls({}, None, ())
 
     @classmethod
     def poll(cls, subscription: str, newline: Newline = "\n") -> "Connection":
-        """A polling Tentacle."""
+        """Return a polling Tentacle."""
         opening = (lines.preamble(newline), lines.subscriber(subscription))
         return cls(roles.POLLING_TENTACLE, State.UNOPENED, opening)
 
     @classmethod
     def dial(cls, newline: Newline = "\n") -> "Connection":
-        """A server that dials a listening Tentacle."""
+        """Return a server that dials a listening Tentacle."""
         return cls(roles.SERVER_DIALLING, State.UNOPENED, (lines.preamble(newline), lines.CLIENT))
 
     @property
     def message_begun(self) -> bool:
-        """Whether any byte of the message that is awaited, or failed, had come."""
+        """Whether any byte of the awaited or failed message has arrived."""
         return self._document.begun or self._message is not None
 
     @property
@@ -94,65 +94,65 @@ class Connection:
         return self._over
 
     def receive(self, data: bytes) -> list[Event]:
-        """What these bytes say, together with those that waited."""
+        """Return the events of these bytes and of those that waited."""
         if self._over or self._eof:
             return []
         self._unread += data
         return self._read_all()
 
     def receive_eof(self) -> list[Event]:
-        """What the end of the stream says."""
+        """Return the events of the end of the stream."""
         if self._over or self._eof:
             return []
         self._eof = True
         return self._read_all()
 
     def open(self) -> tuple[bytes, ...]:
-        """Preamble and identity of an initiator."""
+        """Send preamble and identity of an initiator."""
         self._take(Step.OPENED)
         return self._opening
 
     def authorize(self) -> list[Event]:
-        """The peer of the `Preamble` is trusted: read on. Gives what had arrived meanwhile."""
+        """Trust the peer of the `Preamble` and return the events of what has arrived since."""
         if self._reader != self._read_nothing:
             raise OutOfTurnError("only a peer that has sent its preamble is authorized")
         self._reader = self._read_identity
         return self._read_all()
 
     def welcome(self) -> tuple[bytes, ...]:
-        """The acceptor's answer to an identity."""
+        """Send MX-SERVER, the acceptor's answer to an identity."""
         return self._send(Step.WELCOMED, lines.SERVER)
 
     def send_request(
         self, request: RequestMessage, payloads: Mapping[uuid.UUID, bytes] = _NO_PAYLOADS
     ) -> tuple[bytes, ...]:
-        """A call, and the payloads of the data streams in it."""
+        """Send a request with the payloads of its data streams."""
         return self._send_message(Step.SENT_REQUEST, request, request.params, payloads)
 
     def send_null(self) -> tuple[bytes, ...]:
-        """No work for the Tentacle that polls."""
+        """Send the null message: there is no work for the polling Tentacle."""
         return self._send_message(Step.SENT_NULL, None, None, _NO_PAYLOADS)
 
     def send_response(
         self, response: ResponseMessage, payloads: Mapping[uuid.UUID, bytes] = _NO_PAYLOADS
     ) -> tuple[bytes, ...]:
-        """The answer to the request that was received last."""
+        """Send the response to the last request."""
         return self._send_message(Step.SENT_RESPONSE, response, response.result, payloads)
 
     def send_next(self) -> tuple[bytes, ...]:
-        """The initiator is ready for another exchange."""
+        """Send NEXT: the initiator is ready for another exchange."""
         return self._send(Step.SENT_NEXT, lines.NEXT)
 
     def send_proceed(self) -> tuple[bytes, ...]:
-        """So is the acceptor."""
+        """Send PROCEED: the acceptor is ready too."""
         return self._send(Step.SENT_PROCEED, lines.PROCEED)
 
     def send_end(self) -> tuple[bytes, ...]:
-        """The initiator leaves; close after it."""
+        """Send END: the initiator leaves and closes afterwards."""
         return self._send(Step.SENT_END, lines.END)
 
     def proceed(self) -> list[Event]:
-        """What waited for its turn. To be asked after a send, as the peer may have been ahead."""
+        """Return the events of bytes that waited for their turn; call it after a send, as the peer may be ahead."""
         return [] if self._over else self._read_all()
 
     def _send_message(
@@ -235,7 +235,7 @@ class Connection:
         return self._identified(self._identity)
 
     def _identified(self, line: str) -> events.Identified | None:
-        # The version, the second token, is never looked at; nor is what follows the third.
+        # The real reader ignores the version, which is the second token, and everything after the third.
         match [token for token in line.split(" ") if token]:
             case ["MX-CLIENT" | "MX-SERVER" as name, *_]:
                 return events.Identified(name=name, subscription=None)
@@ -254,7 +254,7 @@ class Connection:
         return None
 
     def _reads_out(self, cause: Cause, text: str) -> None:
-        # The real one wants to log all that such a peer says, and fails only when the stream ends or times out.
+        # The real implementation reads everything such a peer sends for its log, and fails when the stream ends or times out.
         self._read_out = events.Failed(cause=cause, text=text)
         self._unread = b""
 
@@ -274,7 +274,7 @@ class Connection:
         if identified is None:
             return None
         if identified.name != "MX-SERVER":
-            # The spelling is the real one's.
+            # The misspelling is in the real message.
             text = f"Expected the remote endpoint to identity as a server. Instead, it identified as: {identified.name}"
             raise _BrokenError("identity-unexpected", text)
         self._take(Step.SERVER)
@@ -322,7 +322,7 @@ class Connection:
             message, reader = self._message
             streams, self._unread = reader.feed(self._unread)
         except BrokenMessageError as error:
-            # No DEFLATE begins so: what fails in it is the last byte of the line.
+            # These five bytes are no valid start of DEFLATE; it fails at the last byte of the line.
             if self.state is State.AWAIT_RESPONSE and self._document.head == lines.END:
                 raise _BrokenError("end-for-response", "END came where a response should begin") from None
             raise _BrokenError(error.cause, str(error)) from None
@@ -353,7 +353,7 @@ class Connection:
         if self._read_out is not None:
             return self._read_out
         if self._reader == self._read_nothing:
-            return None  # The trust decision comes first; `authorize` asks again.
+            return None  # The trust decision comes first; `authorize` calls this again.
         if self._reader == self._read_preamble and not self._preamble.head:
             return events.NothingSent()
         if self._between_exchanges():

@@ -1,6 +1,6 @@
-"""How many elements a BSON document has, counted before it is decoded: each costs far more decoded than it takes on the wire.
+"""The number of elements in a BSON document, counted before decoding: a decoded element is far larger than on the wire.
 
-A nested document lies where its element is, so that one walk from front to back meets every element. Source: bsonspec.org 1.1.
+A nested document is stored inside its element, so that one pass from front to back meets every element. Source: bsonspec.org 1.1.
 """
 
 import struct
@@ -10,18 +10,18 @@ from mocknode.mock.halibut.limits import ELEMENTS_MAX
 
 _LENGTH: Final = struct.Struct("<i")
 _SMALLEST: Final = 2
-"""Bytes of a null without a name."""
+"""Bytes of the smallest element, a null without a name."""
 _FIXED: Final = {
     0x01: 8, 0x03: 4, 0x04: 4, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16, 0x7F: 0, 0xFF: 0,
 }  # fmt: skip
-"""Type to the bytes of its value; of a document or an array its length alone, as its elements follow."""
+"""Bytes of a value by type; for a document or an array only its length field, as its elements follow."""
 _COUNTED: Final = {0x02: 4, 0x05: 5, 0x0C: 16, 0x0D: 4, 0x0E: 4}
-"""Type to the bytes of its value that its leading length does not count."""
+"""Bytes of a value by type that its leading length does not count."""
 _REGEX, _CODE_WITH_SCOPE = 0x0B, 0x0F
 
 
 def too_many_elements(data: bytes) -> bool:
-    """Whether there are more than `ELEMENTS_MAX`. Of a document that is broken nothing is said: to decode it says what is wrong."""
+    """Tell whether a document has more than `ELEMENTS_MAX` elements; False for a broken one, which decoding will report."""
     if len(data) <= ELEMENTS_MAX * _SMALLEST:
         return False
     found, at, end = 0, _LENGTH.size, len(data)
@@ -30,7 +30,7 @@ def too_many_elements(data: bytes) -> bool:
             kind = data[at]
             at += 1
             if kind == 0:
-                continue  # The end of a document.
+                continue  # End of a document.
             found += 1
             at = data.index(0, at) + 1
             at += _size(kind, data, at)
@@ -40,10 +40,10 @@ def too_many_elements(data: bytes) -> bool:
 
 
 def _size(kind: int, data: bytes, at: int) -> int:
-    """Bytes of a value that hold no elements.
+    """Return the bytes of a value that hold no elements.
 
     Raises:
-        ValueError, KeyError, struct.error: the value is none.
+        ValueError, KeyError, struct.error: the value is broken.
     """
     if kind in _FIXED:
         return _FIXED[kind]

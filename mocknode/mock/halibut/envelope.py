@@ -1,6 +1,6 @@
-"""One message on the wire: raw DEFLATE of a BSON document, then its data streams, without any length in front.
+"""One message on the wire: raw DEFLATE of a BSON document, then its data streams, without a length in front.
 
-The end of the DEFLATE stream ends the document; bytes behind it belong to what follows. A data stream is its id, its
+The end of the DEFLATE stream ends the document; bytes after it belong to what follows. A data stream consists of its id, its
 length, its bytes and its length again; the streams of a message come in any order.
 """
 
@@ -18,16 +18,16 @@ from mocknode.mock.halibut.limits import DEFLATED_MAX, DOCUMENT_MAX
 _LENGTH: Final = struct.Struct("<q")
 _DOCUMENT_LENGTH: Final = struct.Struct("<i")
 _STREAM_HEAD_BYTES: Final = 16 + _LENGTH.size
-# A read of the real implementation; also bounds what one step of decompression may make of a bomb.
+# The real implementation's read size; it also bounds the output of one step of decompression.
 _STEP: Final = 8192
 _HEAD_BYTES: Final = 5
-"""Of a message, kept to tell what came instead of one: as many as END has with its line end."""
-# Negative: neither header nor checksum.
+"""First bytes of a message that are kept, as many as END and its line end have, to recognise END in place of a message."""
+# A negative value means neither header nor checksum.
 _RAW: Final = -zlib.MAX_WBITS
 
 
 class BrokenMessageError(Exception):
-    """Bytes that are no message."""
+    """The bytes are not a valid message."""
 
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)
@@ -35,29 +35,29 @@ class BrokenMessageError(Exception):
 
 
 def compress(document: bytes) -> bytes:
-    """A document as it is sent. Level 6 gives the very bytes that .NET 8 gives."""
+    """Compress a document. Level 6 produces the same bytes as .NET 8."""
     deflate = zlib.compressobj(6, zlib.DEFLATED, _RAW)
     return deflate.compress(document) + deflate.flush(zlib.Z_FINISH)
 
 
 def stream_parts(id_: uuid.UUID, payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """A data stream as the three writes in which it leaves."""
+    """Return a data stream as the three writes that send it."""
     length = _LENGTH.pack(len(payload))
     return id_.bytes_le + length, payload, length
 
 
 class DocumentReader:
-    """Inflates until the DEFLATE stream ends, whatever the cuts; never holds more than the document says it is long.
+    """Inflates a document, from pieces of any size; never holds more bytes than the document's declared length.
 
     Args:
-        deflated_max: Bytes of DEFLATE after which it has to have ended.
+        deflated_max: Largest number of DEFLATE bytes.
 
     Attributes:
         head: The first bytes that arrived, at most five.
     """
 
     def __init__(self, deflated_max: int = DEFLATED_MAX) -> None:
-        # Made when a message begins: it takes 7 KiB, and most of a fleet's connections wait for one.
+        # Made when a message begins: it takes 7 KiB, and most connections of a fleet are waiting for a message.
         self._inflater: Any = None
         self._document = bytearray()
         self._room = self._deflated_max = deflated_max
@@ -65,7 +65,7 @@ class DocumentReader:
 
     @property
     def begun(self) -> bool:
-        """Whether anything arrived of this message."""
+        """Whether any byte of this message has arrived."""
         return self._inflater is not None
 
     @property
@@ -75,10 +75,11 @@ class DocumentReader:
         return self._inflater
 
     def feed(self, data: bytes) -> tuple[bytes | None, bytes]:
-        """Take bytes; gives the document once it is whole, and what is left over.
+        """Add bytes; return the document once it is complete, and the bytes after it.
 
         Raises:
-            BrokenMessageError: no DEFLATE, or one that does not end, or a document too large or of another length than it says.
+            BrokenMessageError: the bytes are no DEFLATE, do not end, or hold a document that is too large or of another length
+                than it declares.
         """
         if not data:
             return None, b""
@@ -89,8 +90,8 @@ class DocumentReader:
         try:
             self._inflate_all(data)
         except zlib.error as error:
-            # zlib gives nothing of a piece that it fails in. Byte by byte it does, so that what is wrong first is what
-            # is reported, wherever the pieces were cut.
+            # zlib returns no output of a piece that it fails in. Fed byte by byte it does, so that the same first error is
+            # reported wherever the pieces were cut.
             self._inflater = before
             del self._document[had:]
             with contextlib.suppress(zlib.error):
@@ -109,7 +110,7 @@ class DocumentReader:
 
     def _inflate_all(self, data: bytes) -> None:
         more = self._inflate.decompress(data, _STEP)
-        # With a limit to what it gives at a time, zlib holds back the rest until it is asked again.
+        # zlib returns at most _STEP bytes at a time and keeps the rest for the next call.
         while more:
             self._document += more
             self._check_length()
@@ -133,7 +134,7 @@ class DocumentReader:
 
 
 class StreamsReader:
-    """Reads the data streams of one message: counts and hashes, keeps nothing."""
+    """Reads the data streams of one message; counts and hashes their bytes without keeping them."""
 
     def __init__(self, expected: tuple[uuid.UUID, ...]) -> None:
         self._expected = list(expected)
@@ -144,10 +145,10 @@ class StreamsReader:
         self._done: list[DataStream] = []
 
     def feed(self, data: bytes) -> tuple[tuple[DataStream, ...] | None, bytes]:
-        """Take bytes; gives all streams once the last is whole, and what is left over.
+        """Add bytes; return all streams once the last one is complete, and the bytes after it.
 
         Raises:
-            BrokenMessageError: a stream that the document does not name, or whose two lengths differ.
+            BrokenMessageError: the document does not name a stream, or its two lengths differ.
         """
         while self._expected:
             if not data:
@@ -198,10 +199,10 @@ class StreamsReader:
 def message_parts(
     document: bytes, payloads: Mapping[uuid.UUID, bytes], ids: tuple[uuid.UUID, ...]
 ) -> tuple[bytes, ...]:
-    """A message as the writes in which it leaves.
+    """Return a message as the writes that send it.
 
     Raises:
-        KeyError: a stream of the document without a payload.
+        KeyError: a stream of the document has no payload.
     """
     parts = [compress(document)]
     for id_ in ids:

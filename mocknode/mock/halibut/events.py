@@ -1,4 +1,4 @@
-"""What a connection learnt from the bytes that it was given."""
+"""Events that a connection derives from the bytes it received."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ IdentityName = Literal["MX-CLIENT", "MX-SUBSCRIBER", "MX-SERVER"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preamble:
-    """A Halibut peer greeted. Nothing more is read until `Connection.authorize`, as the real acceptor decides on trust here.
+    """A Halibut peer sent its preamble. Nothing more is read until `Connection.authorize`: the real acceptor decides on trust here.
 
     Attributes:
         newline: `\\r\\n` from Windows, `\\n` from Linux and macOS.
@@ -21,15 +21,15 @@ class Preamble:
 
 @dataclass(frozen=True, slots=True)
 class NothingSent:
-    """The peer left without a byte: a TLS health check, or an initiator that disliked our certificate."""
+    """The peer left without sending a byte: a TLS health check, or an initiator that rejected our certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotHalibut:
-    """The first bytes are no preamble. The real acceptor answers any such peer with its friendly page.
+    """The first bytes are no preamble. The real acceptor answers every such peer with a web page.
 
     Attributes:
-        head: What was sent up to the blank line, at most `limits.PREAMBLE_MAX` bytes.
+        head: The bytes up to the blank line, at most `limits.PREAMBLE_MAX`.
     """
 
     head: bytes
@@ -37,10 +37,10 @@ class NotHalibut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """The peer said who it is.
+    """The peer sent its identity.
 
     Attributes:
-        subscription: Address of the queue that a subscriber polls, as sent: `poll://abc/`.
+        subscription: Address of the queue that a subscriber polls, as it was sent: `poll://abc/`.
     """
 
     name: IdentityName
@@ -49,11 +49,11 @@ class Identified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataStream:
-    """A data stream that arrived whole. Its bytes are counted and hashed, never kept.
+    """A data stream that arrived complete. Its bytes are counted and hashed, not kept.
 
     Attributes:
         id: The sender's GUID.
-        length: Bytes.
+        length: Number of bytes.
         sha1: Lower-case hex digest.
     """
 
@@ -80,7 +80,7 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class NullReceived:
-    """No work: what a server sends a polling Tentacle after 30 s without any."""
+    """The null message, which a server sends a polling Tentacle after 30 s without work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,15 @@ class NextReceived:
 
 @dataclass(frozen=True, slots=True)
 class ProceedReceived:
-    """The acceptor is ready too."""
+    """The acceptor is ready for the next exchange too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The conversation is over between two exchanges. A stream that ends in the middle of one is `Failed`.
+    """The conversation ended between two exchanges. A stream that ends in the middle of one is `Failed`.
 
     Attributes:
-        by: `eof` when the stream ended without END, as it does when a server restarts or a balancer cuts.
+        by: `eof` when the stream ended without END, as when a server restarts or a balancer cuts the connection.
     """
 
     by: Literal["END", "eof"]
@@ -106,11 +106,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The peer broke the protocol; nothing more is read. Always the last event.
+    """The peer broke the protocol; nothing more is read. This is always the last event.
 
     Attributes:
-        cause: Machine-readable: one of `Cause`.
-        text: In the words of the real implementation where it has any.
+        cause: Machine-readable cause.
+        text: Message of the real implementation, where it has one.
     """
 
     cause: "Cause"

@@ -1,31 +1,31 @@
-"""How much a peer may send before it is cut off, and why that much.
+"""Limits on what a peer may send before it is cut off, each with its reason.
 
-The real implementation has none of these limits; a mock that stands in for a server in somebody's test needs them, so
-that a broken peer costs a bounded amount of memory and is named.
+The real implementation has none of these limits. A mock that stands in for a server in a test needs them, so that a broken peer
+costs a bounded amount of memory and gets a clear error.
 """
 
 from typing import Final
 
 PREAMBLE_MAX: Final = 20_000
-"""Bytes of a preamble. The one limit that the real acceptor has: it stops reading there."""
+"""Bytes of a preamble; the only limit that the real acceptor has."""
 
 CONTROL_LINE_MAX: Final = 20_000
-"""Bytes of a control line. The longest real one is an identity of about 60; the preamble's limit holds here too."""
+"""Bytes of a control line. The longest real one is an identity of about 60 bytes; the preamble's limit is used here too."""
 
 DOCUMENT_MAX: Final = 16 * 1024 * 1024
-"""Bytes of a message's BSON. Scripts and their logs are kilobytes, files travel as data streams; 16 MiB is also what
-other users of BSON allow, and DEFLATE makes it of 16 KiB."""
+"""Bytes of a message's BSON. Scripts and their logs are kilobytes, and files travel as data streams. Other users of BSON allow
+16 MiB too. DEFLATE can expand 16 KiB to this size."""
 
 DEFLATED_MAX: Final = 2 * DOCUMENT_MAX
-"""Bytes of a message's DEFLATE stream. A compressor makes nothing longer by more than a thousandth, but a stream of empty blocks
-never ends and gives nothing that another limit could count."""
+"""Bytes of a message's DEFLATE stream. Compression lengthens data by a thousandth at most, but a stream of empty blocks never
+ends and yields no output that another limit could count."""
 
 ELEMENTS_MAX: Final = 100_000
-"""Elements of a message's BSON, nested ones included: 25,000 lines of a script's log. Sixteen MiB hold millions of empty ones, which
-become 600 MiB and seconds of everybody's time when they are decoded."""
+"""Elements of a message's BSON, nested ones included: enough for 25,000 lines of a script's log. Sixteen MiB can hold millions of
+empty elements, which take 600 MiB and several seconds to decode."""
 
 STREAMS_MAX: Final = 1024
-"""Data streams of one message. Real callers send one a file; 128 in one message is what real tests go to."""
+"""Data streams of one message. Real callers send one for each file; Halibut's own tests go up to 128."""
 
 UNREAD_MAX: Final = 64 * 1024
-"""Bytes that a peer may send while it is not its turn. A real peer sends at most one control line ahead."""
+"""Bytes that a peer may send ahead of its turn. A real peer sends at most one control line ahead."""

@@ -1,4 +1,4 @@
-"""Preamble, control lines and identities: the parts of the conversation that a person can read."""
+"""Preamble, control lines and identities: the readable parts of a conversation."""
 
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -15,10 +15,10 @@ Newline = Literal["\r\n", "\n"]
 
 
 class LineError(ValueError):
-    """A line that no peer sends.
+    """A line that breaks the protocol.
 
     Attributes:
-        too_long: Whether a limit ended it.
+        too_long: Whether it is longer than the limit.
     """
 
     def __init__(self, text: str, *, too_long: bool = False) -> None:
@@ -27,17 +27,17 @@ class LineError(ValueError):
 
 
 def subscriber(subscription: str) -> bytes:
-    """Identity of a polling Tentacle; the blank line belongs to the same write."""
+    """Return the identity of a polling Tentacle; the blank line belongs to the same write."""
     return f"MX-SUBSCRIBER 1.0 {subscription}\r\n\r\n".encode()
 
 
 def preamble(newline: Newline) -> bytes:
-    """What an initiator sends first, as a write of its own."""
+    """Return the first bytes of an initiator, which are a write of their own."""
     return f"MX{newline}{newline}".encode()
 
 
 def is_absolute_uri(text: str) -> bool:
-    """Whether .NET would take it for an absolute URI, as far as queues go."""
+    """Tell whether .NET would accept a queue's name as an absolute URI."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -46,19 +46,19 @@ def is_absolute_uri(text: str) -> bool:
 
 
 def queue_key(subscription: str) -> str:
-    """Two spellings of one queue give the same key: .NET lower-cases the host and adds the slash."""
+    """Return a key that is equal for all spellings of a queue, as .NET lower-cases the host and adds the slash."""
     return subscription.lower().rstrip("/") + "/"
 
 
 class PreambleReader:
-    """Reads up to two newlines in a row, carriage returns not counting, and not one byte more."""
+    """Reads up to two newlines in a row, ignoring carriage returns, and not one byte further."""
 
     def __init__(self) -> None:
         self.head = bytearray()
         self._newline_before = False
 
     def feed(self, data: bytes) -> tuple[bool, bytes]:
-        """Whether the preamble is over, and what is left over."""
+        """Add bytes; return whether the preamble is complete, and the bytes after it."""
         for at, byte in enumerate(data):
             self.head.append(byte)
             if byte == 0x0A:
@@ -73,26 +73,26 @@ class PreambleReader:
 
     @property
     def newline(self) -> Newline:
-        """Which one the peer uses."""
+        """The newline that the peer uses."""
         return "\r\n" if b"\r" in self.head else "\n"
 
 
 class LineReader:
-    """Reads one line that ends in CRLF. A bare newline is content, as the real reader has it; bytes are Latin-1."""
+    """Reads one line that ends in CRLF. A bare newline is content, as in the real reader; bytes are Latin-1."""
 
     def __init__(self) -> None:
         self._line = bytearray()
 
     @property
     def begun(self) -> bool:
-        """Whether a part of a line arrived."""
+        """Whether a part of the line has arrived."""
         return bool(self._line)
 
     def feed(self, data: bytes) -> tuple[str | None, bytes]:
-        """The line once it is whole, and what is left over.
+        """Add bytes; return the line once it is complete, and the bytes after it.
 
         Raises:
-            LineError: a carriage return without its newline, or more than `CONTROL_LINE_MAX` bytes.
+            LineError: a carriage return has no newline, or the line has more than `CONTROL_LINE_MAX` bytes.
         """
         for at, byte in enumerate(data):
             if self._line[-1:] == b"\r":

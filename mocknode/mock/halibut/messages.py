@@ -1,4 +1,4 @@
-"""Requests and responses, and the BSON documents that carry them.
+"""Requests and responses, and the BSON documents that contain them.
 
 The document is always `{"Message": <object or null>}`. Integers are 32 bits wide unless they are `bson.Int64`; GUIDs are
 binaries of subtype 4 in the byte order of .NET; properties that are null are written. `$type` is the first element
@@ -21,25 +21,25 @@ REQUEST_TYPE: Final = "Halibut.Transport.Protocol.RequestMessage, Halibut"
 RESPONSE_TYPE: Final = "Halibut.Transport.Protocol.ResponseMessage, Halibut"
 STREAM_TYPE: Final = "Halibut.DataStream, Halibut"
 
-# As sent: how GUIDs are laid out is ours to say.
+# Binaries stay as they are: this module decides how GUIDs are laid out.
 _CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     uuid_representation=UuidRepresentation.UNSPECIFIED, tz_aware=True
 )
 
 
 class DocumentError(ValueError):
-    """A document that is not what its place in the conversation asks for."""
+    """A document that does not fit its place in the conversation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMessage:
-    """A call. Documents among `params` and in `endpoint` are as on the wire.
+    """A call. Documents in `params` and `endpoint` are as on the wire.
 
     Attributes:
-        id: Opaque; its response echoes it.
-        service: Name of the contract, `IScriptServiceV2`.
-        method: Without the suffix Async.
-        endpoint: Whom the caller meant; an executor never uses it.
+        id: Opaque; the response repeats it.
+        service: Name of the contract, such as `IScriptServiceV2`.
+        method: Name of the method without the suffix Async.
+        endpoint: The Tentacle that the caller meant; the executor never uses it.
     """
 
     id: str
@@ -50,7 +50,7 @@ class RequestMessage:
     endpoint: Mapping[str, Any] | None = None
 
     def document(self) -> dict[str, Any]:
-        """As it is sent."""
+        """Return the message as it is sent."""
         return {
             "$type": REQUEST_TYPE,
             "id": self.id,
@@ -64,11 +64,11 @@ class RequestMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerError:
-    """Why a call failed.
+    """The error of a failed call.
 
     Attributes:
-        details: Never null when we send it: the real caller stumbles over that.
-        type: Full name of the exception, only for those of Halibut's own family.
+        details: Never null when we send it, as the real caller fails on null.
+        type: Full name of the exception; only for exceptions of Halibut itself.
     """
 
     message: str
@@ -85,7 +85,7 @@ class ResponseMessage:
     error: ServerError | None = field(default=None)
 
     def document(self) -> dict[str, Any]:
-        """As it is sent."""
+        """Return the message as it is sent."""
         error = self.error
         return {
             "$type": RESPONSE_TYPE,
@@ -99,36 +99,36 @@ Message = RequestMessage | ResponseMessage
 
 
 def guid(value: uuid.UUID) -> Binary:
-    """A GUID as .NET writes it: its first three groups little-endian."""
+    """Return a GUID as .NET writes it: the first three groups little-endian."""
     return Binary(value.bytes_le, UUID_SUBTYPE)
 
 
 def stream_document(id_: uuid.UUID, length: int, *, declared: bool = False) -> dict[str, Any]:
-    """How a data stream appears in a document; `declared` where it is itself a parameter or a result."""
+    """Return the reference to a data stream in a document; `declared` when it is itself a parameter or a result."""
     head = {"$type": STREAM_TYPE} if declared else {}
     return {**head, "id": guid(id_), "length": bson.Int64(length)}
 
 
 def encode_document(message: Message | None) -> bytes:
-    """BSON of a message, or of none."""
+    """Return the BSON of a message, or of the null message for None."""
     return bson.encode({"Message": None if message is None else message.document()}, codec_options=_CODEC)
 
 
 def decode_document(data: bytes) -> dict[str, Any] | None:
-    """The message's object, None for the null message.
+    """Return the message's object, or None for the null message.
 
     Raises:
-        DocumentError: no BSON, of too many elements, or without a message in it.
+        DocumentError: the data are no BSON, have too many elements, or hold no message.
     """
     if too_many_elements(data):
         raise DocumentError(f"a document of more than {ELEMENTS_MAX} elements")
     try:
-        # Deep nesting ends in a RecursionError, everything else that is wrong in one of the two others.
+        # Deep nesting raises RecursionError; every other defect raises one of the other errors.
         document = bson.decode(data, codec_options=_CODEC)
     except (bson.errors.InvalidBSON, ValueError, RecursionError, OverflowError) as error:
         raise DocumentError(f"the message is no BSON document: {error}") from None
     if "Message" not in document:
-        raise DocumentError(f"a document has the element Message; got {_names(document)}")
+        raise DocumentError(f"a document has the element Message; got {_element_names(document)}")
     message = document["Message"]
     if message is not None and not isinstance(message, dict):
         raise DocumentError(f"Message is an object or null; got {type(message).__name__}")
@@ -136,10 +136,10 @@ def decode_document(data: bytes) -> dict[str, Any] | None:
 
 
 def request_of(document: Mapping[str, Any]) -> RequestMessage:
-    """The request in a message's object; unknown elements are ignored, as the real reader does.
+    """Return the request in a message's object; unknown elements are ignored, as by the real reader.
 
     Raises:
-        DocumentError: naming the element that is wrong.
+        DocumentError: an element is missing or wrong; the message names it.
     """
     _of_type(document, REQUEST_TYPE)
     params, endpoint = document.get("params"), document.get("endpoint")
@@ -158,10 +158,10 @@ def request_of(document: Mapping[str, Any]) -> RequestMessage:
 
 
 def response_of(document: Mapping[str, Any]) -> ResponseMessage:
-    """The response in a message's object; unknown elements are ignored, as the real reader does.
+    """Return the response in a message's object; unknown elements are ignored, as by the real reader.
 
     Raises:
-        DocumentError: naming the element that is wrong.
+        DocumentError: an element is missing or wrong; the message names it.
     """
     _of_type(document, RESPONSE_TYPE)
     error = document.get("error")
@@ -181,10 +181,10 @@ def response_of(document: Mapping[str, Any]) -> ResponseMessage:
 
 
 def streams_in(value: Any) -> tuple[uuid.UUID, ...]:
-    """Ids of the data streams that follow a message, in the order of their appearance.
+    """Return the ids of the data streams that follow a message, in order of appearance.
 
     Raises:
-        DocumentError: more than `limits.STREAMS_MAX`.
+        DocumentError: there are more than `limits.STREAMS_MAX`.
     """
     found: list[uuid.UUID] = []
     for id_ in _streams_in(value):
@@ -197,7 +197,7 @@ def streams_in(value: Any) -> tuple[uuid.UUID, ...]:
 def _streams_in(value: Any) -> Iterator[uuid.UUID]:
     if isinstance(value, Mapping):
         id_ = value.get("id")
-        # A class of two properties, and no other contract has these two.
+        # `DataStream` has two properties, and no other contract has exactly these two.
         if value.keys() - {"$type"} == {"id", "length"} and _is_guid(id_):
             yield uuid.UUID(bytes_le=bytes(id_))
             return
@@ -235,5 +235,5 @@ def _guid(document: Mapping[str, Any], name: str) -> uuid.UUID:
     return uuid.UUID(bytes_le=bytes(value))
 
 
-def _names(document: Mapping[str, Any]) -> str:
+def _element_names(document: Mapping[str, Any]) -> str:
     return ", ".join(list(document)[:5]) or "an empty one"

@@ -1,4 +1,4 @@
-"""Who may do what when: one transition table a role.
+"""The transition tables of the protocol, one for each role.
 
 NEXT always comes from the initiator of the TCP connection and PROCEED from its acceptor; requests always come from the
 server. A polling Tentacle initiates, a listening one accepts, hence four roles.
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class State(Enum):
-    """Where a conversation is. The first six read; the others wait for something that we send."""
+    """State of a conversation. The first six wait for the peer; the others wait for something that we send."""
 
     AWAIT_SERVER = "awaits the identity of the server"
     AWAIT_REQUEST = "awaits a request"
@@ -28,7 +28,7 @@ class State(Enum):
 
 
 class Step(Enum):
-    """What moves a conversation."""
+    """A step that changes the state of a conversation."""
 
     OPENED = "sent preamble and identity"
     WELCOMED = "sent MX-SERVER"
@@ -57,7 +57,7 @@ POLLING_TENTACLE: Final[Table] = {
     (State.EXECUTING, Step.SENT_RESPONSE): State.NEXT_DUE,
     (State.NEXT_DUE, Step.SENT_NEXT): State.AWAIT_PROCEED,
     (State.AWAIT_PROCEED, Step.GOT_PROCEED): State.AWAIT_REQUEST,
-    # It may leave while it waits; the server reads that after its next message.
+    # A Tentacle may leave while it waits; the server reads END after its next message.
     (State.AWAIT_REQUEST, Step.SENT_END): State.OVER,
     (State.NEXT_DUE, Step.SENT_END): State.OVER,
     (State.AWAIT_PROCEED, Step.SENT_END): State.OVER,

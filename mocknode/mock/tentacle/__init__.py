@@ -1,8 +1,9 @@
-"""Tentacles: the port at which a node is polled, calls to them, and simulated Tentacles, one or a fleet.
+"""Everything that speaks to or as a Tentacle: a node's Tentacle port, calls to Tentacles, and simulated Tentacles.
 
-A node's side: `listener` (TLS, first bytes, trust, how it ended), `serving` (the conversation), `queues` (what waits for whom),
-`calling` (a health check, through a queue or by dialling). A Tentacle's side: `polling` (one, step by step, for checks), `loop`
-(one that polls for ever, `backoff` saying when it is back), `listening` (one that is dialled), `services` (what they answer),
-`fleet` and `registering`. Both sides: `tls`, `initiating` (whoever opens the connection), `identity`, `turns`, `calls`. `records`
-says what the journal holds of a connection, `client_hello` reads what a TLS client sent first.
+The node's side: `listener` (TLS, first bytes, trust, reason of the end), `serving` (the conversation), `queues` (requests that
+wait for a Tentacle), `calling` (health checks through a queue or by dialling). The Tentacle's side: `polling_tentacle` (one
+Tentacle, step by step, for checks), `polling_loop` (a Tentacle that polls for ever, with pauses from `backoff`),
+`listening_tentacle` (a Tentacle that the server dials), `services` (their answers), `fleet` and `registering`. Both sides: `tls`,
+`initiating` (the end that opens the connection), `identity`, `handshake_queue`, `calls`. `records` describes a connection in the
+journal, and `client_hello` reads the first message of a TLS client.
 """

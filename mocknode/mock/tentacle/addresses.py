@@ -1,4 +1,4 @@
-"""Where a Tentacle is: the queue that it polls, or the address at which it listens."""
+"""Addresses of Tentacles: the queue that one polls, or the host and port where one listens."""
 
 import hashlib
 from typing import Final, Literal
@@ -10,17 +10,17 @@ _SUBSCRIPTION_LENGTH: Final = 20
 
 
 def subscription_of(thumbprint: str) -> str:
-    """A subscription id as Tentacles make them (`PollingSubscriptionId.cs`), always the same for one certificate."""
+    """Return a subscription id in the form of a real Tentacle's (`PollingSubscriptionId.cs`), the same for each certificate."""
     digest = hashlib.sha256(thumbprint.encode()).digest()
     letters = (_SUBSCRIPTION_LETTERS[byte % len(_SUBSCRIPTION_LETTERS)] for byte in digest[:_SUBSCRIPTION_LENGTH])
     return f"poll://{''.join(letters)}/"
 
 
 def style_of(uri: str) -> Literal["TentacleActive", "TentaclePassive"]:
-    """Who opens the connection: the Tentacle for `poll://abc/`, the server for `https://host:10933/`.
+    """Return which end opens the connection: the Tentacle for `poll://abc/`, the server for `https://host:10933/`.
 
     Raises:
-        ValueError: naming what was got and what is allowed.
+        ValueError: the URI has neither form.
     """
     try:
         parts = urlsplit(uri)
@@ -36,10 +36,10 @@ def style_of(uri: str) -> Literal["TentacleActive", "TentaclePassive"]:
 
 
 def host_and_port(uri: str) -> tuple[str, int]:
-    """Where `https://host:10933/` is.
+    """Return host and port of `https://host:10933/`.
 
     Raises:
-        ValueError: it is no such address.
+        ValueError: the URI has another form.
     """
     if style_of(uri) != "TentaclePassive":
         raise ValueError(f"uri: got {uri!r}, allowed: https://HOST:PORT/")

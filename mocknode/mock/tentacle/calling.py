@@ -1,6 +1,6 @@
-"""How a server calls a Tentacle: through the queue that it polls, or by dialling it; and what a health check is made of.
+"""Calls from a server to a Tentacle, through the queue that it polls or by dialling it, and the health check.
 
-A `Caller` is one way to one Tentacle. Limits and retries are those of a fresh server's machine policy.
+A `Caller` reaches one Tentacle in one way. Limits and retries are those of a fresh server's machine policy.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ COLLECT_LIMIT_S: Final = 120.0
 RESPONSE_LIMIT_S: Final = 300.0
 """`TcpClientReceiveResponseTimeout`: how long a call may run."""
 TRIES: Final = 5
-"""`RetryCountLimit`: connections to a listening Tentacle, while no byte of the request has left."""
+"""`RetryCountLimit`: attempts to connect to a listening Tentacle, before any byte of the request has left."""
 TRY_APART_S: Final = 1.0
 """`RetryListeningSleepInterval`."""
 _PAUSE_S: Final = 0.3
 _PAUSE_LIMIT_S: Final = 5.0
-"""First and longest pause between two looks at a script."""
+"""First and longest pause between two status requests for a script."""
 _NOT_COLLECTED: Final = (
     "A request was sent to a polling endpoint, but the polling endpoint did not collect the request within the allowed time "
     "({}), so the request timed out."
@@ -46,35 +46,35 @@ Note = Callable[..., None]
 
 
 class Caller(Protocol):
-    """One way to one Tentacle.
+    """A way to call one Tentacle.
 
     Attributes:
-        growth: By how much pauses between two looks at a script grow.
+        growth: Factor by which the pauses between two status requests grow.
     """
 
     growth: float
 
     async def call(self, call: tuple[str, str, tuple[Any, ...]]) -> ResponseMessage:
-        """Call; the response.
+        """Call the Tentacle and return its response.
 
         Raises:
-            CallFailedError: nobody answered.
+            CallFailedError: no response came.
         """
 
 
 class Numbers:
-    """Counts calls, as the id of a request has it."""
+    """Numbers calls, as the id of a request contains the number."""
 
     def __init__(self) -> None:
         self._numbers: Iterator[int] = itertools.count(1)
 
     def request(self, uri: str, thumbprint: str, call: tuple[str, str, tuple[Any, ...]]) -> RequestMessage:
-        """The message of a call."""
+        """Return the message of a call."""
         return calls.request_to(uri, thumbprint, call, next(self._numbers))
 
 
 class QueueCaller:
-    """Through the queue of a polling Tentacle."""
+    """Calls a polling Tentacle through its queue."""
 
     growth = 1.4
 
@@ -91,7 +91,7 @@ class QueueCaller:
         self._limit_s = collect_limit_s
 
     async def call(self, call: tuple[str, str, tuple[Any, ...]]) -> ResponseMessage:
-        """Queue it and wait; its connection sees to the time it may run."""
+        """Queue the call and wait; the connection that sends it limits how long it may run."""
         queued = Call(self._numbers.request(self._uri, self._thumbprint, call))
         self._queues.put(self._uri, queued)
         try:
@@ -110,7 +110,7 @@ class QueueCaller:
 
 
 class DialledCaller(Initiator):
-    """Over one connection to a listening Tentacle; made by `dialled`."""
+    """Calls a listening Tentacle over one connection; made by `dialled`."""
 
     growth = 1.15
 
@@ -123,7 +123,7 @@ class DialledCaller(Initiator):
         self._used = False
 
     async def call(self, call: tuple[str, str, tuple[Any, ...]]) -> ResponseMessage:
-        """Send it and wait."""
+        """Send the call and wait for its response."""
         queued_ns = time.monotonic_ns()
         sent_ns, error = None, None
         try:
@@ -150,10 +150,10 @@ class DialledCaller(Initiator):
 
 @asynccontextmanager
 async def dialled(make: Callable[[], DialledCaller], uri: str) -> "AsyncIterator[DialledCaller]":
-    """A connection to a listening Tentacle, tried several times; closed with END.
+    """Connect to a listening Tentacle, in several attempts, and close with END when the block ends.
 
     Raises:
-        CallFailedError: none came about.
+        CallFailedError: no attempt succeeded.
     """
     caller = await _connected(make, uri)
     try:
@@ -171,7 +171,7 @@ async def _connected(make: Callable[[], DialledCaller], uri: str) -> DialledCall
             return caller
         except (TentacleError, TimeoutError) as exc:
             await caller.aclose(end=False)
-            # A wrong certificate is never tried again; nor is a Tentacle that closes after the preamble, as it will again.
+            # No retry after a wrong certificate, or when the Tentacle closes after the preamble, as it would do so again.
             final = isinstance(exc, UnexpectedCertificateError) or (
                 isinstance(exc, EndedError) and exc.stage == "greeted"
             )
@@ -182,20 +182,20 @@ async def _connected(make: Callable[[], DialledCaller], uri: str) -> DialledCall
 
 
 async def capabilities(caller: Caller) -> list[str]:
-    """What a Tentacle can do.
+    """Return the capabilities of a Tentacle.
 
     Raises:
-        CallFailedError: nobody answered, or not that.
+        CallFailedError: no response came, or an error.
     """
     result = _result(await caller.call(calls.get_capabilities()))
     return [str(name) for name in result["SupportedCapabilities"]]
 
 
 async def script(caller: Caller, body: str) -> dict[str, Any]:
-    """Run a script to its end: exit code and the lines it wrote.
+    """Run a script to its end and return its exit code and output.
 
     Raises:
-        CallFailedError: nobody answered.
+        CallFailedError: no response came, or an error.
     """
     ticket = uuid.uuid4().hex
     status = _result(await caller.call(calls.start_script(ticket, body)))
@@ -210,10 +210,10 @@ async def script(caller: Caller, body: str) -> dict[str, Any]:
 
 
 async def health(caller: Caller) -> dict[str, Any]:
-    """Capabilities, then a script that says which version the Tentacle is.
+    """Check a Tentacle's health: ask for its capabilities, then run a script that prints its version.
 
     Raises:
-        CallFailedError: nobody answered.
+        CallFailedError: no response came, or an error.
     """
     found = await capabilities(caller)
     ran = await script(caller, calls.HEALTH_SCRIPT)

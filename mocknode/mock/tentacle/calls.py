@@ -1,7 +1,7 @@
-"""What a server asks of a Tentacle, as requests on the wire: contract names, parameters, and what a health check is.
+"""Calls from a server to a Tentacle as requests on the wire: contract names, parameters, and the health check script.
 
 Source: `Octopus.Tentacle.Contracts` (ScriptServiceV2, Capabilities) and `ScriptServiceV2Executor.cs` of OctopusTentacle for the
-order of the calls. Octopus' own health check script is not published; ours asks for the version, which a Tentacle gives its
+order of the calls. Octopus' own health check script is not published; ours prints the version, which a Tentacle passes to its
 scripts in `TentacleVersion`.
 """
 
@@ -20,7 +20,7 @@ _SCRIPT_CONTRACTS: Final = f"{_CONTRACTS}.ScriptServiceV2"
 
 HEALTH_SCRIPT: Final = 'echo "$TentacleVersion"'
 COMPLETE: Final = 2
-"""`State` of a script that is over."""
+"""`State` of a script that has ended."""
 ISOLATION_LIMIT: Final = "00:05:00"
 WAIT_FOR_SCRIPT: Final = "00:00:05"
 
@@ -28,7 +28,7 @@ Document = Mapping[str, Any]
 
 
 def capabilities_result(names: Sequence[str]) -> dict[str, Any]:
-    """A Tentacle's answer to `GetCapabilities`."""
+    """Return a Tentacle's answer to `GetCapabilities`."""
     type_ = f"{_CONTRACTS}.Capabilities.CapabilitiesResponseV2, {_CONTRACTS}"
     return {"$type": type_, "SupportedCapabilities": list(names)}
 
@@ -36,7 +36,7 @@ def capabilities_result(names: Sequence[str]) -> dict[str, Any]:
 def status_result(
     ticket: str, *, logs: Sequence[Document], next_log: int, state: int, exit_code: int
 ) -> dict[str, Any]:
-    """A Tentacle's answer to `StartScript`, `GetStatus` and `CancelScript`."""
+    """Return a Tentacle's answer to `StartScript`, `GetStatus` and `CancelScript`."""
     return {
         "$type": _script_type("ScriptStatusResponseV2"),
         "Ticket": {"TaskId": ticket},
@@ -48,12 +48,12 @@ def status_result(
 
 
 def get_capabilities() -> tuple[str, str, tuple[Any, ...]]:
-    """Service, method and parameters of the call that asks what a Tentacle can do."""
+    """Return service, method and parameters of the call that asks for a Tentacle's capabilities."""
     return CAPABILITIES, "GetCapabilities", ()
 
 
 def start_script(ticket: str, body: str) -> tuple[str, str, tuple[Any, ...]]:
-    """Of the call that starts a script."""
+    """Return service, method and parameters of the call that starts a script."""
     command = {
         "$type": _script_type("StartScriptCommandV2"),
         "ScriptTicket": {"TaskId": ticket},
@@ -71,13 +71,13 @@ def start_script(ticket: str, body: str) -> tuple[str, str, tuple[Any, ...]]:
 
 
 def get_status(ticket: str, last_log: int) -> tuple[str, str, tuple[Any, ...]]:
-    """Of the call that asks how a script is doing."""
+    """Return service, method and parameters of the call that asks for a script's status."""
     request = {"$type": _script_type("ScriptStatusRequestV2"), "Ticket": {"TaskId": ticket}}
     return SCRIPTS, "GetStatus", ({**request, "LastLogSequence": bson.Int64(last_log)},)
 
 
 def complete_script(ticket: str) -> tuple[str, str, tuple[Any, ...]]:
-    """Of the call that lets a Tentacle forget a script."""
+    """Return service, method and parameters of the call that lets a Tentacle delete a finished script."""
     return (
         SCRIPTS,
         "CompleteScript",
@@ -86,7 +86,7 @@ def complete_script(ticket: str) -> tuple[str, str, tuple[Any, ...]]:
 
 
 def request_to(uri: str, thumbprint: str | None, call: tuple[str, str, tuple[Any, ...]], number: int) -> RequestMessage:
-    """The message of a call, with the limits of a fresh server's machine policy in its endpoint."""
+    """Return the message of a call; its endpoint holds the limits of a fresh server's machine policy."""
     service, method, params = call
     activity = uuid.uuid4()
     return RequestMessage(

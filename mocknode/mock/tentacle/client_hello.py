@@ -1,8 +1,8 @@
-"""What a TLS client sent first, read from the raw bytes: pure, incremental, of bounded size.
+"""A reader for the first bytes of a connection, above all a TLS ClientHello: pure, incremental, of bounded size.
 
-The wire: RFC 8446 section 4.1.2 (ClientHello), RFC 6066 section 3 (server name), RFC 7301 (ALPN), RFC 8701 (GREASE values,
-which JA3 leaves out). The fingerprint is JA3: version, ciphers, extensions, groups and point formats in decimal, as MD5.
-It is equal on both sides of whatever passes TLS through, and differs when somebody else shook hands.
+The wire format: RFC 8446 section 4.1.2 (ClientHello), RFC 6066 section 3 (server name), RFC 7301 (ALPN), RFC 8701 (GREASE
+values, which JA3 leaves out). The fingerprint is JA3: version, ciphers, extensions, groups and point formats in decimal, as MD5.
+It is equal on both sides of a balancer that passes TLS through, and differs when the balancer made a handshake of its own.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 FIRST_BYTES_MAX: Final = 64
-"""Bytes shown of what was sent first: a PROXY header v1 is up to 107, but its kind shows in the first 12."""
+"""First bytes that are shown: a PROXY header v1 has up to 107 bytes, but the first 12 identify it."""
 HELLO_MAX: Final = 16 * 1024 + 5
-"""Bytes that may come before a ClientHello is whole; real ones, post-quantum key shares included, stay below 2 KiB."""
+"""Longest ClientHello; real ones, post-quantum key shares included, stay below 2 KiB."""
 
 Opening = Literal["tls", "proxy-v1", "proxy-v2", "http", "plain"]
-"""What kind of thing the first bytes are."""
+"""The protocol that the first bytes belong to."""
 
 _PROXY_V1: Final = b"PROXY "
 _PROXY_V2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -40,22 +40,22 @@ _NAMES: Final = {0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: 
 
 
 class HelloError(ValueError):
-    """The bytes are no ClientHello."""
+    """The bytes are not a ClientHello."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientHello:
-    """What a TLS client offered, as it was on the wire.
+    """The offer of a TLS client, as it was on the wire.
 
     Attributes:
-        sni: Server name, in the case it was sent; None without one.
-        alpn: Protocols it offered, in its order.
-        versions: Names of the TLS versions it offered, such as `TLSv1.3`; GREASE left out.
-        ciphers: Numbers of the cipher suites, in its order, GREASE included.
-        extensions: Numbers of the extensions, in its order, GREASE included.
-        ja3: 32 lower-case hex digits.
-        size: Bytes of the whole ClientHello message, record headers not counted.
-        sha256: Of that message: equal only when every byte is. Contains the client's random, so it names one connection.
+        sni: Server name in the letter case in which it was sent; None without one.
+        alpn: Offered protocols, in the client's order.
+        versions: Names of the offered TLS versions, such as `TLSv1.3`, without GREASE.
+        ciphers: Numbers of the cipher suites in the client's order, with GREASE.
+        extensions: Numbers of the extensions in the client's order, with GREASE.
+        ja3: Fingerprint of 32 lower-case hex digits.
+        size: Bytes of the whole ClientHello message without record headers.
+        sha256: Digest of that message. It covers the client's random value, so it identifies one connection.
     """
 
     sni: str | None
@@ -68,8 +68,8 @@ class ClientHello:
     sha256: str
 
     def document(self) -> dict[str, Any]:
-        """As the journal has it."""
-        # Not `asdict`, which copies every number of every list: this is done for each of thousands of connections.
+        """Return the ClientHello as the journal holds it."""
+        # Not `asdict`, which copies every number of every list: this runs for each of thousands of connections.
         return {name: getattr(self, name) for name in _FIELDS}
 
 
@@ -78,10 +78,10 @@ _FIELDS: Final = tuple(ClientHello.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstBytes:
-    """What the first bytes are.
+    """The first bytes of a connection and what they are.
 
     Attributes:
-        first_bytes: At most `FIRST_BYTES_MAX` of them.
+        first_bytes: At most `FIRST_BYTES_MAX` bytes.
         hello: None unless `opening` is `tls` and the ClientHello could be read.
     """
 
@@ -91,23 +91,23 @@ class FirstBytes:
 
 
 class HelloReader:
-    """Takes the first bytes of a connection, in any pieces, until they tell what they are."""
+    """Collects the first bytes of a connection, in any pieces, until they identify the protocol."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     @property
     def empty(self) -> bool:
-        """Whether nothing came yet."""
+        """Whether no bytes have arrived yet."""
         return not self._data
 
     def feed(self, data: bytes) -> FirstBytes | None:
-        """What the bytes are, once they tell."""
+        """Add bytes and return what they are, once that is clear."""
         self._data += data
         return self._look(over=False)
 
     def eof(self) -> FirstBytes | None:
-        """What they were, now that no more come; None when there were none."""
+        """Return what the bytes are, now that no more come; None without any."""
         return self._look(over=True) if self._data else None
 
     def _look(self, *, over: bool) -> FirstBytes | None:
@@ -127,7 +127,7 @@ class HelloReader:
 
 
 def opening_of(data: bytes, *, over: bool) -> Opening | None:
-    """What kind of thing begins like this; None while that is open. `over`: nothing more comes."""
+    """Return the protocol that begins like this, or None while several are possible. `over`: no more bytes come."""
     if not data:
         return None
     if data[0] == _HANDSHAKE:
@@ -143,10 +143,10 @@ def opening_of(data: bytes, *, over: bool) -> Opening | None:
 
 
 def client_hello(data: bytes) -> ClientHello | None:
-    """The ClientHello at the start of a TLS stream, None while it is not whole.
+    """Return the ClientHello at the start of a TLS stream, or None while it is incomplete.
 
     Raises:
-        HelloError: the bytes are none.
+        HelloError: the bytes are not a ClientHello.
     """
     message = _first_message(data)
     if message is None:
@@ -172,7 +172,7 @@ def client_hello(data: bytes) -> ClientHello | None:
 
 
 def _first_message(data: bytes) -> bytes | None:
-    """Body of the first handshake message, its records joined."""
+    """Return the body of the first handshake message, joined from its records."""
     joined, at = bytearray(), 0
     while at + 5 <= len(data):
         if data[at] != _HANDSHAKE or data[at + 1] != 3:
@@ -195,14 +195,14 @@ class _Reader:
 
     @property
     def more(self) -> bool:
-        """Whether something was not read."""
+        """Whether unread bytes are left."""
         return self._at < self._end
 
     def take(self, count: int) -> bytes:
-        """So many bytes.
+        """Return the next `count` bytes.
 
         Raises:
-            HelloError: there are fewer.
+            HelloError: fewer bytes are left.
         """
         end = self._at + count
         if end > self._end:
@@ -211,7 +211,7 @@ class _Reader:
         return data
 
     def number(self, width: int) -> int:
-        """A big-endian number."""
+        """Return a big-endian number."""
         return int.from_bytes(self.take(width), "big")
 
 

@@ -1,4 +1,4 @@
-"""Why a connection at the Tentacle port ended, and what a real server writes into its log then.
+"""Reasons why a connection at the Tentacle port ends, with the line that a real server logs.
 
 Source of the log lines: `SecureListener.cs` and `MessageExchangeProtocol.cs` of Halibut.
 """
@@ -30,11 +30,11 @@ _NOT_TLS: Final[dict[Opening, Cause]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why it ended.
+    """The reason why a connection ended.
 
     Attributes:
-        log: The line of the real server; None where it writes none.
-        detail: What exactly was wrong.
+        log: Log line of the real server; None where it writes none.
+        detail: The exact problem.
     """
 
     cause: Cause
@@ -43,27 +43,27 @@ class Ending:
 
 
 def not_tls(opening: Opening, peer: str) -> Ending:
-    """Something else than TLS came."""
+    """Return the ending of a connection whose first bytes are not TLS."""
     return Ending(cause=_NOT_TLS[opening], log=unauthenticated(peer))
 
 
 def unauthenticated(peer: str) -> str:
-    """TLS failed, or was none."""
+    """Return the log line of a failed or missing TLS handshake."""
     return f"Client failed authentication: {peer}"
 
 
 def socket_error(peer: str) -> str:
-    """The connection broke."""
+    """Return the log line of a broken connection."""
     return f"Socket IO exception: {peer}"
 
 
 def unhandled(peer: str) -> str:
-    """Anything that the real server has no word for."""
+    """Return the log line of every error that the real server has no message for."""
     return f"Unhandled error when handling request from client: {peer}"
 
 
 def no_certificate(peer: str) -> Ending:
-    """A Halibut peer that presented no certificate."""
+    """Return the ending of a Halibut peer without a certificate."""
     return Ending(
         cause="no-certificate",
         log=f"A client at {peer} connected, and attempted a message exchange, but did not present a client certificate",
@@ -71,7 +71,7 @@ def no_certificate(peer: str) -> Ending:
 
 
 def untrusted(peer: str, thumbprint: str) -> Ending:
-    """A Halibut peer whose certificate nobody registered."""
+    """Return the ending of a Halibut peer whose certificate is not registered."""
     return Ending(
         cause="untrusted-certificate",
         log=f"A client at {peer} connected, and attempted a message exchange, but it presented a client certificate with "
@@ -80,7 +80,7 @@ def untrusted(peer: str, thumbprint: str) -> Ending:
 
 
 def broken(failed: events.Failed, peer: str) -> Ending:
-    """The peer broke the protocol."""
+    """Return the ending of a peer that broke the protocol."""
     if failed.cause == "eof":
         return Ending(cause="eof", log=unhandled(peer), detail=failed.text)
     log = NOT_IDENTIFIED if failed.cause in _IDENTITY else unhandled(peer)

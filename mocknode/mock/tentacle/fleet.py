@@ -1,6 +1,6 @@
-"""Many simulated Tentacles in one process: every polling one polls every address, the others listen.
+"""Many simulated Tentacles in one process: each polling Tentacle polls every address, the others listen.
 
-Each polling connection is a `PollingLoop`; all share one TLS context and a few keys. `report` is what the command prints.
+Each polling connection is a `PollingLoop`; all share one TLS context and a few keys. `report` returns what the command prints.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from mocknode.mock.tentacle.services import Services
 from mocknode.mock.tentacle.tls import Credential, client_context
 
 STARTING_AT_ONCE: Final = 200
-"""Handshakes under way while a fleet starts: as many as a listener's queue takes without dropping any."""
+"""Handshakes in progress while a fleet starts: as many as a listener's backlog takes without dropping any."""
 TOLERANCE: Final = 1.1
-"""A poll may come a tenth later than its interval."""
+"""Factor on the interval: a poll may come a tenth later."""
 
 Address = tuple[str, int]
 
@@ -42,7 +42,7 @@ class Member:
 
 
 def members(identities: Sequence[Identity], prefix: str = "tentacle") -> list[Member]:
-    """The fleet that these identities make; the same ones make the same fleet."""
+    """Return the fleet of these identities; the same identities give the same fleet."""
     return [
         Member(name=f"{prefix}-{number:05d}", identity=identity, subscription=subscription_of(identity.thumbprint))
         for number, identity in enumerate(identities, 1)
@@ -50,18 +50,18 @@ def members(identities: Sequence[Identity], prefix: str = "tentacle") -> list[Me
 
 
 def registrations(fleet: Sequence[Member]) -> list[Registration]:
-    """What polling ones are registered as."""
+    """Return the registrations of polling Tentacles."""
     return [Registration(name=m.name, uri=m.subscription, thumbprint=m.identity.thumbprint) for m in fleet]
 
 
 class Fleet:
-    """Polling Tentacles at work.
+    """Running polling Tentacles.
 
     Args:
-        addresses: Every Tentacle polls each.
-        pinned: Thumbprint of the server; None pins none.
-        interval_s: How long a server lets a poll without work wait.
-        seed: Of how their back-offs spread.
+        addresses: Addresses that every Tentacle polls.
+        pinned: Thumbprint that the server must have; None accepts any.
+        interval_s: How long a poll waits for work at the server.
+        seed: Seed for the spread of the Tentacles' pauses.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Fleet:
         self.size, self.addresses, self.interval_s = len(fleet), addresses, interval_s
         self.loops: dict[Address, list[PollingLoop]] = {address: [] for address in addresses}
         self._keys: dict[bytes, Any] = {}
-        # Before anything else of the fleet, so that what is measured is the fleet.
+        # Measured before the connections are made, so that the difference is the fleet's own memory.
         self._rss_before, self._began_s = resident_bytes(), time.monotonic()
         for member in fleet:
             credential = self._credential(member.identity)
@@ -88,7 +88,7 @@ class Fleet:
         self.all_connected_s: float | None = None
 
     def _credential(self, identity: Identity) -> Credential:
-        """With the key that others of the fleet have too, parsed once."""
+        """Return the credential of an identity; a key that several Tentacles share is parsed once."""
         known = self._keys.get(identity.key_pem)
         credential = Credential.of(identity, known)
         self._keys[identity.key_pem] = credential.key
@@ -96,33 +96,33 @@ class Fleet:
 
     def start(self) -> None:
         """Connect and poll, until `stop`."""
-        # Every address in turn, so that each node has its share of the fleet from the start.
+        # One address after the other, so that each node has its share of the fleet from the start.
         for row in zip(*self.loops.values(), strict=True):
             self._tasks += [asyncio.ensure_future(loop.run()) for loop in row]
 
     async def stop(self) -> None:
-        """END on every connection."""
+        """Send END on every connection and stop."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def connected(self) -> int:
-        """Connections that stand."""
+        """Number of established connections."""
         return sum(loop.state.connected_s is not None for row in self.loops.values() for loop in row)
 
     @property
     def polled(self) -> bool:
-        """Whether every Tentacle got a message at every address."""
+        """Whether every Tentacle has received a message at every address."""
         return all(loop.state.polls for row in self.loops.values() for loop in row)
 
     def look(self) -> None:
-        """Note when all of it is connected; much cheaper than a report."""
+        """Note the time at which the whole fleet is connected; much cheaper than a report."""
         if self.all_connected_s is None and self.connected == self.size * len(self.addresses):
             self.all_connected_s = time.monotonic() - self._began_s
 
     def report(self) -> "FleetReport":
-        """How it stands now."""
+        """Return the current state of the fleet."""
         self.look()
         now_s = time.monotonic()
         rows = [self._row(address, loops, now_s) for address, loops in self.loops.items()]
@@ -162,18 +162,18 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRow:
-    """How the fleet stands at one address.
+    """State of the fleet at one address.
 
     Attributes:
-        polled: Tentacles that got a message there.
-        on_time: Those of them that never waited longer than the interval and a tenth for one.
-        reconnects: Connections that stood again after one was lost.
-        refused, rejected, broken, mismatches, failed_reconnects: Attempts, as in `LoopState`.
-        cut: Connections that stood and ended, or were given up because no message came.
-        shortest_cut_silence_s, longest_cut_silence_s: How long nothing had come then; None: none was cut.
-        longest_silence_s: Longest wait for a message on a connection that stood, those that were cut included.
-        slowest_return_s: Longest time from there until it stood again.
-        trouble: What one of those that are not connected says.
+        polled: Number of Tentacles that received a message there.
+        on_time: Number of those that never waited longer than the interval plus a tenth for one.
+        reconnects: Number of connections restored after a loss.
+        refused, rejected, broken, mismatches, failed_reconnects: Numbers of attempts, as in `LoopState`.
+        cut: Number of established connections that ended, or were given up because no message came.
+        shortest_cut_silence_s, longest_cut_silence_s: Time without a message before a cut; None without a cut.
+        longest_silence_s: Longest wait for a message on an established connection, cut ones included.
+        slowest_return_s: Longest time from a loss until the connection was established again.
+        trouble: Error of one Tentacle that is not connected.
     """
 
     address: str
@@ -196,13 +196,13 @@ class AddressRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetReport:
-    """How the fleet stands.
+    """State of the fleet.
 
     Attributes:
-        all_connected_s: After how long all of it was connected for the first time; None: not yet.
-        wire_bytes: Both ways, TLS included.
-        rss_bytes: What the fleet added to this process; None where the platform does not tell.
-        descriptors: Of this process.
+        all_connected_s: Time until the whole fleet was connected for the first time; None before that.
+        wire_bytes: Bytes on the wire in both directions, TLS included.
+        rss_bytes: Memory that the fleet added to this process; None where the platform does not report it.
+        descriptors: Open descriptors of this process.
     """
 
     tentacles: int
@@ -215,11 +215,11 @@ class FleetReport:
 
     @property
     def all_connected(self) -> bool:
-        """Whether every Tentacle is connected at every address now."""
+        """Whether every Tentacle is connected at every address."""
         return all(row.connected == self.tentacles for row in self.rows)
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the report as a JSON document."""
         each = max(1, self.tentacles)
         return {
             "tentacles": self.tentacles,
@@ -247,21 +247,21 @@ class ListeningFleet:
         self.tentacles = [ListeningTentacle(member.identity, trusted, host=host) for member in fleet]
 
     async def start(self) -> None:
-        """Listen.
+        """Start listening.
 
         Raises:
-            OSError: there are no ports or descriptors left.
+            OSError: no ports or descriptors are left.
         """
         for tentacle in self.tentacles:
             await tentacle.__aenter__()
 
     async def stop(self) -> None:
-        """Close everything."""
+        """Close all ports and connections."""
         for tentacle in self.tentacles:
             await tentacle.__aexit__(None, None, None)
 
     def registrations(self) -> list[Registration]:
-        """What they are registered as."""
+        """Return the registrations of the listening Tentacles."""
         return [
             Registration(
                 name=member.name, uri="https://{}:{}/".format(*t.address), thumbprint=member.identity.thumbprint
@@ -271,7 +271,7 @@ class ListeningFleet:
 
 
 def resident_bytes() -> int | None:
-    """Resident memory of this process, None where the platform does not tell."""
+    """Return the resident memory of this process, or None where the platform does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -279,7 +279,7 @@ def resident_bytes() -> int | None:
 
 
 def open_descriptors() -> int | None:
-    """Open descriptors of this process, None where the platform does not tell."""
+    """Return the number of open descriptors of this process, or None where the platform does not report it."""
     try:
         return sum(1 for _ in Path("/proc/self/fd").iterdir())
     except OSError:

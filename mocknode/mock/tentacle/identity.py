@@ -1,6 +1,6 @@
-"""Certificates of servers and Tentacles: RSA 2048, self-signed, known by their thumbprints.
+"""Certificates of servers and Tentacles: RSA 2048, self-signed, identified by their thumbprints.
 
-As the real ones make them: subject and issuer alike, SHA-256, valid from yesterday for a hundred years, a random serial, no
+They look like real ones: equal subject and issuer, SHA-256, valid from yesterday for a hundred years, a random serial number, no
 extensions (`CertificateGenerator.cs` of OctopusTentacle). A thumbprint is the SHA-1 of the DER certificate, 40 upper-case
 hex digits. Files hold a key and its certificate in PEM; each appears whole or not at all.
 """
@@ -27,7 +27,7 @@ _BITS: Final = 2048
 _YEARS: Final = 100
 _SECRET: Final = 0o600
 KEYS_MAX: Final = 8
-"""Keys that a fleet shares: making one takes a tenth of a second, and only the certificate's digest says who is who."""
+"""Keys that a fleet shares: making one takes a tenth of a second, and only the certificate's digest identifies a Tentacle."""
 _THUMBPRINT: Final = re.compile(r"[0-9A-Fa-f]{40}")
 _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL)
 
@@ -51,7 +51,7 @@ class Identity:
 
     @classmethod
     def generate(cls, common_name: str = TENTACLE_NAME, key: rsa.RSAPrivateKey | None = None) -> "Identity":
-        """A new one; with `key`, only its certificate is new."""
+        """Make a new identity; with `key`, only its certificate is new."""
         key = key or rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         today = datetime.datetime.now(datetime.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -69,10 +69,10 @@ class Identity:
 
     @classmethod
     def read(cls, pem: bytes, source: str) -> "Identity":
-        """The one in PEM text that holds a key and its certificate.
+        """Read an identity from PEM text that holds a key and its certificate.
 
         Raises:
-            IdentityError: naming `source` and what is wrong.
+            IdentityError: the text holds no usable pair; the message names `source` and the problem.
         """
         blocks = {match[1].decode(): match[0] for match in _BLOCK.finditer(pem)}
         key = next((block for kind, block in blocks.items() if kind.endswith("PRIVATE KEY")), None)
@@ -95,20 +95,20 @@ class Identity:
 
     @property
     def pem(self) -> bytes:
-        """Key and certificate."""
+        """Key and certificate as PEM."""
         return self.key_pem + self.certificate_pem
 
 
 def thumbprint_of(der: bytes) -> str:
-    """Thumbprint of a certificate in DER."""
+    """Return the thumbprint of a certificate in DER."""
     return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
 
 
 def parse_thumbprint(text: str) -> str:
-    """A thumbprint as people write it, in upper case: what a real Tentacle compares with `==`.
+    """Return a thumbprint in upper case, as a real Tentacle compares it with `==`.
 
     Raises:
-        IdentityError: naming what was got and what is allowed.
+        IdentityError: the text is no thumbprint.
     """
     if not _THUMBPRINT.fullmatch(text.strip()):
         raise IdentityError(f"thumbprint: got {text[:80]!r}, allowed: 40 hex digits, the SHA-1 of the certificate")
@@ -116,10 +116,11 @@ def parse_thumbprint(text: str) -> str:
 
 
 def kept_identity(path: Path, common_name: str) -> Identity:
-    """The identity in this file, made on first use; of two who make it at once, one wins and both use it.
+    """Return the identity in this file, which is made at the first use; two processes that make it at once use the same one.
 
     Raises:
-        IdentityError: the file holds none. OSError: it cannot be read or written.
+        IdentityError: the file holds no identity.
+        OSError: the file cannot be read or written.
     """
     if not path.exists():
         create_once(path, Identity.generate(common_name).pem, _SECRET)
@@ -127,13 +128,14 @@ def kept_identity(path: Path, common_name: str) -> Identity:
 
 
 def identities(directory: Path, count: int, made: Callable[[int], None] = lambda _: None) -> list[Identity]:
-    """So many identities of Tentacles: those that the directory has, and new ones, which it keeps.
+    """Return `count` identities of Tentacles: those that the directory holds, and new ones, which are stored there.
 
     Args:
-        made: Told how many there are, now and then.
+        made: Called now and then with the number of identities so far.
 
     Raises:
-        IdentityError: a file of the directory holds none. OSError: it cannot be used.
+        IdentityError: a file in the directory holds no identity.
+        OSError: the directory cannot be used.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys_pem = [
@@ -162,7 +164,7 @@ def identities(directory: Path, count: int, made: Callable[[int], None] = lambda
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
-    """The certificates in a file, in their order."""
+    """Return the certificates in a file, in order."""
     if not path.exists():
         return []
     try:

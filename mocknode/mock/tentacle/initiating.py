@@ -1,6 +1,7 @@
-"""The end of a Halibut connection that opens it: a polling Tentacle, or a server that dials a listening one.
+"""The end that opens a Halibut connection: a polling Tentacle, or a server that dials a listening one.
 
-Step by step, for one task at a time: each step waits for what it needs, or ends in one of the errors below.
+Each method is one step of the conversation; it waits for what it needs, or raises one of the errors below. Only one task may use
+a connection at a time.
 """
 
 import asyncio
@@ -25,19 +26,19 @@ from mocknode.system.tcp import keep_alive, reset_on_close
 CONNECT_LIMIT_S: Final = 60.0
 """`TcpClientConnectTimeout`, and for the handshake `TcpClientTimeout` as Octopus recommends it."""
 HEARTBEAT_LIMIT_S: Final = 60.0
-"""How long PROCEED may take."""
+"""Longest wait for PROCEED."""
 PIECES_APART_S: Final = 0.05
-"""Between two pieces of a ClientHello, so that each leaves as a segment of its own."""
+"""Pause between two pieces of a ClientHello, so that each leaves as a TCP segment of its own."""
 
 Stage = Literal["new", "tcp", "tls", "greeted", "identified"]
-"""How far a connection came: connected, handshake done, preamble and identity sent, MX-SERVER received."""
+"""Progress of a connection: TCP connected, handshake done, preamble and identity sent, MX-SERVER received."""
 
 
 class TentacleError(Exception):
     """A connection of a simulated Tentacle failed.
 
     Attributes:
-        stage: How far it had come.
+        stage: How far the connection had come.
     """
 
     def __init__(self, text: str, stage: Stage) -> None:
@@ -46,7 +47,7 @@ class TentacleError(Exception):
 
 
 class UnreachableError(TentacleError):
-    """No TCP connection: refused, unreachable, no such host."""
+    """No TCP connection came about: refused, unreachable, no such host."""
 
 
 class UnexpectedCertificateError(TentacleError):
@@ -54,7 +55,7 @@ class UnexpectedCertificateError(TentacleError):
 
     Attributes:
         expected, got: Thumbprints.
-        subject: Of the certificate that was presented, such as `CN=lb.corp.test`.
+        subject: Subject of the presented certificate, such as `CN=lb.corp.test`.
     """
 
     def __init__(self, text: str, *, expected: str, got: str, subject: str) -> None:
@@ -63,7 +64,7 @@ class UnexpectedCertificateError(TentacleError):
 
 
 class EndedError(TentacleError):
-    """The connection ended while something was still to come; `end` says how."""
+    """The connection ended too early; `end` says how."""
 
     def __init__(self, text: str, stage: Stage, end: "End") -> None:
         super().__init__(text, stage)
@@ -72,13 +73,13 @@ class EndedError(TentacleError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How a connection ended.
+    """The end of a connection.
 
     Attributes:
         by: `peer` (balancer or node), or `self`.
-        how: `fin`, `rst`, or `timeout` for a kernel that gave up.
-        at_ns: Monotonic.
-        stage: How far it had come.
+        how: `fin`, `rst`, or `timeout` when the kernel gave up.
+        at_ns: Monotonic time.
+        stage: How far the connection had come.
     """
 
     by: Literal["peer", "self"]
@@ -94,25 +95,25 @@ _UNEXPECTED: Final = (
 
 
 class Initiator(asyncio.Protocol):
-    """One connection that we open; an async context manager that connects and, at the end, says END.
+    """A connection that we open; an async context manager that connects, and sends END when the block ends.
 
     Args:
-        identity: Its certificate, or the credential made of it; None presents none.
+        identity: Certificate to present, or the credential made of it; None presents none.
         halibut: The conversation, not yet opened.
-        pinned: Thumbprint of the peer; None notes what it sees and goes on.
-        sni: The empty text is as real ones have it: the host, unless that is an address. None sends none.
-        alpn: Real ones offer none.
-        hello_pieces: TCP segments that the ClientHello is cut into.
+        pinned: Thumbprint that the peer must have; None notes the one it has and continues.
+        sni: Server name to send; None sends none. The default sends the host unless it is an address, as a real Tentacle does.
+        alpn: Protocols to offer; a real Tentacle offers none.
+        hello_pieces: Number of TCP segments that the ClientHello is cut into.
         context: A `client_context`, shared by many connections of one process.
-        handshakes: Of the handshakes of many connections; None takes none.
+        handshakes: Queue for the handshakes of many connections; None handles them as they arrive.
 
     Attributes:
-        stage: How far it has come.
-        hello: The ClientHello that it sent.
-        thumbprint, subject: Of the certificate that it saw.
-        local: `host:port` of its own end.
-        ended: How the connection ended, whoever ended it.
-        bytes_in, bytes_out: On the wire, TLS included.
+        stage: How far the connection has come.
+        hello: The ClientHello that was sent.
+        thumbprint, subject: Thumbprint and subject of the peer's certificate.
+        local: `host:port` of our own end.
+        ended: Future with the end of the connection, whoever ended it.
+        bytes_in, bytes_out: Bytes on the wire, TLS included.
     """
 
     def __init__(
@@ -141,10 +142,8 @@ class Initiator(asyncio.Protocol):
         self._wake: asyncio.Future[None] | None = None
         self._closing = False
 
-    # Steps
-
     async def __aenter__(self) -> Self:
-        """Connect."""
+        """Connect; see `connect`."""
         try:
             await self.connect()
         except BaseException:
@@ -155,11 +154,11 @@ class Initiator(asyncio.Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say END and close."""
+        """Send END and close."""
         await self.aclose()
 
     async def connect(self, limit_s: float = CONNECT_LIMIT_S) -> None:
-        """TCP, TLS, preamble and identity, until the server has identified itself.
+        """Connect by TCP and TLS, send preamble and identity, and wait until the server has identified itself.
 
         Raises:
             UnreachableError, UnexpectedCertificateError, EndedError, TimeoutError.
@@ -168,13 +167,13 @@ class Initiator(asyncio.Protocol):
             async with asyncio.timeout(limit_s):
                 await asyncio.get_running_loop().create_connection(lambda: self, self.host, self.port)
         except (TimeoutError, asyncio.CancelledError) as exc:
-            # uvloop closes a connection that stands by then, and never says so.
+            # uvloop closes a connection that is established by then, without calling connection_lost.
             self._end("self", "fin")
             if isinstance(exc, asyncio.CancelledError):
                 raise
             raise TimeoutError(f"{self.host}:{self.port}: no TCP connection within {limit_s:g} s") from None
         except ConnectionResetError:
-            # It stood, and was reset before anybody here looked at it.
+            # It was established, and reset before this task ran again.
             self.stage = "tcp"
             self._end("peer", "rst")
             raise self._ended_error("the TLS handshake") from None
@@ -188,42 +187,40 @@ class Initiator(asyncio.Protocol):
         self.stage = "identified"
 
     def half_close(self) -> None:
-        """FIN: send nothing more, and go on reading."""
+        """Send FIN and go on reading."""
         if self._transport is not None:
             self._transport.write_eof()
 
     def reset(self) -> None:
-        """RST."""
+        """Send RST."""
         if self._transport is not None:
             self._closing = True
             reset_on_close(self._transport.get_extra_info("socket"))
             self._transport.abort()
 
     def pause(self) -> None:
-        """Read nothing until `resume`."""
+        """Stop reading until `resume`."""
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
+        """Continue reading."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     async def aclose(self, *, end: bool = True) -> None:
-        """Close: END where it may be sent, and FIN."""
+        """Close with FIN, after END where the protocol allows it."""
         if self._transport is None:
             return
         if end and self.stage == "identified" and not self.ended.done() and not self._halibut.over:
-            with contextlib.suppress(RuntimeError):  # It is not our turn; then there is only FIN.
+            with contextlib.suppress(RuntimeError):  # When it is not our turn, FIN alone has to do.
                 self._write(self._halibut.send_end())
         self._closing = True
         self._transport.close()
         await self.ended
 
-    # The connection
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TCP stands: send the ClientHello."""
+        """Note the new TCP connection."""
         self._transport = cast(asyncio.Transport, transport)
         keep_alive(transport.get_extra_info("socket"))
         host, port = transport.get_extra_info("sockname")[:2]
@@ -231,7 +228,7 @@ class Initiator(asyncio.Protocol):
         self.stage = "tcp"
 
     def data_received(self, data: bytes) -> None:
-        """Decrypt, and keep what it says for whoever waits."""
+        """Decrypt the data and keep the events for the task that waits."""
         self.bytes_in += len(data)
         if self._handshakes is None or (self._tls.handshaken and not self._early):
             self._decrypt(data)
@@ -258,13 +255,13 @@ class Initiator(asyncio.Protocol):
         self._notify()
 
     def eof_received(self) -> bool:
-        """The peer sends no more: the connection is over for a Tentacle."""
+        """End the connection, as a Tentacle does when its peer sends no more."""
         self._go_on()
         self._end("peer", "fin")
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
+        """Note how the connection ended."""
         if self._closing or exc is None:
             self._end("self", "fin")
         else:
@@ -292,9 +289,9 @@ class Initiator(asyncio.Protocol):
 
     def _look_at_server(self) -> None:
         peer = self._tls.peer
-        assert peer is not None  # TLS servers always present one.
+        assert peer is not None  # A TLS server always presents one.
         self.thumbprint, self.subject = peer.thumbprint, peer.subject
-        # As the real one does, which compares with `==`: a lower-case thumbprint never matches.
+        # The real Tentacle compares with `==` too: a lower-case thumbprint never matches.
         if self._pinned is not None and self._pinned != peer.thumbprint:
             text = _UNEXPECTED.format(
                 uri=f"https://{self.host}:{self.port}/",
@@ -311,7 +308,7 @@ class Initiator(asyncio.Protocol):
             self._closing = True
             assert self._transport is not None
             self._transport.close()
-            why = event.text if isinstance(event, events.Failed) else "it said END"
+            why = event.text if isinstance(event, events.Failed) else "the peer sent END"
             raise EndedError(
                 f"{self.host}:{self.port}: {why}, while {awaited} was awaited", self.stage, await self.ended
             )

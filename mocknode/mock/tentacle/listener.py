@@ -1,7 +1,7 @@
-"""A node's Tentacle port: TLS that takes any certificate or none, what came first, who it was, and why it ended.
+"""A node's Tentacle port: TLS that takes any certificate or none, the first bytes, trust, and the reason of each end.
 
-One `PortConnection` a connection, without a task of its own: thousands idle here. What belongs to the conversation is in
-`serving`; what the node lends (journal, trust, faults) is its `Site`.
+Each connection is a `PortConnection` without a task of its own, as thousands idle here. The conversation is in `serving`; the
+port reaches its node (journal, trust, faults) through `Site`.
 """
 
 import asyncio
@@ -21,38 +21,38 @@ from mocknode.system.tcp import keep_alive, reset_on_close
 
 PORT: Final = "tentacle"
 EARLY_MAX: Final = 64 * 1024
-"""Bytes that may wait for a turn; whoever sends more before TLS stands is not read until then."""
+"""Bytes that may wait for the handshake queue; after these the connection is not read until its handshake goes on."""
 CLOSING_S: Final = 5.0
-"""How long what was written last may take to leave; after it the connection is reset."""
+"""Time for the last written bytes to leave; after it the connection is reset."""
 HALF_CLOSED_S: Final = 60.0
-"""How long a connection that a fault half-closed may go on sending: as at the HTTP port."""
+"""How long the peer of a half-closed connection may go on sending; the HTTP port has the same limit."""
 
 Cut = Literal["fin", "reset"]
 
 
 class Site(Protocol):
-    """What the port needs of its node."""
+    """The node, as far as its Tentacle port needs it."""
 
     def next_connection(self) -> int:
-        """Number of a new connection."""
+        """Return the number of a new connection."""
 
     def note(self, kind: str, t_ns: int, **facts: Any) -> None:
         """Write a journal record."""
 
     def trusts(self, thumbprint: str) -> bool | Awaitable[bool]:
-        """Whether a certificate is registered; at once where that is known."""
+        """Tell whether a certificate is registered; without waiting where that is known."""
 
     def met(self, connection: "PortConnection") -> None:
-        """A connection is new: let faults act."""
+        """Let faults act on a new connection."""
 
 
 class TentaclePort:
-    """Everything behind the Tentacle port of one node.
+    """The Tentacle port of one node.
 
     Attributes:
-        queues: What waits for polling Tentacles.
-        connections: Those that are open.
-        exchanges: How many were finished on connections that are over.
+        queues: Requests that wait for polling Tentacles.
+        connections: Open connections.
+        exchanges: Number of finished exchanges on closed connections.
     """
 
     def __init__(self, site: Site, identity: Identity, limits: Limits) -> None:
@@ -64,16 +64,16 @@ class TentaclePort:
         self.handshakes = HandshakeQueue()
 
     def protocol(self) -> "PortConnection":
-        """The protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return PortConnection(self)
 
     def refuse(self) -> None:
-        """Close what is idle; let calls under way finish."""
+        """Close idle connections, and the others when their calls have ended."""
         for connection in list(self.connections):
             connection.retire()
 
     def fall_silent(self) -> None:
-        """Answer nothing any more."""
+        """Stop answering on every connection."""
         for connection in self.connections:
             connection.fall_silent()
 
@@ -83,13 +83,13 @@ class TentaclePort:
             connection.break_off("reset", ending)
 
     def distrust(self, trusted: Callable[[str], bool]) -> None:
-        """Reset the connections of those who are trusted no more."""
+        """Reset the connections of peers that are no longer trusted."""
         for connection in list(self.connections):
             if connection.client is not None and connection.admitted and not trusted(connection.client):
                 connection.break_off("reset", Ending(cause="trust-removed"))
 
     def summary(self) -> dict[str, Any]:
-        """Counters for the node's status."""
+        """Return counters for the node's status."""
         serving = [connection.serving for connection in self.connections]
         subscriptions = {item.subscription for item in serving if item is not None and item.subscription is not None}
         return {
@@ -99,7 +99,7 @@ class TentaclePort:
         }
 
     def polling(self) -> dict[str, int]:
-        """Open connections of each subscription, as it was sent."""
+        """Return the number of open connections by subscription, spelled as it was sent."""
         found: dict[str, int] = {}
         for connection in self.connections:
             if connection.serving is not None and connection.serving.subscription is not None:
@@ -112,12 +112,12 @@ class PortConnection(asyncio.Protocol):
     """One connection at the Tentacle port.
 
     Attributes:
-        conn: Its number at this node.
-        peer: `host:port`.
-        client: Thumbprint of the certificate that was presented, once that is asked for.
-        admitted: Whether it is trusted.
-        serving: The conversation, once TLS stands.
-        gone: Whether it is over.
+        conn: Number of the connection at this node.
+        peer: `host:port` of the peer.
+        client: Thumbprint of the presented certificate, once the node has to decide on trust.
+        admitted: Whether the peer is trusted.
+        serving: The conversation, once TLS has begun.
+        gone: Whether the connection is closed.
     """
 
     __slots__ = (
@@ -136,7 +136,7 @@ class PortConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._tls: Tls | None = None
         self._hello: HelloReader | None = HelloReader()
-        # What came before TLS stood and waits for its turn.
+        # Bytes of an unfinished handshake, which wait in the handshake queue.
         self._early = bytearray()
         self._timer: asyncio.TimerHandle | None = None
         self._bytes_in = 0
@@ -144,10 +144,8 @@ class PortConnection(asyncio.Protocol):
         self._ending: Ending | None = None
         self._ended: tuple[str, str] | None = None
 
-    # The connection
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note it."""
+        """Note the new connection and start the timer for its identity."""
         self._transport = cast(asyncio.Transport, transport)
         keep_alive(transport.get_extra_info("socket"))
         self.peer = _address(transport.get_extra_info("peername"))
@@ -159,7 +157,7 @@ class PortConnection(asyncio.Protocol):
         self._port.site.met(self)
 
     def data_received(self, data: bytes) -> None:
-        """Decrypt; until TLS stands, wait for a turn."""
+        """Decrypt the data, or queue it until the handshake is complete."""
         self._bytes_in += len(data)
         if self._deaf or self._transport.is_closing():
             return
@@ -173,7 +171,7 @@ class PortConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _shake_hands(self) -> None:
-        """Look at what came first, and go on with the handshake."""
+        """Look at the first bytes and continue the handshake."""
         if not self._early or self._deaf or self.gone or self._ending is not None:
             return
         data = bytes(self._early)
@@ -217,14 +215,14 @@ class PortConnection(asyncio.Protocol):
         self._note("hello", opening=opened.opening, first_bytes=opened.first_bytes.hex(), hello=hello)
 
     def eof_received(self) -> bool:
-        """The peer sends no more."""
+        """Handle the end of the peer's bytes."""
         self._eof = True
         if self._deaf or self._transport.is_closing():
             return False
         return self._left()
 
     def _left(self) -> bool:
-        """Whether the connection goes on without the peer."""
+        """Handle a peer that has left; return True while the connection stays open."""
         self._shake_hands()
         if self._hello is not None and (opened := self._hello.eof()) is not None:
             self._opened(opened)
@@ -236,7 +234,7 @@ class PortConnection(asyncio.Protocol):
         return self.serving.eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note how it ended."""
+        """Note how the connection ended."""
         if self._hello is not None and self._early and (opened := self._hello.feed(bytes(self._early))) is not None:
             self._note_hello(opened)
         self.gone = True
@@ -269,10 +267,8 @@ class PortConnection(asyncio.Protocol):
             limit = f"not identified within {self._port.limits.opening_s:g} s"
             self.end(Ending(cause="timeout", log=endings.socket_error(self.peer), detail=limit))
 
-    # Trust
-
     def judge(self) -> None:
-        """Find out whether the peer is trusted; nothing more is read until then."""
+        """Find out whether the peer is trusted; no more bytes are handled until then."""
         assert self._tls is not None
         presented = self._tls.peer
         if presented is None:
@@ -304,7 +300,7 @@ class PortConnection(asyncio.Protocol):
         self.end(ending)
 
     def identified(self, identity: str, subscription: str | None) -> None:
-        """The peer said who it is."""
+        """Note the identity that the peer sent."""
         assert self.client is not None
         self._note("identified", tls=self._facts(), thumbprint=self.client, trusted=True, identity=identity,
                    subscription=subscription)  # fmt: skip
@@ -313,10 +309,8 @@ class PortConnection(asyncio.Protocol):
         assert self._tls is not None
         return {"version": self._tls.version, "cipher": self._tls.cipher}
 
-    # What the conversation does
-
     def write(self, parts: Iterable[bytes]) -> None:
-        """Send each as a TLS record of its own."""
+        """Send each part as a TLS record of its own."""
         assert self._tls is not None
         if self._deaf or self._transport.is_closing():
             return
@@ -329,7 +323,7 @@ class PortConnection(asyncio.Protocol):
             self._transport.write(out)
 
     def arm(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do this after so long, instead of what was armed before."""
+        """Run `action` after this time; it replaces the action set before."""
         self._disarm()
         if not self._deaf and not self.gone and self._ending is None:
             self._timer = asyncio.get_running_loop().call_later(seconds, action)
@@ -346,10 +340,8 @@ class PortConnection(asyncio.Protocol):
     def _note(self, phase: str, **facts: Any) -> None:
         self.note("connection", phase=phase, conn=self.conn, port=PORT, **facts)
 
-    # Ends
-
     def end(self, ending: Ending, *, by_peer: bool = False) -> None:
-        """Close as the real server does: no goodbye in TLS, FIN, or RST where something is unread."""
+        """Close as the real server does: without close_notify, by FIN, or by RST if bytes are unread."""
         if self._ending is not None or self.gone:
             return
         self._disarm()
@@ -358,7 +350,7 @@ class PortConnection(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(CLOSING_S, self._transport.abort)
 
     def break_off(self, how: Cut, ending: Ending) -> None:
-        """End it now, in this way; of a half-closed one what still comes is read and thrown away."""
+        """End the connection now, by FIN or RST; after FIN, arriving bytes are read and dropped."""
         if self._ending is not None or self.gone:
             return
         self._ending, self._ended = ending, ("node", "fin" if how == "fin" else "rst")
@@ -372,28 +364,28 @@ class PortConnection(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(HALF_CLOSED_S, self._transport.close)
 
     def retire(self) -> None:
-        """Close as soon as nothing is under way."""
+        """Close as soon as no call is in progress."""
         if self.serving is None or not self.admitted:
             self.end(Ending(cause="node-refused"))
         else:
             self.serving.retire()
 
     def fall_silent(self) -> None:
-        """Read and write nothing that means anything; the peer has to give up."""
+        """Ignore what arrives and write nothing; the peer has to give up."""
         self._deaf = True
         self._disarm()
 
     def hold(self) -> None:
-        """Read nothing until `release`."""
+        """Stop reading until `release`."""
         self._transport.pause_reading()
 
     def release(self) -> None:
-        """Read on."""
+        """Continue reading."""
         if not self.gone and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def losing(self) -> asyncio.Future[None]:
-        """A future that is done when the connection is over."""
+        """Return a future that is done when the connection is closed."""
         if self.lost is None:
             self.lost = asyncio.get_running_loop().create_future()
             if self.gone:

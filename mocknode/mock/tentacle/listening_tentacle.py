@@ -1,9 +1,9 @@
-"""Simulated listening Tentacles: a server dials them, they answer.
+"""Simulated listening Tentacles: a server dials them, and they answer.
 
     async with ListeningTentacle(identity, trusted={server_thumbprint}) as tentacle:
-        tentacle.address            # (host, port) it listens at, by default at a free one of loopback
+        tentacle.address            # (host, port) where it listens, by default a free port of loopback
 
-A server that is not trusted is cut off after its preamble, without a byte, as a real Tentacle does it.
+A server that is not trusted is disconnected after its preamble without a byte, as by a real Tentacle.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from mocknode.mock.tentacle.tls import Tls, TlsError, server_context
 from mocknode.system.tcp import keep_alive
 
 OPENING_LIMIT_S: Final = 60.0
-"""Until the server has identified itself."""
+"""Time for the server to identify itself."""
 NEXT_LIMIT_S: Final = 60.0
-"""For NEXT or END after a response: what makes a real Tentacle close a pooled connection after a minute."""
+"""Time for NEXT or END after a response; it makes a real Tentacle close a pooled connection after a minute."""
 REQUEST_LIMIT_S: Final = 600.0
 """`TcpListeningNextRequestIdleTimeout`."""
 _SERVICES: Final = Services()
@@ -34,13 +34,13 @@ class ListeningTentacle:
 
     Args:
         trusted: Thumbprints of servers that may call it.
-        services: What it answers.
+        services: Its answers.
 
     Attributes:
         identity: Its certificate.
-        address: Where it listens, once entered.
-        calls: Requests that it answered.
-        denied: Thumbprints of those who were cut off; None had no certificate.
+        address: Where it listens, once the block is entered.
+        calls: Number of requests that it answered.
+        denied: Thumbprints of servers that were disconnected; None for one without a certificate.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ListeningTentacle:
         port: int = 0,
     ) -> None:  # fmt: skip
         self.identity, self.services = identity, services
-        # Unlike a polling one it compares without case.
+        # Unlike a polling Tentacle, a listening one ignores case.
         self.trusted = {thumbprint.upper() for thumbprint in trusted}
         self.address = (host, port)
         self.calls = 0
@@ -58,7 +58,7 @@ class ListeningTentacle:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        """Listen.
+        """Start listening.
 
         Raises:
             OSError: the address cannot be listened on.
@@ -76,11 +76,11 @@ class ListeningTentacle:
         self._server.close()
         for connection in list(self.connections):
             connection.close()
-        await asyncio.sleep(0)  # Transports report their loss in the loop's next round.
+        await asyncio.sleep(0)  # Transports call connection_lost in the loop's next round.
 
 
 class _Accepted(asyncio.Protocol):
-    """A connection of a server."""
+    """A connection that a server opened."""
 
     def __init__(self, tentacle: ListeningTentacle) -> None:
         self._tentacle = tentacle
@@ -91,14 +91,14 @@ class _Accepted(asyncio.Protocol):
         self._answering: asyncio.Task[ResponseMessage] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for TLS and who it is."""
+        """Note the new connection and start the timer for its identity."""
         self._transport = cast(asyncio.Transport, transport)
         keep_alive(transport.get_extra_info("socket"))
         self._tentacle.connections.add(self)
         self._arm(OPENING_LIMIT_S)
 
     def data_received(self, data: bytes) -> None:
-        """Decrypt and act."""
+        """Decrypt the data and act on it."""
         try:
             plain = self._tls.receive(data)
         except TlsError:
@@ -110,11 +110,11 @@ class _Accepted(asyncio.Protocol):
             self._handle(self._halibut.receive(plain))
 
     def eof_received(self) -> bool:
-        """The server left."""
+        """Close when the server sends no more."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is over; a script would run on, and its answer is lost."""
+        """Stop the timer and the answer; a real script would run on, with its answer lost."""
         self._tentacle.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -122,7 +122,7 @@ class _Accepted(asyncio.Protocol):
             self._answering.cancel()
 
     def close(self) -> None:
-        """FIN, without a goodbye in TLS."""
+        """Close with FIN, without close_notify."""
         self._transport.close()
 
     def _handle(self, found: Iterable[events.Event]) -> None:

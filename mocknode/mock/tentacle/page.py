@@ -1,7 +1,7 @@
-"""What a Halibut port answers to anything that is no Halibut: browsers, probes, and a Tentacle before it registers.
+"""The page that a Halibut port sends to anything but Halibut: browsers, probes, and a Tentacle before it registers.
 
-Any method and path gets it, `POST /handshake` included. Each line leaves as a TLS record of its own. Source: `SecureListener.cs`
-of Halibut; the words and headers are ours, after those that a real server shows.
+Every method and path gets it, `POST /handshake` included. Each line is a TLS record of its own. Source: `SecureListener.cs` of
+Halibut; text and headers are ours, modelled on those of a real server.
 """
 
 from typing import Final
@@ -23,6 +23,6 @@ PAGE: Final[tuple[bytes, ...]] = (
     *(f"{name}: {value}\r\n".encode() for name, value in _HEADERS),
     b"\r\n",
     f"{_HTML}\r\n".encode(),
-    b"\r\n",  # Two line ends beyond Content-Length, as the real one sends.
+    b"\r\n",  # Two line ends beyond Content-Length, as a real server sends.
 )
-"""The writes in which it leaves."""
+"""The page, as one write after another."""

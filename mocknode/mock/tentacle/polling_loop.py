@@ -1,4 +1,4 @@
-"""A polling Tentacle that never gives up: connects, polls, and comes back as real ones do (`backoff` says when)."""
+"""A polling Tentacle that never gives up: it connects, polls, and reconnects after the pauses of `backoff`, as real ones do."""
 
 import asyncio
 import time
@@ -18,23 +18,23 @@ from mocknode.mock.tentacle.polling_tentacle import (
 
 @dataclass(slots=True, kw_only=True)
 class LoopState:
-    """What became of one loop so far; times are monotonic seconds.
+    """Counters of one polling loop; times are monotonic seconds.
 
     Attributes:
-        connected_s: Since when the server is identified; None while it is not.
-        connects, polls: Times that the server identified itself; messages that came.
-        refused: Attempts that met no listener.
-        rejected: Attempts that ended after the preamble: a certificate that is not trusted, or a balancer in between.
-        broken: Attempts that ended otherwise before the server had identified itself.
+        connected_s: Time at which the server identified itself; None while not connected.
+        connects, polls: Number of times the server identified itself, and number of messages received.
+        refused: Attempts that found no listener.
+        rejected: Attempts that ended after the preamble: the certificate is not trusted, or a balancer cut them.
+        broken: Other attempts that ended before the server had identified itself.
         mismatches: Attempts that met another certificate than the pinned one.
-        failed_reconnects: Those of all these attempts that were to bring back a connection that had stood.
-        cut: Connections that stood and ended, or were given up because no message came.
-        cut_silence_s: How long nothing had come then, the shortest and the longest time; None: none was cut.
-        longest_silence_s: Longest wait for a message on a connection that stood, those that were cut included.
-        lost_s: When the last connection that stood was lost; None before.
-        slowest_return_s: Longest time from there until one stood again.
-        bytes_in, bytes_out: On the wire, of connections that are over.
-        trouble: The last error, in words.
+        failed_reconnects: Failed attempts to restore an established connection.
+        cut: Established connections that ended, or were given up because no message came.
+        cut_silence_s: Shortest and longest time without a message before a cut; None without a cut.
+        longest_silence_s: Longest wait for a message on an established connection, cut ones included.
+        lost_s: Time at which the last established connection was lost; None before that.
+        slowest_return_s: Longest time from a loss until the connection was established again.
+        bytes_in, bytes_out: Bytes on the wire of finished connections.
+        trouble: Text of the last error.
     """
 
     connected_s: float | None = None
@@ -56,21 +56,21 @@ class LoopState:
     trouble: str = ""
 
     def identified(self, now_s: float) -> None:
-        """The server identified itself."""
+        """Note that the server identified itself."""
         self.connects += 1
         self.connected_s = self.last_message_s = now_s
         if self.lost_s is not None:
             self.slowest_return_s = max(self.slowest_return_s, now_s - self.lost_s)
 
     def message(self, now_s: float) -> None:
-        """A message came."""
+        """Note that a message came."""
         assert self.last_message_s is not None
         self.longest_silence_s = max(self.longest_silence_s, now_s - self.last_message_s)
         self.last_message_s = now_s
         self.polls += 1
 
     def over(self, now_s: float, why: str) -> None:
-        """The connection, or the attempt, is over."""
+        """Note that the connection or the attempt is over."""
         self.trouble = why
         silence_s = self.silence_s(now_s)
         if silence_s is not None:
@@ -82,18 +82,18 @@ class LoopState:
             self.trouble = f"cut after {silence_s:.1f} s of silence; {why}"
 
     def silence_s(self, now_s: float) -> float | None:
-        """Since when nothing came on the connection that stands; None while none does."""
+        """Return the time since the last message on the established connection; None without one."""
         return None if self.connected_s is None or self.last_message_s is None else now_s - self.last_message_s
 
 
 @dataclass(slots=True, kw_only=True)
 class PollingLoop:
-    """One Tentacle at one address.
+    """One Tentacle polling one address.
 
     Attributes:
         make: Makes the next connection.
-        starting: Bounds how many connect at once when a fleet starts; coming back is not bounded, as nobody bounds it.
-        handshakes: When the next connection is made.
+        starting: Limits how many Tentacles connect at once when a fleet starts. Reconnecting has no limit, as in reality.
+        handshakes: Queue in which each new connection waits.
     """
 
     make: Callable[[], PollingTentacle]
@@ -104,7 +104,7 @@ class PollingLoop:
     current: PollingTentacle | None = None
 
     async def run(self) -> None:
-        """Poll until cancelled; then say END."""
+        """Poll until cancelled; then send END."""
         first = True
         while True:
             self.backoff.trying(time.monotonic())
@@ -123,7 +123,7 @@ class PollingLoop:
             await asyncio.sleep(self.backoff.pause_s(time.monotonic()))
 
     async def _connected(self) -> PollingTentacle:
-        """A connection on which the server has identified itself; a few quick attempts, where one broke early."""
+        """Connect until the server has identified itself; retry a few times at once if an attempt broke early."""
         attempt = 0
         while True:
             attempt += 1
@@ -144,7 +144,7 @@ class PollingLoop:
                 return tentacle
 
     def _note(self, exc: Exception) -> bool:
-        """Count a failed attempt; whether it is tried again at once."""
+        """Count a failed attempt; return True if the next one follows at once."""
         state = self.state
         state.failed_reconnects += state.lost_s is not None
         if isinstance(exc, UnreachableError):
@@ -174,6 +174,6 @@ class PollingLoop:
 
     @property
     def wire_bytes(self) -> int:
-        """On the wire so far, both ways."""
+        """Bytes on the wire so far, in both directions."""
         current = self.current
         return self.state.bytes_in + self.state.bytes_out + (current.bytes_in + current.bytes_out if current else 0)

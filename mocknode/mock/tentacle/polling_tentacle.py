@@ -5,7 +5,7 @@
     tentacle.hello, tentacle.thumbprint        # the ClientHello it sent, the certificate it saw
     await tentacle.ended                       # a future: how the connection ended, whoever ended it
 
-To register it before it connects (any time is good enough: trust is read when the preamble came):
+Register it at any time before or after it connects, as the node reads trust after the preamble:
 
     async with ControlClient(control) as client:
         nodes = await client.nodes()           # each: ["tentacle"] = {"host", "port", "thumbprint"} or None
@@ -15,7 +15,7 @@ To register it before it connects (any time is good enough: trust is read when t
         answer = await client.call_tentacle("node-1", "name", "health")   # or "capabilities"; "script" with body=...
         await client.unregister_tentacle("name")
 
-A step that takes longer than its limit ends in `TimeoutError`; any other end in one of the errors below.
+A step that takes longer than its limit raises `TimeoutError`; any other failure raises one of the errors of `initiating`.
 """
 
 import time
@@ -49,17 +49,17 @@ __all__ = [
 ]  # fmt: skip
 
 REQUEST_LIMIT_S: Final = 60.0
-"""`TcpClientReceiveRequestTimeoutForPolling`: longer without a message, and a Tentacle connects anew."""
+"""`TcpClientReceiveRequestTimeoutForPolling`: after this long without a message a Tentacle reconnects."""
 _SERVICES: Final = Services()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """What one poll brought.
+    """The result of one poll.
 
     Attributes:
         request: `IService.Method`; None for the null message.
-        at_ns: When the message was there, monotonic.
+        at_ns: Monotonic time at which the message was complete.
     """
 
     request: str | None
@@ -67,12 +67,12 @@ class Polled:
 
 
 class PollingTentacle(Initiator):
-    """One polling Tentacle at one address; see `Initiator` for the arguments and attributes that are not named here.
+    """One Tentacle polling one address; `Initiator` describes the other arguments and attributes.
 
     Args:
-        subscription: Its queue, such as `poll://abc/`.
-        pinned: Thumbprint of the server.
-        services: What it answers.
+        subscription: The queue that it polls, such as `poll://abc/`.
+        pinned: Thumbprint that the server must have.
+        services: Its answers.
     """
 
     def __init__(
@@ -90,20 +90,20 @@ class PollingTentacle(Initiator):
         self._services = services
 
     async def poll(self, limit_s: float = REQUEST_LIMIT_S) -> Polled:
-        """One message, a request of which is answered; then NEXT and PROCEED.
+        """Receive one message, answer it if it is a request, then exchange NEXT and PROCEED.
 
         Raises:
-            EndedError, TimeoutError.
+            EndedError, TimeoutError: the connection ended, or a step took too long.
         """
         polled = await self.receive(limit_s)
         await self.advance()
         return polled
 
     async def receive(self, limit_s: float = REQUEST_LIMIT_S) -> Polled:
-        """The next message, a request of which is answered.
+        """Receive the next message and answer it if it is a request.
 
         Raises:
-            EndedError, TimeoutError.
+            EndedError, TimeoutError: the connection ended, or no message came in time.
         """
         event = await self._event(limit_s, "a message")
         at_ns = time.monotonic_ns()
@@ -116,10 +116,10 @@ class PollingTentacle(Initiator):
         return Polled(request=f"{event.request.service}.{event.request.method}", at_ns=at_ns)
 
     async def advance(self, limit_s: float = HEARTBEAT_LIMIT_S) -> None:
-        """NEXT, until PROCEED.
+        """Send NEXT and wait for PROCEED.
 
         Raises:
-            EndedError, TimeoutError.
+            EndedError, TimeoutError: the connection ended, or PROCEED did not come in time.
         """
         self._write(self._halibut.send_next())
         await self._event(limit_s, "PROCEED")

@@ -1,7 +1,7 @@
-"""What waits for polling Tentacles: one queue a subscription, in memory, first in first out, of one node.
+"""Requests of one node that wait for polling Tentacles: one first-in, first-out queue in memory for each subscription.
 
-A request that was handed to a connection is never put back: when that connection ends, the call fails at once. No I/O: a
-connection that has nothing to do waits here, and is handed the next request.
+A request that was given to a connection is never queued again: when that connection ends, the call fails immediately. There is no
+I/O here: an idle connection waits in the queue and is given the next request.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from mocknode.mock.halibut.lines import queue_key
 
 
 class CallFailedError(Exception):
-    """A call came to nothing; the text is the real server's where it has one.
+    """A call failed; the text is the real server's where it has one.
 
     Attributes:
-        connecting: Whether no byte of the request had left, so that it is safe to try again.
-        explanation: What that means, for people; empty where the text says it.
+        connecting: Whether no byte of the request had left, so that a retry is safe.
+        explanation: Meaning of the error for people; empty where the text says it.
     """
 
     def __init__(self, text: str, *, connecting: bool, explanation: str = "") -> None:
@@ -28,18 +28,18 @@ class CallFailedError(Exception):
 
 
 class Waiting(Protocol):
-    """A connection that has nothing to do."""
+    """An idle connection."""
 
     def deliver(self, call: "Call") -> None:
-        """Send this request, and see to its end."""
+        """Send this request and complete the call."""
 
 
 class Call:
-    """One request on its way, and the future of its response.
+    """A request, and the future of its response.
 
     Attributes:
-        queued_ns, sent_ns, answered_ns: Monotonic; None while that has not happened.
-        conn: Number of the connection that it was handed to.
+        queued_ns, sent_ns, answered_ns: Monotonic times; None until that happens.
+        conn: Number of the connection that sent it.
     """
 
     def __init__(self, request: RequestMessage) -> None:
@@ -51,17 +51,17 @@ class Call:
         self.conn: int | None = None
 
     def sent(self, conn: int) -> None:
-        """A connection took it."""
+        """Note that a connection sends the request."""
         self.conn, self.sent_ns = conn, time.monotonic_ns()
 
     def answered(self, response: ResponseMessage) -> None:
-        """Its response is there."""
+        """Note the response."""
         self.answered_ns = time.monotonic_ns()
         if not self.response.done():
             self.response.set_result(response)
 
     def failed(self, text: str, explanation: str) -> None:
-        """Its connection ended first."""
+        """Fail the call, as its connection ended before the response."""
         if not self.response.done():
             error = CallFailedError(text, connecting=self.sent_ns is None, explanation=explanation)
             self.response.set_exception(error)
@@ -72,7 +72,7 @@ class _Queue:
 
     def __init__(self) -> None:
         self.calls: deque[Call] = deque()
-        # In the order in which they came; a dict, so that one that ends is taken out at once.
+        # In order of arrival; a dict, so that a connection that ends is removed without a search.
         self.waiting: dict[Waiting, None] = {}
 
 
@@ -83,7 +83,7 @@ class Queues:
         self._queues: dict[str, _Queue] = {}
 
     def put(self, subscription: str, call: Call) -> None:
-        """Queue a call, or hand it to the connection that waits longest."""
+        """Queue a call, or give it to the connection that has waited longest."""
         queue = self._of(subscription)
         if queue.waiting:
             connection = next(iter(queue.waiting))
@@ -93,7 +93,7 @@ class Queues:
             queue.calls.append(call)
 
     def take(self, subscription: str, connection: Waiting) -> Call | None:
-        """The next call for a connection that has nothing to do; None makes it wait for `Waiting.deliver`."""
+        """Return the next call for an idle connection; None makes it wait for `Waiting.deliver`."""
         queue = self._of(subscription)
         while queue.calls:
             call = queue.calls.popleft()
@@ -103,7 +103,7 @@ class Queues:
         return None
 
     def leave(self, subscription: str, connection: Waiting) -> None:
-        """A connection waits no more."""
+        """Remove a connection that no longer waits."""
         key = queue_key(subscription)
         queue = self._queues.get(key)
         if queue is not None:
@@ -112,7 +112,7 @@ class Queues:
                 del self._queues[key]
 
     def withdraw(self, subscription: str, call: Call) -> None:
-        """Nobody waits for this call any more."""
+        """Remove a call whose caller has given up."""
         queue = self._queues.get(queue_key(subscription))
         if queue is not None and call in queue.calls:
             queue.calls.remove(call)

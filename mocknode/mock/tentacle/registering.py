@@ -1,6 +1,7 @@
-"""Registers Tentacles over a node's REST API, as `Tentacle register-with` does: the server's thumbprint, then a machine each.
+"""Registration of Tentacles over a node's REST API, as `Tentacle register-with` does it.
 
-A machine of that name that exists is changed, not doubled. Source: `RegisterMachineOperation.cs` of OctopusClients.
+It asks for the server's thumbprint, then creates one machine for each Tentacle, or changes the machine that has its name.
+Source: `RegisterMachineOperation.cs` of OctopusClients.
 """
 
 import asyncio
@@ -11,14 +12,14 @@ from typing import Any, Final
 import httpx
 
 SIDE_BY_SIDE: Final = 8
-"""Requests at a time: more would only wait for the store."""
-TOLD_EVERY: Final = 100
-"""Registrations between two reports of how far it is."""
+"""Requests at a time; more would only wait for the store."""
+REPORT_EVERY: Final = 100
+"""Registrations between two calls that report progress."""
 _LIMIT_S: Final = 30.0
 
 
 class RegistrationError(Exception):
-    """The REST API did not register them; the message says what it answered."""
+    """The REST API did not register a Tentacle; the message holds its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Registration:
     """A Tentacle to be registered.
 
     Attributes:
-        uri: Its queue, or where it listens.
+        uri: The queue that it polls, or the address where it listens.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Registration:
     thumbprint: str
 
     def document(self) -> dict[str, Any]:
-        """The machine that the API is sent."""
+        """Return the machine as the API takes it."""
         style = "TentacleActive" if self.uri.startswith("poll:") else "TentaclePassive"
         return {
             "Name": self.name,
@@ -48,14 +49,14 @@ class Registration:
 async def register(
     api: str, key: str, wanted: Sequence[Registration], done: Callable[[int], None] = lambda _: None
 ) -> str:
-    """Register them all; the thumbprint of the server, which Tentacles pin.
+    """Register all Tentacles and return the server's thumbprint, which they pin.
 
     Args:
         api: Base URL of the REST API, such as `http://127.0.0.1:8081`.
-        done: Told how many are registered, now and then and at the end.
+        done: Called now and then, and at the end, with the number of registered Tentacles.
 
     Raises:
-        RegistrationError: the API is not reached, or says no.
+        RegistrationError: the API cannot be reached, or refuses.
     """
     limits = httpx.Limits(max_connections=SIDE_BY_SIDE)
     headers = {"X-Octopus-ApiKey": key}
@@ -75,7 +76,7 @@ async def register(
                 for item in left:
                     await _one(http, item, there.get(item.name.lower()))
                     count += 1
-                    if count % TOLD_EVERY == 0 and count < len(wanted):
+                    if count % REPORT_EVERY == 0 and count < len(wanted):
                         done(count)
 
             await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))

@@ -1,8 +1,8 @@
-"""What a simulated Tentacle answers: capabilities, scripts that it does not run, uploads that it does not keep.
+"""The answers of a simulated Tentacle: capabilities, scripts that it does not run, uploads that it does not store.
 
-Answers have the shapes of a current Tentacle (`CapabilitiesServiceV2.cs`, `ScriptServiceV2.cs`, `FileTransferService.cs`); a
-script is complete at once with exit code 0, and its log shows `TentacleVersion` where the script asks for that, else the
-script's first line.
+Answers have the form of a current Tentacle's (`CapabilitiesServiceV2.cs`, `ScriptServiceV2.cs`, `FileTransferService.cs`). A
+script completes immediately with exit code 0; its log shows `TentacleVersion` if the script asks for it, and otherwise the first
+line of the script.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from mocknode.mock.halibut.events import DataStream
 from mocknode.mock.tentacle import calls
 
 VERSION: Final = "9.1.3763"
-"""Version that a simulated Tentacle says it is."""
+"""Version that a simulated Tentacle reports."""
 CAPABILITIES: Final = ("IScriptService", "IFileTransferService", "IScriptServiceV2")
 _STANDARD_OUTPUT: Final = 0
 _UNKNOWN_SERVICE: Final = "Error: {} has not been registered through an IAutofacServiceSource"
@@ -34,15 +34,15 @@ class Services:
     """The services of one or of many simulated Tentacles.
 
     Attributes:
-        version: What `TentacleVersion` is.
-        takes_s: How long each call runs; nothing is on the wire meanwhile.
+        version: Value of `TentacleVersion`.
+        takes_s: How long each call runs, with nothing on the wire.
     """
 
     version: str = VERSION
     takes_s: float = 0.0
 
     async def answer(self, request: RequestMessage, streams: Sequence[DataStream]) -> ResponseMessage:
-        """The response to a request."""
+        """Return the response to a request."""
         if self.takes_s:
             await asyncio.sleep(self.takes_s)
         try:

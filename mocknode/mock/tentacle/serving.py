@@ -1,8 +1,8 @@
-"""A server's side of one Halibut conversation at its port: trust, the queue that is polled, and the limits of each wait.
+"""The server's side of one Halibut conversation at its port: trust, the polled queue, and a limit for each wait.
 
-Driven by decrypted bytes; what it writes, arms and ends goes through its `Line`. Limits are those that Octopus recommends
-(`HalibutTimeoutsAndLimits.cs`, `RecommendedValues`). While it waits for work the real server does not read, so a peer that
-left is noticed at the next message: here too.
+It is driven by decrypted bytes; its `Line` writes, sets timers and closes. The limits are those that Octopus recommends
+(`HalibutTimeoutsAndLimits.cs`, `RecommendedValues`). The real server does not read while it waits for work, so it notices only
+at the next message that a peer has left; this one does the same.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,12 +35,12 @@ class Limits:
     """How long a server waits, in seconds.
 
     Attributes:
-        opening_s: Until a peer has identified itself, TLS included. The real one allows as much for each read, so that a
-            peer that sends a byte a minute could stay for ever.
-        null_s: Without work, until the null message.
-        response_s: For the first byte of a response: the longest a call may run.
-        read_s: For any further read of a message.
-        next_s: For NEXT.
+        opening_s: Time for a peer to identify itself, TLS included. The real server allows as much for each read, so a peer
+            that sends one byte a minute could stay for ever.
+        null_s: Time without work until the null message is sent.
+        response_s: Time for the first byte of a response, which is the longest a call may run.
+        read_s: Time for any further read of a message.
+        next_s: Time for NEXT.
     """
 
     opening_s: float = 60.0
@@ -51,36 +51,36 @@ class Limits:
 
 
 class Line(Protocol):
-    """What a conversation needs of its connection."""
+    """The connection, as far as its conversation needs it."""
 
     conn: int
     peer: str
 
     def write(self, parts: Iterable[bytes]) -> None:
-        """Send each as a TLS record of its own."""
+        """Send each part as a TLS record of its own."""
 
     def arm(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do this after so long, instead of what was armed before."""
+        """Run `action` after this time; it replaces the action set before."""
 
     def end(self, ending: Ending, *, by_peer: bool = False) -> None:
         """Close."""
 
     def judge(self) -> None:
-        """Find out whether the peer is trusted; then `Serving.admit` or `Line.end`."""
+        """Find out whether the peer is trusted, then call `Serving.admit` or `Line.end`."""
 
     def identified(self, identity: str, subscription: str | None) -> None:
-        """The peer said who it is."""
+        """Note the identity that the peer sent."""
 
     def note(self, kind: str, **facts: Any) -> None:
         """Write a journal record."""
 
 
 class Serving:
-    """One conversation.
+    """The server's side of one conversation.
 
     Attributes:
-        exchanges: How many were finished, null messages included.
-        subscription: Whose queue is polled, as it was sent.
+        exchanges: Number of finished exchanges, null messages included.
+        subscription: The polled queue, as the peer sent it.
     """
 
     __slots__ = (
@@ -101,17 +101,17 @@ class Serving:
 
     @property
     def idle(self) -> bool:
-        """Whether it waits for work."""
+        """Whether the conversation waits for work."""
         return self._connection.state is State.TURN
 
     def received(self, plain: bytes) -> None:
-        """Decrypted bytes came."""
+        """Handle decrypted bytes."""
         if self._connection.state is State.AWAIT_RESPONSE:
             self._line.arm(self._limits.read_s, self._timed_out)
         self._handle(self._connection.receive(plain))
 
     def eof(self) -> bool:
-        """The peer sends no more. Whether the connection goes on, as it does while nothing is read from it."""
+        """Handle the end of the peer's bytes; return True while the connection continues, as one that is not being read does."""
         self._eof = True
         if self.idle:
             return True
@@ -119,17 +119,17 @@ class Serving:
         return not self._connection.over
 
     def admit(self) -> None:
-        """The peer is trusted."""
+        """Continue with a trusted peer."""
         self._handle(self._connection.authorize())
 
     def retire(self) -> None:
-        """Close as soon as no call is under way."""
+        """Close as soon as no call is in progress."""
         self.retiring = True
         if self._call is None:
             self._line.end(Ending(cause="node-refused"))
 
     def over(self, text: str) -> None:
-        """The connection is gone; `text` says how, for whoever waits for an answer."""
+        """Handle the loss of the connection; `text` is the error for a caller that waits for an answer."""
         if self.subscription is not None:
             self._queues.leave(self.subscription, self)
         if self._call is not None:
@@ -137,7 +137,7 @@ class Serving:
             self._note_call(text)
 
     def deliver(self, call: Call) -> None:
-        """Send this request; from `Queues`, while this waits for work."""
+        """Send this request; called by `Queues` while the conversation waits for work."""
         self._call = call
         call.sent(self._line.conn)
         self._left_before = self._eof
@@ -184,7 +184,7 @@ class Serving:
 
     def _turn(self) -> None:
         if self.subscription is None:
-            # A server that dialled this port as if it were a listening Tentacle.
+            # The peer is a server that dialled this port as if it were a listening Tentacle.
             self._line.arm(self._limits.next_s, self._timed_out)
             self._handle(self._connection.proceed())
             return
@@ -204,13 +204,13 @@ class Serving:
         self._read_on()
 
     def _read_on(self) -> None:
-        """What the peer had sent before its turn, its end included."""
+        """Handle what the peer sent ahead of its turn, its end included."""
         self._handle(self._connection.proceed())
         if self._eof:
             self._handle(self._connection.receive_eof())
 
     def _explain(self, failed: events.Failed) -> None:
-        """For whoever waits for an answer: what the error of the real server means here."""
+        """Note what the real server's error means here, for a caller that waits for an answer."""
         if failed.cause == "end-for-response":
             self._explanation = _HAD_LEFT.format(_SAID_END, self._limits.null_s)
         elif failed.cause == "eof" and not self._connection.message_begun:

@@ -1,8 +1,8 @@
 """TLS as Halibut uses it, without I/O: bytes in, bytes out, over a pyOpenSSL connection on memory buffers.
 
-An acceptor asks for a client certificate and takes any or none, which the standard library's `ssl` cannot; who the peer is
-decides its thumbprint, later. Neither side resumes sessions, checks names, dates or chains, or says goodbye
-(close_notify): a close is the TCP connection's, as .NET's is.
+An acceptor asks for a client certificate and takes any or none, which the standard library's `ssl` cannot do; the thumbprint
+decides on trust later. Neither side resumes sessions, checks names, dates or chains, or sends close_notify: only the TCP
+connection is closed, as .NET does it.
 """
 
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from OpenSSL import SSL, crypto
 from mocknode.mock.tentacle.identity import Identity, IdentityError
 
 _READ: Final = 4096
-"""A TLS record holds at most so much."""
+"""Bytes of one read; a larger TLS record takes several reads."""
 
 
 class TlsError(Exception):
-    """The peer does not speak TLS, or none that we do; what is left to send may hold an alert."""
+    """The peer speaks no TLS, or no version that we support; the outgoing bytes may hold an alert."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A certificate and its key, parsed once and presented by many connections."""
+    """A certificate and its key, parsed once for many connections."""
 
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey
 
     @classmethod
     def of(cls, identity: Identity, key: rsa.RSAPrivateKey | None = None) -> "Credential":
-        """The credential of an identity; `key` is its key where that was parsed before.
+        """Return the credential of an identity; `key` is its key if it was parsed before.
 
         Raises:
-            IdentityError: its key is none of RSA.
+            IdentityError: the key is no RSA key.
         """
         loaded = key or serialization.load_pem_private_key(identity.key_pem, None)
         if not isinstance(loaded, rsa.RSAPrivateKey):
@@ -45,7 +45,7 @@ class Credential:
 
 
 def server_context(identity: Identity) -> SSL.Context:
-    """What the connections of one port share: its certificate, and buffers that idle connections give back."""
+    """Return the TLS context of one port: its certificate, and buffers that idle connections release."""
     credential = Credential.of(identity)
     context = _context(SSL.TLS_SERVER_METHOD)
     context.use_certificate(credential.certificate)
@@ -55,10 +55,10 @@ def server_context(identity: Identity) -> SSL.Context:
 
 
 def client_context() -> SSL.Context:
-    """What the connections of many Tentacles share."""
+    """Return a TLS context that the connections of many Tentacles share."""
     context = _context(SSL.TLS_CLIENT_METHOD)
     context.set_verify(SSL.VERIFY_NONE)
-    # Without this a ClientHello carries a post-quantum key of 1.2 KB, which those of .NET 8 do not.
+    # Without this a ClientHello would carry a post-quantum key of 1.2 KB, which .NET 8 does not send.
     context.set_tmp_ecdh(ec.SECP256R1())
     return context
 
@@ -78,18 +78,18 @@ def _any_certificate(*_: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """The certificate that the other side presented; OpenSSL takes some that `cryptography` does not read."""
+    """The certificate that the other side presented; OpenSSL accepts some that `cryptography` cannot read."""
 
     certificate: crypto.X509
 
     @property
     def thumbprint(self) -> str:
-        """40 upper-case hex digits, of its bytes as they came."""
+        """SHA-1 of the certificate's bytes as they arrived: 40 upper-case hex digits."""
         return self.certificate.digest("sha1").replace(b":", b"").decode()
 
     @property
     def subject(self) -> str:
-        """As people write it, `CN=Octopus Tentacle`; what is wrong with a certificate that nobody can read."""
+        """Subject in its usual form, `CN=Octopus Tentacle`, or the reason why the certificate cannot be read."""
         try:
             return self.certificate.to_cryptography().subject.rfc4514_string()
         except ValueError as exc:
@@ -100,8 +100,8 @@ class Tls:
     """One TLS connection without I/O; use `accept` or `connect`.
 
     Attributes:
-        handshaken: Whether the handshake is over.
-        closed: Whether the peer said goodbye, which no Halibut peer does.
+        handshaken: Whether the handshake is complete.
+        closed: Whether the peer sent close_notify, which no Halibut peer does.
     """
 
     __slots__ = ("_connection", "closed", "handshaken")
@@ -113,7 +113,7 @@ class Tls:
 
     @classmethod
     def accept(cls, context: SSL.Context) -> "Tls":
-        """The acceptor's side, with a `server_context`."""
+        """Return the acceptor's side, with a `server_context`."""
         connection = SSL.Connection(context, None)
         connection.set_accept_state()
         return cls(connection)
@@ -122,7 +122,7 @@ class Tls:
     def connect(
         cls, context: SSL.Context, credential: Credential | None, sni: str | None, alpn: Sequence[str] = ()
     ) -> "Tls":
-        """The initiator's side, with a `client_context`; `receive(b"")` makes its ClientHello."""
+        """Return the initiator's side, with a `client_context`; `receive(b"")` makes its ClientHello."""
         connection = SSL.Connection(context, None)
         if credential is not None:
             connection.use_certificate(credential.certificate)
@@ -135,7 +135,7 @@ class Tls:
         return cls(connection)
 
     def receive(self, data: bytes) -> bytes:
-        """What these bytes carry; `outgoing` may have grown.
+        """Decrypt these bytes and return their content; `outgoing` may have grown.
 
         Raises:
             TlsError: the handshake or a record failed.
@@ -158,11 +158,11 @@ class Tls:
         return b"".join(parts)
 
     def send(self, data: bytes) -> None:
-        """Encrypt, as records of their own; `outgoing` has them."""
+        """Encrypt the data as records of their own and add them to `outgoing`."""
         self._connection.sendall(data)
 
     def outgoing(self) -> bytes:
-        """What is to be written to the peer now."""
+        """Return the bytes to write to the peer now."""
         parts: list[bytes] = []
         while True:
             try:
@@ -172,22 +172,22 @@ class Tls:
 
     @property
     def peer(self) -> Peer | None:
-        """The other side's certificate, None without one."""
+        """Certificate of the other side, or None without one."""
         certificate = self._connection.get_peer_certificate()
         return None if certificate is None else Peer(certificate=certificate)
 
     @property
     def version(self) -> str:
-        """Such as `TLSv1.3`."""
+        """Name of the TLS version, for example `TLSv1.3`."""
         return self._connection.get_protocol_version_name()
 
     @property
     def cipher(self) -> str | None:
-        """Its OpenSSL name."""
+        """OpenSSL's name of the cipher suite."""
         return self._connection.get_cipher_name()
 
 
 def _reason(error: SSL.Error) -> str:
-    """OpenSSL's words: a list of (library, function, reason)."""
+    """Return the reasons in an OpenSSL error, which is a list of (library, function, reason)."""
     details = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return "; ".join(str(item[-1]) for item in details) or type(error).__name__

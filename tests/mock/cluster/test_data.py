@@ -148,7 +148,7 @@ def test_an_upload_that_began_before_is_refused_and_leaves_nothing(up, replace):
     up.talk(lambda client: client.restore("fixtures") if replace == "restore" else client.reset("fixtures"))
     connection.send(tail)
     answer = connection.getresponse()
-    assert (answer.status, "restored while this was on its way" in json.load(answer)["ErrorMessage"]) == (503, True)
+    assert (answer.status, "restored during this upload" in json.load(answer)["ErrorMessage"]) == (503, True)
     connection.close()
     assert packages(up) == there
     assert push(up, "Late.1.0.0.zip") == 201

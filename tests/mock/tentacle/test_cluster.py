@@ -290,7 +290,7 @@ def test_a_real_registration_over_rest(tmp_path: Path, monkeypatch: pytest.Monke
                 assert (await http.delete(f"{one}{document['Links']['Self']}")).status_code == 200
                 assert (await http.get(f"{other}{document['Links']['Self']}")).status_code == 404
             # Ours do the same, and say how far they are, the end once.
-            monkeypatch.setattr(registering, "TOLD_EVERY", 2)
+            monkeypatch.setattr(registering, "REPORT_EVERY", 2)
             told: list[int] = []
             wanted = [
                 registering.Registration(name=f"f-{n}", uri=f"poll://f{n}/", thumbprint=f"{n:040}") for n in range(4)
