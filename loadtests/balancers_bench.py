@@ -11,7 +11,7 @@ import contextlib
 import ssl
 from collections.abc import Sequence
 
-from alternating import Subject, begin, median, ratios, script, table, alternate
+from alternating import Subject, alternate, begin, median, ratios, script, table
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file, send
 from stage import Front, balancer, cluster
 

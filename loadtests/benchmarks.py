@@ -177,7 +177,10 @@ def read(file: Path) -> dict[str, str]:
 def write(file: Path, sections: dict[str, str]) -> None:
     """Write the whole file at once."""
     titles = [MACHINE, *(topic.title for topic in TOPICS.values())]
-    text = "# Benchmarks\n\nWritten by `python loadtests/benchmarks.py`; every section has its own date and command.\n"
+    text = (
+        "# Benchmarks\n\n`python loadtests/benchmarks.py` writes this file. Each section names the command and the date of its own "
+        "measurement.\n"
+    )
     for title in titles:
         text += f"\n## {title}\n\n{sections.get(title, NOT_MEASURED)}\n"
     beside = file.with_name(f".{file.name}.{os.getpid()}")

@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 
-from alternating import Figures, Subject, begin, median, ratios, script, table, alternate
+from alternating import Figures, Subject, alternate, begin, median, ratios, script, table
 from clients import Pattern, at_once, pattern_file, send
 from push_bench import push
 from stage import Up, cluster, peak_rss

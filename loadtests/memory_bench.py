@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
-from alternating import Figures, Subject, script, table, alternate
+from alternating import Figures, Subject, alternate, script, table
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import DIGEST, Receiver
 from stage import peak_rss

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import servers
-from alternating import Figures, NotInstalledError, Subject, begin, median, ratios, script, table, alternate
+from alternating import Figures, NotInstalledError, Subject, alternate, begin, median, ratios, script, table
 from clients import STORED, WARM_UP_BYTES, Form, Pattern, ask_all, pattern_file, small_upload
 from ping_bench import DOCUMENT, PING, ask
 from servers import Receiver, free_port, listening

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import servers
-from alternating import Figures, Subject, ratio, script, subject, table, alternate
+from alternating import Figures, Subject, alternate, ratio, script, subject, table
 from clients import ask_for
 from servers import Receiver
 from stage import cpu_seconds, process

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from alternating import Figures, script, subject, table, alternate
+from alternating import Figures, alternate, script, subject, table
 from clients import ask_all, small_upload
 from stage import Up, cluster, cpu_seconds
 

@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import servers
-from alternating import Subject, begin, ratio, script, table, alternate
+from alternating import Subject, alternate, begin, ratio, script, table
 from clients import WARM_UP_BYTES, Form, Pattern, pattern_file
 from servers import COUNT, DIGEST, Receiver
 
@@ -53,11 +53,11 @@ def measure(words: Sequence[str]) -> str:
             ratio(by_name["node's server, count"], by_name["Go net/http, count"]),
             *(ratio(one, node) for one in ours[1:]),
             "",
-            f"One upload of {format_size(size)}, median of {args.runs}. By the API, multipart/form-data, SHA-1 by each:",
+            f"One upload of {format_size(size)}, median of {args.runs}. Through the API, as multipart/form-data; every node computes SHA-1:",
             "",
             table(ours, "node", node),
             "",
-            "The body as it is, with Content-Length, over HTTP. A node has no mode that only counts, or that takes such a body: "
+            "The plain body with Content-Length over HTTP. A node has no mode that takes such a body or only counts it: "
             "`node's server` is its server and its digest thread under an application that does.",
             "",
             table(others, "receiver", node),
@@ -66,7 +66,7 @@ def measure(words: Sequence[str]) -> str:
 
 
 def of_node(stack: contextlib.ExitStack, work: Path, pattern: Pattern, size: int) -> list[Subject]:
-    """A node's own uploads, in every framing, and one that keeps bytes."""
+    """Return uploads to a node in every framing, and uploads to a node that keeps the bytes."""
     plain = begin(stack, lambda: servers.node(work / "node", https=True))
     kept = begin(stack, lambda: servers.node(work / "kept", keep=True))
 
@@ -91,7 +91,7 @@ def of_node(stack: contextlib.ExitStack, work: Path, pattern: Pattern, size: int
 
 
 def of_others(stack: contextlib.ExitStack, work: Path, pattern: Pattern, size: int) -> list[Subject]:
-    """Every other server, counting and digesting."""
+    """Return uploads to every other server, which counts or digests them."""
     starts: dict[str, Callable[[], AbstractContextManager[Receiver]]] = {
         "node's server": lambda: servers.script("node's server", "raw"),
         "Go net/http": lambda: servers.go(work),

@@ -1,4 +1,4 @@
-"""A benchmark that nobody runs for a while must still run: its figures are for people, that it works is for this."""
+"""Benchmarks must still run after a time in which nobody ran them; their figures are not tested."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.alternating import NOT_INSTALLED, NotInstalledError, Subject, median, ratio, reason, table, alternate
+from loadtests.alternating import NOT_INSTALLED, NotInstalledError, Subject, alternate, median, ratio, reason, table
 
 MEASURED = "upload,balancers,small,growth,memory,generator,ledger,tentacles"
 KEPT = "Other mock servers on the same work"
