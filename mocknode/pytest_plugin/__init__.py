@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 if TYPE_CHECKING:
+    from mocknode.pytest_plugin.cluster import MockCluster, MockNode
     from mocknode.pytest_plugin.front import Balancer
     from mocknode.pytest_plugin.ledger import Ledger
-    from mocknode.pytest_plugin.running import MockCluster, MockNode
 
 _NODES: Final = 3
 _BALANCER: Final = "haproxy"
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def mock_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MockCluster]":
     """A mock Octopus cluster: `nodes`, `node(name)`, `api_key`, `control_url`. At the start of each test it is healthy, and empty
     or filled with the data of the fixtures file."""
-    from mocknode.pytest_plugin.running import started
+    from mocknode.pytest_plugin.cluster import started
 
     option = request.config.getoption
     directory = tmp_path_factory.mktemp("mocknode")

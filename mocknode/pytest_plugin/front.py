@@ -13,7 +13,7 @@ from mocknode.judge import balancers
 from mocknode.judge.balancers import BalancerNotFoundError as NotInstalledError
 from mocknode.judge.balancers import UnknownBalancerError as UnknownKindError
 from mocknode.mock.cluster import ports
-from mocknode.pytest_plugin.running import MockCluster
+from mocknode.pytest_plugin.cluster import MockCluster
 
 __all__ = ["Balancer", "NotInServiceError", "NotInstalledError", "UnknownKindError", "running_balancer"]
 
