@@ -25,7 +25,7 @@ class Failing:
         self._bad: dict[str, set[str]] = {metric: set() for metric in GROWING}
 
     def take(self, id_: str, kind: str, found: Class | None, told: str, disturbed: bool) -> None:
-        """What is known of one attempt that ended."""
+        """Count one attempt that ended."""
         failed = told != "acknowledged"
         for metric, bad in (
             (_OF_CLASS.get(found) if found else None, True),

@@ -174,7 +174,7 @@ class Generator:
 
     @property
     def pids(self) -> list[int]:
-        """Of its processes, the master's first."""
+        """Ids of the generator's processes, the master's first."""
         return [process.pid for process in self._processes]
 
     async def ended(self, timeout_s: float) -> bool:

@@ -11,12 +11,12 @@ CPU_MAX: Final = 0.9
 BUSY_SHARE_MAX: Final = 0.1
 """Share of samples that may be busy: a start, or one moment, is no starvation."""
 MOMENT_OF: Final = 4
-"""Of so many samples one may be busy whatever its share, as a search's probes are short."""
+"""With this few samples one may be busy regardless of the share, as the probes of a search are short."""
 LATE_S_MAX: Final = 1.0
 """A wake-up that comes later than this has added as much to some latency."""
 FD_SHARE_MAX: Final = 0.9
 MISSED_SHARE_MAX: Final = 0.01
-"""Of the arrivals of an open loop; what was never sent has no latency, so more of it would flatter the balancer."""
+"""Share of open-loop arrivals that may be missed; more would flatter the balancer, as an upload never sent has no latency."""
 
 
 @dataclass(slots=True)

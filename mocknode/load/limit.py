@@ -69,7 +69,7 @@ AT_ONCE: Final = Scale(
 )  # fmt: skip
 SCALES: Final[Mapping[str, Scale]] = {"rate": RATE, "uploads": AT_ONCE}
 SIZE_AT_ONCE: Final = "1GiB"
-"""Of the uploads of which the most at once are searched, unless another is asked for."""
+"""Size of the uploads in a search for the most uploads at once, unless another is given."""
 
 
 def parse_demand(text: str) -> list[Condition]:

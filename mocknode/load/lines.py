@@ -17,7 +17,7 @@ class Tail:
         self._offsets: dict[Path, int] = {}
 
     def read(self) -> tuple[list[dict[str, Any]], bool]:
-        """What is new, and whether there is more already.
+        """Return the new lines, and whether more are available now.
 
         Raises:
             ValueError: a whole line that is not JSON, with its file; what came before it was given by earlier calls.

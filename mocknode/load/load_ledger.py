@@ -21,7 +21,7 @@ from mocknode.load.outages import Outage
 from mocknode.load.schema import Numbers, SizeRow
 
 CACHE_KIB: Final = 16 * 1024
-"""Of SQLite's pages in memory, whatever the length of the run."""
+"""Memory for SQLite's pages, whatever the length of the run."""
 BATCH: Final = 2000
 """Attempts that are in memory at once."""
 FIRST: Final = ("head", "whole")

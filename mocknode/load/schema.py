@@ -23,7 +23,7 @@ Duration = Annotated[float, Rule(minimum=0)]
 
 @closed
 class KnownBalancer(TypedDict):
-    """What is known about the balancer before the run."""
+    """Facts about the balancer that are known before the run."""
 
     kind: str | None
     version: str | None
@@ -49,7 +49,7 @@ class LoadFacts(TypedDict):
 
 @closed
 class WorkloadFacts(TypedDict):
-    """Who uploaded what, as the command said."""
+    """The users and their uploads, as the command line gave them."""
 
     users: Count
     actions: Count

@@ -23,7 +23,7 @@ class Unverified:
 
     @property
     def url(self) -> str:
-        """Of the front door."""
+        """URL of the front door."""
         return self.front.url
 
     async def meet(self) -> str:

@@ -1,4 +1,4 @@
-"""What is typed wrong is answered with what was got and what is allowed, in one line, before anything is started."""
+"""Usage errors are answered with what was got and what is allowed, in one line, before anything is started."""
 
 from pathlib import Path
 from typing import Any

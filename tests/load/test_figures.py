@@ -1,4 +1,4 @@
-"""What is computed from numbers: percentiles, histograms, arrivals, schedules, conditions, the audit."""
+"""Figures computed from numbers: percentiles, histograms, arrivals, schedules, conditions, the audit."""
 
 import math
 import random

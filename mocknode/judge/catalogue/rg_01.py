@@ -277,7 +277,7 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Recorded[_FailedOver
 
 
 def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool) -> Variant:
-    """What is under way when the region changes ends where it began."""
+    """Judge that an upload in progress ends in the region where it began."""
     (attempt,) = case.history.attempts_of(ID, name)
     at = case.history.at_nodes(attempt.id)
     whole = case.history.deliveries(attempt.id)

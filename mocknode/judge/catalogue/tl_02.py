@@ -80,7 +80,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: Any) -> None:
-    """So many sessions, a few at a time, each closed as soon as it stands."""
+    """Open `count` sessions, a few at a time, and close each as soon as it is established."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one() -> None:

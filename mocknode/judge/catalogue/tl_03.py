@@ -140,7 +140,7 @@ class _Drain:
 
     @property
     def cut(self) -> list[Session]:
-        """Of those that were live, whom the balancer cut."""
+        """Live sessions that the balancer cut."""
         return [s for s in self.live if s.cut and s.ended_ns >= self.since_ns]
 
     def limit_at(self, node: str) -> polling.Limit | None:

@@ -119,7 +119,7 @@ async def _gone(session: "PollingSession") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """As many stand as were asked for, less one in a hundred."""
+    """Judge that all connections of the fleet are established, except one in a hundred."""
     if found := polling.no_addresses(case, ID):
         return found
     stand = steps.first(case.history, ID, _FleetConnected)

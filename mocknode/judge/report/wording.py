@@ -74,12 +74,12 @@ def ascii_only(text: str) -> str:
 
 
 def counted(count: int, outcome: str) -> str:
-    """Such as `2 core faults`."""
+    """Return a number of outcomes in words: `2 core faults`."""
     return f"{count} {SIGNS[outcome].one if count == 1 else SIGNS[outcome].many}"
 
 
 def product(balancer: ReportedBalancer) -> str:
-    """Such as `HAProxy 2.8.25 stock (detected)`."""
+    """Return the name of a balancer: `HAProxy 2.8.25 stock (detected)`."""
     kind = balancer["kind"]
     if kind is None:
         return "balancer unknown"

@@ -56,7 +56,7 @@ class Facts:
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """As saved."""
+        """Return the document that is saved."""
         return asdict(self)
 
 

@@ -106,7 +106,7 @@ class ProberFacts(TypedDict):
 
 @extensible
 class CalibrationFacts(TypedDict):
-    """Who probes the nodes, and how fast the balancer reacts to a drain, as the report shows it."""
+    """The probers of the nodes, and the balancer's reaction to a drain, as the report shows them."""
 
     probers: list[ProberFacts]
     out_after_s: float | None

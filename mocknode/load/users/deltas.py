@@ -44,7 +44,7 @@ class Edition:
 
     @property
     def file_name(self) -> str:
-        """Of this version."""
+        """File name of this version."""
         return f"{self.package_id}.{self.number}.zip"
 
     def content(self) -> Iterator[memoryview]:
@@ -105,7 +105,7 @@ class _Commands:
         self._at += len(data)
 
     def encoded(self) -> bytes:
-        """As they stand in a delta."""
+        """Return the commands as a delta contains them."""
         return b"".join(
             _COPY.pack(0x60, offset, length) if held is None else _DATA.pack(0x80, length) + held
             for offset, length, held in self._found

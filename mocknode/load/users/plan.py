@@ -1,4 +1,4 @@
-"""What is uploaded: the n-th upload of a seed has one size and framing, whoever sends it and whenever."""
+"""The plan of uploads: the n-th upload of a seed has one size and framing, whoever sends it and whenever."""
 
 import random
 from collections.abc import Sequence

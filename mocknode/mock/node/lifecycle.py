@@ -27,7 +27,7 @@ class State(enum.StrEnum):
 
 
 class Form(enum.StrEnum):
-    """In which way a node is offline."""
+    """The ways in which a node can be offline."""
 
     REFUSE = "refuse"
     CRASH = "crash"

@@ -139,7 +139,7 @@ tls: { certificates: [{ certFile: "${CERTIFICATE}", keyFile: "${KEY}" }] }
 def test_a_configuration_for_https_and_one_name_is_judged_as_its_users_come(
     kind: str, text: str, tmp_path: Path
 ) -> None:
-    """By HTTPS and by that name; written as Windows writes it."""
+    """The check uses HTTPS and that name; the configuration has the line ends and the mark of Windows."""
     (tmp_path / "my.cfg").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     named = ["--host", "octopus.corp.test"]
     found = check(["--with", kind, "--config", "my.cfg", *named, "--only", "UP-02,PR-01"], tmp_path)

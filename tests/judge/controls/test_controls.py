@@ -273,7 +273,7 @@ def test_headers_that_a_balancer_takes_away_are_no_fault(tmp_path: Path) -> None
 
 
 def test_workers_that_are_another_user_store_what_they_buffer(tmp_path: Path) -> None:
-    """Who is not root has no other user to become: there nginx says so, and goes on."""
+    """Without root, nginx cannot become another user: it says so and continues."""
     nodes = " ".join(f"server ${{NODE_{n}_HTTP}};" for n in (1, 2, 3))
     (tmp_path / "config").write_text(
         f"user nobody nogroup;\nevents {{ }}\nhttp {{\n  client_max_body_size 0;\n  upstream octopus {{ {nodes} }}\n"

@@ -76,7 +76,7 @@ def attempts(draw: st.DrawFn, check: str) -> Attempt:
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """Of an attempt, or of nobody."""
+    """Draw a request of some attempt, or of none."""
     return request(
         draw(st.sampled_from(["a", "b", "c", "d", None])),
         node=draw(st.sampled_from(NODES)),
@@ -102,7 +102,7 @@ def probes(draw: st.DrawFn) -> Probe:
 
 @st.composite
 def sessions(draw: st.DrawFn, check: str) -> Session:
-    """As far as it came, ended by anybody."""
+    """Draw a session that came to any stage and was ended by either side."""
     return session(
         check,
         draw(st.sampled_from(POLLED)),
@@ -122,7 +122,7 @@ def sessions(draw: st.DrawFn, check: str) -> Session:
 
 @st.composite
 def connections(draw: st.DrawFn, check: str) -> TentacleConnection:
-    """Of a session, or of nobody."""
+    """Draw a connection of some session, or of none."""
     return seen(
         draw(sessions(check)),
         draw(st.sampled_from(NODES)),

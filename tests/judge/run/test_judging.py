@@ -1,4 +1,4 @@
-"""What is the same for all checks: merging, results, limitations, acceptances, and that nothing seen is never a pass."""
+"""The part of judging that all checks share: merging, results, limitations, acceptances, and that nothing seen is never a pass."""
 
 import datetime
 from dataclasses import replace

@@ -23,7 +23,7 @@ def everywhere(times: list[int], **facts: object) -> list[Probe]:
     interval_s=st.floats(1.0, 60.0),
     jitter=st.lists(st.floats(-0.07, 0.07), min_size=6, max_size=6),
 )
-def test_a_rhythm_is_found_when_each_ping_comes_up_to_a_fourteenth_early_or_late(
+def test_an_interval_is_found_when_each_ping_comes_up_to_a_fourteenth_early_or_late(
     interval_s: float, jitter: list[float]
 ) -> None:
     times = [int((n + j) * interval_s * SECOND) for n, j in enumerate(jitter)]
@@ -32,20 +32,20 @@ def test_a_rhythm_is_found_when_each_ping_comes_up_to_a_fourteenth_early_or_late
     assert found[0] == pytest.approx(interval_s, rel=0.25)
 
 
-def test_two_probers_of_one_kind_are_told_apart_by_their_rhythm() -> None:
+def test_two_probers_of_one_kind_are_told_apart_by_their_interval() -> None:
     found = steady_interval(sorted(beat(2.0, 6) + beat(2.0, 6, start_s=0.01)))
     assert found is not None
     assert found[0] == pytest.approx(2.0)
     assert found[1] == 2
 
 
-def test_a_rhythm_that_changed_is_the_one_it_has_now() -> None:
+def test_an_interval_that_changed_is_the_one_it_has_now() -> None:
     found = steady_interval([0, 60 * SECOND, *beat(2.0, 4, start_s=120.0)])
     assert found == (2.0, 1)
 
 
 @pytest.mark.parametrize("times", [[], [0], beat(2.0, 3), [0, SECOND, 30 * SECOND, 31 * SECOND, 90 * SECOND]])
-def test_too_few_or_uneven_pings_are_no_rhythm(times: list[int]) -> None:
+def test_too_few_or_uneven_pings_are_no_interval(times: list[int]) -> None:
     assert steady_interval(times) is None
 
 
@@ -151,13 +151,13 @@ def test_probers_of_one_kind_side_by_side_have_one_interval(interval_s: float, c
 
 @pytest.mark.parametrize("interval_s", [2.0, 10.0, 60.0])
 @pytest.mark.parametrize("alike", [2, 3, 4])
-def test_the_gaps_inside_a_volley_are_no_rhythm(interval_s: float, alike: int) -> None:
+def test_the_gaps_inside_a_volley_are_no_interval(interval_s: float, alike: int) -> None:
     times = sorted(t_ns for n in range(alike) for t_ns in beat(interval_s, 8, start_s=0.02 * n))
     found = {steady_interval(times[:count]) for count in range(len(times) + 1)}
     assert {None if beats is None else (round(beats[0], 1), beats[1]) for beats in found} == {None, (interval_s, alike)}
 
 
-def test_more_probers_of_one_kind_than_anybody_runs_are_no_rhythm() -> None:
+def test_more_probers_of_one_kind_than_anybody_runs_are_no_interval() -> None:
     times = [t_ns for n in range(5) for t_ns in beat(10.0, 8, start_s=0.01 * n)]
     assert steady_interval(times) is None
 
@@ -233,7 +233,7 @@ def test_the_last_request_before_the_drain_is_no_negative_reaction() -> None:
     assert calibrate(drained(out=9 * SECOND, back=None), NODES).out_after_s == 0.0
 
 
-def test_what_came_after_the_drain_says_nothing_about_the_rhythm() -> None:
+def test_what_came_after_the_drain_says_nothing_about_the_interval() -> None:
     history = drained(out=12 * SECOND, back=16 * SECOND)
     before = calibrate(history, NODES)
     history.probes += everywhere(beat(0.1, 50, start_s=11.0))

@@ -179,7 +179,7 @@ async def _swagger_read(url: str, key: str) -> dict[str, Told]:
 
 
 async def _curl(url: str, key: str, file: Path, mode: str) -> Told:
-    """As the vendor's page on the built-in repository writes it; the bash sample wants exactly 201."""
+    """Push with the command of the vendor's page on the built-in repository; the bash sample expects exactly 201."""
     if shutil.which("curl") is None:
         raise MissingProgramError("`curl` is not on PATH")
     target = f"{url}/api/Spaces-1/packages/raw?overwriteMode={mode}"

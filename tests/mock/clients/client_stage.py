@@ -27,7 +27,7 @@ DIRECT = "no balancer"
 
 @dataclass(slots=True)
 class Stage:
-    """What is running.
+    """The running cluster and its front doors.
 
     Attributes:
         fronts: By name the URL of each front door; `DIRECT` is node-1 itself.
@@ -50,7 +50,7 @@ class Stage:
         return files
 
     async def node_urls(self) -> dict[str, str]:
-        """Of the nodes that answer."""
+        """Return the URLs of the nodes that answer."""
         return {node["name"]: node["http"] for node in await self.control.nodes() if node["alive"]}
 
     async def catalogue(self) -> list[tuple[str, str]]:
@@ -76,7 +76,7 @@ class Stage:
         return found
 
     async def deliveries(self) -> Counter[str]:
-        """By digest how often a package's body arrived whole at a node."""
+        """Count by digest how often a package's body arrived complete at a node."""
         return Counter(record["sha1"] for record in await self.requests("body") if record.get("sha1"))
 
     async def visit(self, front: str) -> None:
@@ -108,7 +108,7 @@ class Stage:
 
 
 async def _who(client: httpx.AsyncClient, url: str) -> str:
-    """Who answers, or why nobody does."""
+    """Return the node that answers, or the reason why none does."""
     try:
         answer = await client.get(f"{url}/api")
     except httpx.TransportError as exc:
@@ -117,12 +117,12 @@ async def _who(client: httpx.AsyncClient, url: str) -> str:
 
 
 def digest(file: Path) -> str:
-    """As the catalogue has it."""
+    """Return the digest of a file as the catalogue holds it."""
     return hashlib.sha1(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def catalogue_id(file: Path) -> str:
-    """As the catalogue has it."""
+    """Return the id of a package as the catalogue holds it."""
     return f"packages-{file.name.removesuffix('.zip')}"
 
 

@@ -40,7 +40,7 @@ AGAIN_EVERY_S: Final = 0.1
 # A node writes that a connection is over a moment after its peer saw the end.
 WINDOW_S: Final = 1.0
 
-NO_PASSAGE: Final = "no-passage"
+NOT_PASSED_THROUGH: Final = "no-passage"
 HURTS: Final = "every polling Tentacle: it cannot talk to this node, so no deployment reaches its machine"
 
 
@@ -117,7 +117,7 @@ def no_addresses(case: Case, check: str) -> list[Variant]:
         return []
     return [
         case.breaks(
-            "passage", "core", "this balancer has no address at which Tentacles could poll a node", cause=NO_PASSAGE,
+            "passage", "core", "this balancer has no address at which Tentacles could poll a node", cause=NOT_PASSED_THROUGH,
             caused_by=None if check == ROOT else ROOT, hurts=HURTS,
         )
     ]  # fmt: skip

@@ -90,7 +90,7 @@ class Call:
 
     @property
     def asker(self) -> User:
-        """Who asks, on a route that needs credentials."""
+        """User who asks, on a route that needs credentials."""
         if self.user is None:
             raise ProblemError(401, UNAUTHORIZED)
         return self.user

@@ -26,7 +26,7 @@ LASTS_S: Final = 180 * _DAY_S
 
 
 class NewApiKey(TypedDict):
-    """What is said about a key to be made."""
+    """A request for a new key."""
 
     Purpose: NotRequired[str]
     Expires: NotRequired[str | None]

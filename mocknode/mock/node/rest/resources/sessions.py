@@ -29,7 +29,7 @@ class LoginState(TypedDict):
 
 
 class Login(TypedDict):
-    """Who signs in."""
+    """The credentials of somebody who signs in."""
 
     Username: str
     Password: str
