@@ -66,6 +66,11 @@ def docstrings(module: ast.Module) -> Iterator[tuple[int, str]]:
                         yield statement.lineno, value.strip()
 
 
+def entries(docstring: str) -> Iterator[str]:
+    """Descriptions of arguments and attributes, which are read alone in a hover box."""
+    return (match[1] for line in docstring.splitlines()[1:] if (match := re.match(r"\s+[\w, ]+: (.+)", line)))
+
+
 def _assigns(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign | ast.AnnAssign)
 
@@ -118,6 +123,17 @@ def test_docstrings_name_the_thing_or_begin_with_a_verb():
         for path in FILES
         for line, text in docstrings(parsed(path))
         if RIDDLES.match(text)
+    ]
+    assert found == []
+
+
+def test_arguments_and_attributes_are_named_in_their_descriptions():
+    found = [
+        f"{at(path, line)}: {entry}"
+        for path in FILES
+        for line, text in docstrings(parsed(path))
+        for entry in entries(text)
+        if RIDDLES.match(entry)
     ]
     assert found == []
 

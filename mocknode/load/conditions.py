@@ -45,7 +45,7 @@ class Condition:
     """A run in which it holds has failed.
 
     Attributes:
-        text: As it was written.
+        text: The condition as it was written.
     """
 
     text: str

@@ -17,7 +17,7 @@ class Failing:
     """The attempts that are bad by one of the counts that only grow.
 
     Args:
-        conditions: Of the run; those that could stop holding again are left to the end.
+        conditions: Conditions of the run; those that could stop holding again are left to the end.
     """
 
     def __init__(self, conditions: Sequence[Condition]) -> None:

@@ -125,7 +125,7 @@ class LimitSearch:
 
     Attributes:
         cut: `interrupted` or `environment`: what ended it before the limit was known closely.
-        url: Of the front door that its probes go to.
+        url: URL of the front door that its probes go to.
     """
 
     plan: LoadPlan

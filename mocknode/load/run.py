@@ -74,7 +74,7 @@ class LoadRun:
         aborted: The condition that ended it before its time.
         broken: Why the record ended before the run did.
         environment: What was not as it must be any more, when the load flowed already.
-        url: Of the front door that the load goes to, once it flows.
+        url: URL of the front door that the load goes to, once it flows.
     """
 
     plan: LoadPlan

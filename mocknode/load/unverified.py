@@ -14,7 +14,7 @@ class Unverified:
     """Stands where the lanes of a cluster stand.
 
     Attributes:
-        api_key: Of a user of theirs who may push.
+        api_key: Key of a user who may push there.
     """
 
     front: FrontDoor

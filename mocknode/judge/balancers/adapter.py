@@ -86,7 +86,7 @@ class Front:
         key: PEM file.
         tentacle_ports: A port for each node that Tentacles poll, by its name; empty where nobody polls.
         tentacle_port: One port for all of them, told apart by the TLS server name; None for none.
-        tentacle_names: By which name each node is polled at that one.
+        tentacle_names: Name of each node at that shared port.
         free_ports: Ports for what a user's own configuration listens on besides, by placeholder; nobody waits for them.
     """
 

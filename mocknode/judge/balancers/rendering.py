@@ -68,7 +68,7 @@ def render(
     """The files of a run, by name relative to `directory`, in which the balancer is started.
 
     Args:
-        version: Of the program; lines that it would not know are left out.
+        version: Version of the program; lines that it does not know are left out.
         shipped_interval: Leave the probe interval to the vendor's default, where there is one.
         template: The user's `--config`: a configuration with `${FRONT}`, `${NODE_1_HTTP}` and so on; it takes the place
             of the templates of `mode`. For Traefik it is two YAML documents, static and dynamic, parted by `---`.

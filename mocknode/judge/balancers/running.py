@@ -59,7 +59,7 @@ class Running:
         url, https_url: The front door.
         config_files: What it was started with.
         log: Its standard output and error.
-        command: As one would type it, in `directory`.
+        command: The command line, to be typed in `directory`.
         health_probes_expected: Whether its configuration probes the nodes; the caller sees them arrive there.
     """
 

@@ -29,7 +29,7 @@ class Check:
             run one after another, side by side with `silence`, for which they wait to disturb a node. `region` has a standby behind
             its balancer and runs alone.
         run: Drives the lane; None when calibration alone is the evidence. Checks may share one function: it runs once.
-        disturbs: Of `polling`: tiers in which it disturbs nodes, so that the cluster has to be restored afterwards.
+        disturbs: For lane `polling`, the tiers in which it disturbs nodes, so that the cluster has to be restored afterwards.
     """
 
     id: str

@@ -37,7 +37,7 @@ class BalancerFacts:
     """The balancer under test.
 
     Attributes:
-        kind: Such as `haproxy`; None if it was not declared and could not be detected.
+        kind: For example `haproxy`; None if it was not declared and could not be detected.
         detected: The kind was detected, not declared.
         mode: `recommended`, `stock` or `vendor-doc` if we started the balancer, else None.
         url: The address that the clients used.

@@ -62,7 +62,7 @@ def explain(
     """The screen of one check.
 
     Args:
-        check_id: Such as `UP-04`.
+        check_id: Id of the check, for example `UP-04`.
         document: A report; None shows the catalogue's entry.
         entry: The check in the catalogue; needed without a report.
         fixes: Causes and the fix of each balancer, for the catalogue's entry.

@@ -35,7 +35,7 @@ class Detected:
     """The product that was detected, and the evidence for it.
 
     Attributes:
-        kind: Such as `haproxy` or `aws-alb`; None when the evidence does not favour one product.
+        kind: For example `haproxy` or `aws-alb`; None when the evidence does not favour one product.
         evidence: Sentences that support the kind; without a kind, all that was noticed.
     """
 

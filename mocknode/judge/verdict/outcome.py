@@ -41,7 +41,7 @@ class Variant:
         name: Unique within the check, such as `302` or `45s`.
         summary: One sentence that a person can act on.
         cause: Slug of the cause, one of those that the check declares; None when nothing is wrong.
-        hurts: Who suffers and how; None when nobody does.
+        hurts: The users who suffer and how; None when nobody does.
         evidence: Facts that the outcome rests on, as JSON values: attempt ids, times in seconds, counts, the tested value.
         ruled_out: Causes that were excluded, and by which evidence.
         caused_by: Id of the check whose failure explains this one, or None.

@@ -9,7 +9,7 @@ class Arrivals:
 
     Args:
         rate: Arrivals a second, above 0, where `share` is 1.
-        share: Of the rate, 0 to 1, by seconds since the beginning; must not stay 0.
+        share: Share of the rate, 0 to 1, by seconds since the beginning; must not stay 0.
         index, of: Every `of`-th arrival from the `index`-th on belongs to this process: however many share a stream of one seed, it
             is the same.
     """

@@ -27,7 +27,7 @@ class Audit:
     """Watches this process.
 
     Attributes:
-        port: Of the balancer; connections to it are counted.
+        port: Port of the balancer; connections to it are counted.
     """
 
     def __init__(self, records: Records) -> None:

@@ -75,7 +75,7 @@ class PackageBody:
         file_name: `mocknode-load.1.0.0-<attempt>.zip` unless given: every attempt is a version of its own, so no push meets another's.
         content: Bytes to send instead of the attempt's own, `size` of them.
         made: SHA-1 of the file that the server makes of the content, where that is a delta.
-        sha1: Of the file, once all of the content was taken by `pieces`; None before.
+        sha1: Digest of the file, once `pieces` has yielded all of it; None before.
     """
 
     attempt: str

@@ -103,7 +103,7 @@ class Exchange:
         length: Content-Length of the body; None sends it chunked.
         link: Bytes a second that the body is paced at; None is as fast as it goes.
         due_ns: When it should have started; latency counts from here.
-        user_agent: As the client that sends such a request names itself.
+        user_agent: Name of the client that sends such a request.
         answer_max: Bytes of the answer that are kept; the rest is read and forgotten.
         fine: Statuses beside 2xx that this client takes for an answer it wanted.
         sent: Every byte that the kernel took, heads and framing included, before encryption.

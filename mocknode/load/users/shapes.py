@@ -25,7 +25,7 @@ class Shape:
     """Straight lines between points (seconds, share) in the order of time; before the first and after the last nothing changes.
 
     Attributes:
-        text: As `parse_shape` reads it, with every time in it.
+        text: The shape as `parse_shape` reads it, with every time in it.
         hold_until_s: When a storm may break, if the balancer answers again by then; None is no storm.
     """
 
@@ -59,7 +59,7 @@ def parse_shape(text: str, duration_s: float | None = None) -> Shape:
     """The shape that `text` states.
 
     Args:
-        duration_s: Of the run: where no times are given a ramp takes half of it, a spike the middle third.
+        duration_s: Length of the run; where no times are given a ramp takes half of it, a spike the middle third.
 
     Raises:
         ValueError: naming what was got and what is allowed.

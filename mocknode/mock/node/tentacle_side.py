@@ -86,7 +86,7 @@ class TentacleSide:
 
     Attributes:
         port: Queues and connections.
-        machines: Who is registered.
+        machines: Registered Tentacles.
         identity: The server's certificate.
     """
 

@@ -36,7 +36,7 @@ class Trigger:
 
     Attributes:
         value: Seconds, pings, a share from 0 to 1, or bytes.
-        text: As it was written.
+        text: The trigger as it was written.
     """
 
     measure: Measure

@@ -50,7 +50,7 @@ class Control:
     """One fault.
 
     Attributes:
-        kind: Whose configuration has it.
+        kind: Balancer whose configuration has it.
         fails: Check id to (outcome, cause).
         consequences: Check id to the root that it has to name; these fail as well.
     """

@@ -119,7 +119,7 @@ class Client:
         modes: Overwrite modes that it can ask for; none if it cannot push.
         push: url, key, files, mode: pushes them as it does several.
         read: url, key: what it reads of spaces, nodes and packages; None if it reads nothing.
-        delta: As `push`, with its compression by deltas; None if it knows none.
+        delta: Like `push`, with its compression by deltas; None if it knows none.
     """
 
     name: str

@@ -30,7 +30,7 @@ class Stage:
     """The running cluster and its front doors.
 
     Attributes:
-        fronts: By name the URL of each front door; `DIRECT` is node-1 itself.
+        fronts: URL of each front door by name; `DIRECT` is node-1 itself.
     """
 
     directory: Path

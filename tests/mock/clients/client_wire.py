@@ -31,7 +31,7 @@ class Told:
 
     Attributes:
         ok: It would report success.
-        status: Of the answer that decided, if it says.
+        status: Status of the answer that decided, if it says.
         result: What it read, or its error.
     """
 

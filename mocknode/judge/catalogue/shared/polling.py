@@ -51,7 +51,7 @@ class Addresses(StepFacts):
     Attributes:
         own: Address of each node.
         names: Server name of each node at the one address where names decide; empty without one.
-        thumbprints: Of each node, those of a standby among them.
+        thumbprints: Thumbprint of each node, nodes of a standby included.
     """
 
     what = "addresses"

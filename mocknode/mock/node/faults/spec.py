@@ -21,7 +21,7 @@ class FaultSpec:
     """One fault, validated.
 
     Attributes:
-        options: As they were given; `fault` is what they mean.
+        options: Options as they were given; `fault` has their values.
         on: Requests on the ping path, all other requests, or both; or connections at the Tentacle port.
         first: Act on this many requests, then end; None for no limit.
         every: Act on every k-th matching request only; None for each.

@@ -72,7 +72,7 @@ class FilePart:
     """Finds the first part with a file name.
 
     Attributes:
-        file_name: As sent, None until its part was found.
+        file_name: File name as it was sent; None until its part was found.
         file_bytes: Bytes of the file so far.
     """
 

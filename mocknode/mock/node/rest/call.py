@@ -38,7 +38,7 @@ class Call:
     Attributes:
         exchange: The way to its body and to its client; `facts` is the request itself.
         context: What resources work with.
-        user: Who asks; None where no credentials are needed.
+        user: User who asks; None where no credentials are needed.
         space: Id of the space that the path names; empty outside of spaces.
         query_pairs: The query as it came.
         restores: How often all data had been replaced when it began.

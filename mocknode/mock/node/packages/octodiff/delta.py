@@ -43,7 +43,7 @@ class DeltaReader:
         basis_size: Bytes of the old file.
 
     Attributes:
-        expected_sha1: Of the new file, in lower-case hex; None until the head was read.
+        expected_sha1: Declared digest of the new file, in lower-case hex; None until the head was read.
     """
 
     def __init__(self, basis_size: int) -> None:
@@ -121,7 +121,7 @@ class DeltaReader:
         """The delta is over.
 
         Args:
-            sha1: Of the new file as it was made, in lower-case hex.
+            sha1: Digest of the new file as it was made, in lower-case hex.
 
         Raises:
             DeltaError: it ended within a command, or made another file than it promised.
