@@ -1,1 +1,1 @@
-"""`mocknode load`: starts the generator, disturbs the nodes meanwhile, joins what both sides saw, and judges."""
+"""What `mocknode load` does: start the generator, disturb the nodes meanwhile, match what both sides recorded, and judge it."""

@@ -1,4 +1,4 @@
-"""`--fail-if`: conditions under which a run failed, and those that hold for every run. Pure."""
+"""Conditions under which a run has failed: those of `--fail-if`, and those that apply to every run. No I/O."""
 
 import dataclasses
 import itertools
@@ -16,8 +16,11 @@ _FORM: Final = re.compile(r"\s*([a-z0-9._]+)\s*(>=|<=|==|!=|>|<)\s*(\S.*?)\s*")
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
+_IN_WORDS: Final = {
+    ">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "at", "!=": "at anything but",
+}  # fmt: skip
 _OPPOSITES: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
-# Of uploads but for the last, which says how long draining nodes still got new ones.
+# All but the last are latencies of uploads; the last is how long draining nodes still got new ones.
 DURATIONS: Final = ("p50", "p90", "p95", "p99", "p99.9", "min", "mean", "max", "drain_reaction")
 COUNTS: Final = (
     "attempts", "lost", "doubled", "corrupted", "failed", "failed_undisturbed", "refused", "broken_off",
@@ -36,16 +39,16 @@ LEDGER: Final = frozenset(
         "drain_reaction",
     )
 )
-"""Known only where the servers' side is."""
+"""Metrics that need the nodes' journals."""
 METRICS: Final = (*DURATIONS, *COUNTS, *RATES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A run in which it holds has failed.
+    """A condition that fails a run if it holds.
 
     Attributes:
-        text: The condition as it was written.
+        text: The condition as the user wrote it.
     """
 
     text: str
@@ -54,22 +57,27 @@ class Condition:
     bound: float
 
     def shown(self, value: float | None) -> str:
-        """What was measured, for people."""
+        """A value of the metric as people read it."""
         if value is None:
             return "not measured"
         return format_duration(value) if self.metric in DURATIONS else f"{value:.4g}"
 
+    @property
+    def meaning(self) -> str:
+        """When the condition fails a run, in words: `fails above 5.0 s`."""
+        return f"fails {_IN_WORDS[self.compare]} {self.shown(self.bound)}"
+
     def holds(self, values: Mapping[str, float | None]) -> bool | None:
-        """Whether it holds; None when nothing was measured that could tell."""
+        """Whether the condition holds; None when its metric was not measured."""
         value = values[self.metric]
         return None if value is None or math.isnan(value) else _OPERATORS[self.compare](value, self.bound)
 
 
 def parse_condition(text: str) -> Condition:
-    """`p99>2s`, `lost>0`, `error_rate>=1%`.
+    """Read a condition such as `p99>2s`, `lost>0` or `error_rate>=1%`.
 
     Raises:
-        ValueError: naming what was got and what is allowed.
+        ValueError: naming what was given and what is allowed.
     """
     match = _FORM.fullmatch(text)
     if match is None:
@@ -101,28 +109,28 @@ def _bound(metric: str, value: str) -> float:
 ALWAYS: Final = tuple(
     parse_condition(text) for text in ("lost>0", "doubled>0", "corrupted>0", "failed_undisturbed>0", "reads_failed>0")
 )
-"""Every run fails by these. An upload that fails while its node is away on purpose is no fault of the balancer's, unless the
-client was told otherwise; one that fails while nothing but drains goes on is."""
+"""Conditions that fail every run. While a node is down on purpose, a failed upload is not the balancer's fault if its client
+received an error. While nodes are only draining, it is."""
 
 
 def opposite(condition: Condition) -> Condition:
-    """What fails a run that must meet `condition`."""
+    """Return the condition that fails a run which must meet `condition`."""
     return dataclasses.replace(condition, text=f"not {condition.text}", compare=_OPPOSITES[condition.compare])
 
 
 def contradictions(conditions: Sequence[Condition]) -> list[str]:
-    """Conditions one of which holds whatever is measured, so that no run could pass; those of every run count with them."""
+    """Find conditions that no run could pass, since one of them holds whatever is measured; those of every run are included."""
     found = []
     for metric in dict.fromkeys(c.metric for c in conditions):
         about = [c for c in (*ALWAYS, *conditions) if c.metric == metric]
         if all(any(c.holds({metric: value}) for c in about) for value in _telling(metric, about)):
             texts = " and ".join(repr(c.text) for c in about)
-            found.append(f"{texts}: one of them holds for every run, so that none could pass")
+            found.append(f"{texts}: one of them holds for every run, so no run could pass")
     return found
 
 
 def _telling(metric: str, about: Sequence[Condition]) -> set[float]:
-    """Values of a metric, one of each kind that its conditions can tell apart."""
+    """Sample values of a metric: one for each range that its conditions distinguish."""
     bounds = sorted({0.0, *(c.bound for c in about)})
     if metric in COUNTS:
         return {near for bound in bounds for near in (bound - 1, bound, bound + 1) if near >= 0}

@@ -1,4 +1,4 @@
-"""When a run ends before its time: all its uploads were made, or it has failed already and was asked to end then. Pure."""
+"""Decides when `--abort-on-fail` ends a run: as soon as one of its conditions is certain to hold. No I/O."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,14 +10,14 @@ _OF_CLASS: Final[dict[Class, str]] = {
     "lost": "lost", "delivered_twice": "doubled", "corrupted": "corrupted",
 }  # fmt: skip
 GROWING: Final = (*_OF_CLASS.values(), "failed", "failed_undisturbed", "reads_failed")
-"""Counts that only grow: once one is over its bound, it stays so."""
+"""Counts that only grow: a condition on one of these stays true once it holds."""
 
 
 class Failing:
-    """The attempts that are bad by one of the counts that only grow.
+    """The failed attempts behind each of the counts that only grow.
 
     Args:
-        conditions: Conditions of the run; those that could stop holding again are left to the end.
+        conditions: The conditions of the run; those that could stop holding again are judged at its end.
     """
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
@@ -37,6 +37,6 @@ class Failing:
                 self._bad[metric].add(id_)
 
     def first(self) -> Condition | None:
-        """A condition that holds and will hold at the end."""
+        """Return a condition that holds and is certain to hold at the end; None if there is none."""
         counts = {metric: float(len(ids)) for metric, ids in self._bad.items()}
         return next((c for c in self._conditions if c.holds(counts)), None)

@@ -1,6 +1,6 @@
-"""The generator's process: locust, headless, with our locustfile, ended with us whatever ends us.
+"""The load generator: locust with our locustfile, in processes that end when this one does.
 
-Nothing of it is imported here: gevent patches the process that it runs in.
+Its code is never imported here, because gevent patches the process that it runs in.
 """
 
 import asyncio
@@ -23,32 +23,33 @@ from mocknode.mock.cluster import ports
 from mocknode.system.processes import Process, spawn
 
 FINISH_S: Final = 600
-"""How long uploads under way may finish after the run's time; as long as a client waits for one."""
+"""How long uploads in progress may take to finish after the run's time: as long as a client waits for one."""
 HOST: Final = "127.0.0.1"
 TAIL: Final = 12
-"""Lines of the log that are shown when it fails."""
+"""Lines of the log to show when the generator fails."""
 
 
 class GeneratorError(Exception):
-    """The generator cannot run, or failed; the message says why, in its own words."""
+    """The generator cannot run, or has failed; the message holds the end of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What the generator is told.
+    """What the generator is to send.
 
     Attributes:
-        sizes: Distribution as `mocknode.load.users.sizes` reads it.
+        sizes: Distribution of package sizes, as `mocknode.load.users.sizes` reads it.
         forms: `chunked`, `length`, or both by comma.
-        link: Bytes a second of each pusher; 0 is no limit.
-        users: Pushers of one package.
-        actions, deltas: Those of several in parallel, and of what changed.
-        browsers, monitors: Other users beside them.
-        rate: Arrivals a second, open loop; 0 is a closed loop.
-        shape: When pushers are at work, as `mocknode.load.users.shapes` reads it, with its times; `storm` alone takes them from the schedule.
-        uploads: How many in all; 0 is no limit.
-        space, space_name: Where to push, by id and by name.
-        workers: Processes that generate; above 1 with locust's master beside them.
+        link: Bytes a second that each pusher can send; 0 means no limit.
+        users: Pushers that send one package at a time.
+        actions, deltas: Pushers that send several packages in parallel, and pushers that send only what changed.
+        browsers, monitors: Users that do not push.
+        rate: Uploads started a second (open loop); 0 is a closed loop.
+        shape: How many pushers are active over time, as `mocknode.load.users.shapes` reads it. `storm` without times takes them from
+            the schedule.
+        uploads: How many uploads in all; 0 means no limit.
+        space, space_name: Id and name of the space to push to.
+        workers: Processes that generate load; with more than 1, locust's master is one more.
         duration_s: For how long uploads are started.
     """
 
@@ -71,16 +72,16 @@ class Workload:
 
     @property
     def run_time(self) -> str:
-        """The duration in locust's words: whole seconds are what it knows, and none of them would be a run without an end."""
+        """The duration as locust takes it: in whole seconds, and at least one, since 0 would mean a run without an end."""
         return f"{math.ceil(self.duration_s)}s"
 
     @property
     def pushers(self) -> int:
-        """All who upload."""
+        """How many users upload."""
         return self.users + self.actions + self.deltas
 
     def arguments(self, front: FrontDoor, records: Path | None) -> list[str]:
-        """Options of locust; without `records` nothing of it is told to a judge."""
+        """Options for locust; without `records` the generator keeps no record of its attempts."""
         kinds = {
             "CiPusher": self.users,
             "ActionPusher": self.actions,
@@ -96,7 +97,7 @@ class Workload:
             *(["--records", str(records)] if records else []),
             "--link", str(self.link), "--seed", str(self.seed), "--shape", self.shape, "--uploads", str(self.uploads),
             "--space", self.space, "--space-name", self.space_name,
-            # It runs in the run's directory, not in that of whoever named the file.
+            # Locust runs in the run's directory, not in the one that the user's path is relative to.
             *(["--ca", str(Path(front.ca).absolute())] if front.ca else []),
             *(["--accept-any-certificate"] if front.insecure else []),
             *(["--connect-to", front.connect_host] if front.connect_host else []),
@@ -105,7 +106,7 @@ class Workload:
 
 
 def locustfile() -> Path:
-    """The installed locustfile.
+    """Return the path of the installed locustfile.
 
     Raises:
         GeneratorError: locust is not installed.
@@ -119,7 +120,7 @@ class Generator:
     """A running generator: one process, or locust's master with its workers.
 
     Args:
-        left_idle: A master that ends by itself leaves workers that have nothing to do any more.
+        left_idle: The master may end and leave its workers running, with nothing to do.
     """
 
     def __init__(self, processes: Sequence[Process], log: Path, *, left_idle: bool = False) -> None:
@@ -138,16 +139,16 @@ class Generator:
         environment: Mapping[str, str],
         web: tuple[str, int] | None = None,
     ) -> "Generator":
-        """Start locust; secrets go through `environment`, where other users of the machine do not see them.
+        """Start locust. Secrets belong in `environment`, which other users of the machine cannot see.
 
         Args:
-            web: Where its own web UI listens; None has none.
+            web: Where locust's own web UI listens; None serves none.
         """
         argv = [sys.executable, "-m", "locust", "-f", str(locustfile()), *workload.arguments(front, records)]
         argv += ["--exit-code-on-error", "0"]
-        # LOCUST_... of the caller's shell, and a configuration of locust's in its directory or at home, would silently change the load.
+        # LOCUST_ variables of the caller's shell, or a locust configuration in the directory or at home, would silently change the load.
         env = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "MOCKNODE_LOAD_"))}
-        # Packages of `pip install --user` are found at home too.
+        # With another HOME, Python would not find packages of `pip install --user`.
         env |= {
             "PYTHONUSERBASE": site.getuserbase(),
             **dict.fromkeys(("HOME", "USERPROFILE"), str(log.parent)),
@@ -178,7 +179,7 @@ class Generator:
         return [process.pid for process in self._processes]
 
     async def ended(self, timeout_s: float) -> bool:
-        """Wait for its end, at most so long; workers finish their uploads after their master has gone."""
+        """Wait until all processes have ended, at most this long. Workers finish their uploads after their master has ended."""
         leader, *workers = self._processes
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -190,42 +191,42 @@ class Generator:
         return bool(leader.returncode) or time.monotonic() > self._finish_by_s
 
     def _dismiss(self, workers: Sequence[Process]) -> None:
-        """With a web UI a master waits until its workers have stopped, forgets them, and tells nobody that it ends: they would notice
-        after a minute without its heartbeat."""
+        """Stop the workers of a master that had a web UI. It does not tell them that it ends, and they would only notice after a minute
+        without its heartbeat."""
         if self._left_idle:
             self._left_idle = False
             for worker in workers:
                 worker.signal(signal.SIGTERM)
 
     def finish(self, within_s: float) -> None:
-        """Begin nothing more: uploads under way may end within this time."""
-        self._left_idle = False  # A master that is told to end tells its workers.
+        """Start no more uploads; those in progress may finish within this time."""
+        self._left_idle = False  # A master that gets SIGTERM stops its workers itself.
         self._finish_by_s = min(self._finish_by_s, time.monotonic() + within_s)
         self._processes[0].signal(signal.SIGTERM)
 
     def dead_workers(self) -> list[str]:
-        """Workers that ended in another way than by being told to."""
+        """Describe each worker that did not end normally."""
         return [f"{p.name} ended with code {p.returncode}" for p in self._processes[1:] if p.returncode]
 
     def check(self) -> None:
-        """Refuse an end that was none.
+        """Check that the generator ended normally.
 
         Raises:
-            GeneratorError: with the tail of its log.
+            GeneratorError: it failed; the message holds the end of its log.
         """
         if code := self._processes[0].returncode:
             raise GeneratorError(f"the load generator ended with code {code}:\n{self.tail()}")
 
     def tail(self) -> str:
-        """The end of its log."""
+        """Return the last lines of the log."""
         with self._log.open(encoding="utf-8", errors="replace") as file:
             return "".join(deque(file, maxlen=TAIL)).rstrip()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill all processes immediately."""
         for process in self._processes:
             process.kill()
 
     async def stop(self) -> None:
-        """End it now, with what it had under way."""
+        """Stop all processes now, and break off the uploads in progress."""
         await asyncio.gather(*(process.end(grace_s=2.0) for process in self._processes))

@@ -1,4 +1,5 @@
-"""Was it the balancer, or the generator? From the samples that the generator wrote about itself. Pure."""
+"""Judges whether the generator kept up, from the samples that it wrote about itself, so that its limits are not taken for the
+balancer's. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,13 +8,13 @@ from typing import Any, Final
 from mocknode.load.schema import WorkerFacts
 
 CPU_MAX: Final = 0.9
-"""Share of one core, over a sample of a second: above it requests queue inside the generator, and latencies are its own."""
+"""Share of one core during a sample of one second. Above it, requests queue inside the generator and add to its latencies."""
 BUSY_SHARE_MAX: Final = 0.1
-"""Share of samples that may be busy: a start, or one moment, is no starvation."""
+"""Share of samples that may be busy; a busy start or a short peak is harmless."""
 MOMENT_OF: Final = 4
 """With this few samples one may be busy regardless of the share, as the probes of a search are short."""
 LATE_S_MAX: Final = 1.0
-"""A wake-up that comes later than this has added as much to some latency."""
+"""A wake-up that is later than this has added the delay to some latency."""
 FD_SHARE_MAX: Final = 0.9
 MISSED_SHARE_MAX: Final = 0.01
 """Share of open-loop arrivals that may be missed; more would flatter the balancer, as an upload never sent has no latency."""
@@ -39,7 +40,7 @@ class _Worker:
 
 @dataclass(slots=True)
 class Health:
-    """The audit of the generator, worker by worker."""
+    """The generator's samples of its own health, by worker."""
 
     workers: dict[int, _Worker] = field(default_factory=dict)
 
@@ -52,7 +53,7 @@ class Health:
         worker.fds, worker.fd_limit = max(worker.fds, sample["fds"] or 0), sample["fd_limit"]
         if "cpu" in sample:
             worker.samples += 1
-            # What waits for a core is as full as what has one: on a crowded machine it is never seen to use much.
+            # Waiting for a core counts as being busy: on a crowded machine a process never uses much CPU.
             worker.busy += sample["cpu"] + sample["waited"] > CPU_MAX
             worker.waited_sum += sample["waited"]
             worker.waited_max = max(worker.waited_max, sample["waited"])
@@ -61,15 +62,15 @@ class Health:
             worker.late_max = max(worker.late_max, sample["late"])
 
     def problems(self) -> list[str]:
-        """Why the figures cannot be trusted; none if they can."""
-        found = [] if self.workers else ["the generator wrote no sample of its own health"]
+        """List the reasons why the figures cannot be trusted; none if they can."""
+        found = [] if self.workers else ["the load generator wrote no samples of its own health"]
         for pid, worker in self.workers.items():
-            who = f"the generator (process {pid})"
+            who = f"the load generator (process {pid})"
             if worker.busy > max(worker.samples >= MOMENT_OF, BUSY_SHARE_MAX * worker.samples):
                 found.append(
-                    f"{who} had no time to spare in {worker.busy} of {worker.samples} seconds (allowed: {BUSY_SHARE_MAX:.0%}): "
-                    f"it ran {worker.cpu_sum / worker.samples:.0%} of the time and waited for a free core {worker.waited_sum / worker.samples:.0%}, "
-                    "so the latencies are its own; "
+                    f"{who} was short of CPU in {worker.busy} of {worker.samples} seconds (allowed: {BUSY_SHARE_MAX:.0%}); it ran "
+                    f"{worker.cpu_sum / worker.samples:.0%} of the time and waited for a core {worker.waited_sum / worker.samples:.0%} "
+                    "of it, so its latencies cannot be trusted; "
                     + (
                         "this machine is full: use a slower --link or fewer users, or another machine"
                         if worker.waited_sum > worker.cpu_sum
@@ -78,18 +79,18 @@ class Health:
                 )
             if worker.late_max > LATE_S_MAX:
                 found.append(
-                    f"{who} woke up {worker.late_max:.2f} s late (allowed: {LATE_S_MAX:.2f} s): too little CPU for it"
+                    f"{who} woke up {worker.late_max:.2f} s late (allowed: {LATE_S_MAX:.2f} s), so it had too little CPU"
                 )
             if worker.connects > worker.sent:
                 found.append(
-                    f"{who} opened {worker.connects} connections for {worker.sent} requests: something in it repeats requests"
+                    f"{who} opened {worker.connects} connections for {worker.sent} requests, so something in it repeats requests"
                 )
             if worker.errors:
-                found.append(f"{who} raised {worker.errors} errors of its own; its log, locust.log, has them")
+                found.append(f"{who} raised {worker.errors} errors of its own; they are in its log, locust.log")
             if worker.missed > MISSED_SHARE_MAX * (worker.sent + worker.missed):
                 found.append(
-                    f"{who} had nobody free for {worker.missed} uploads that were due: the rate asked for was not offered; "
-                    "give more than these --users"
+                    f"{who} had nobody free for {worker.missed} uploads that were due, so it did not reach the --rate; "
+                    "give more --users"
                 )
             if worker.fd_limit and worker.fds > FD_SHARE_MAX * worker.fd_limit:
                 found.append(f"{who} had {worker.fds} of {worker.fd_limit} file descriptors open; raise `ulimit -n`")
@@ -97,7 +98,7 @@ class Health:
 
     @property
     def sent(self) -> int:
-        """Requests that the workers meant to send, all together."""
+        """How many requests the workers have begun to send, all together."""
         return sum(worker.sent for worker in self.workers.values())
 
     def document(self) -> list[WorkerFacts]:

@@ -1,4 +1,6 @@
-"""`--find-limit`: the highest arrival rate, or the most uploads at once, at which a condition still holds: doubling, then bisection.
+"""Searches for `--find-limit`: the highest upload rate, or the most uploads at once, that still meets a demand.
+
+The value doubles until a probe fails; bisection then closes in on the limit.
 
 Every probe is a load run of its own on the same cluster and balancer, with its own ledger; what gave way first is read from the
 lowest probe that failed.
@@ -23,7 +25,7 @@ from mocknode.text.units import format_duration
 
 SCHEMA: Final = "mocknode-load-limit/1"
 PRECISION: Final = 1.15
-"""The search ends when the lowest value that failed is so close to the highest that held."""
+"""The search ends when the lowest value that failed is at most this many times the highest that held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +33,11 @@ class Scale:
     """What a search varies.
 
     Attributes:
-        unit: What it counts, for people.
-        key, asked: Names in the report, of the limit and of what a probe asked for.
-        start: What any balancer carries; the search doubles from here.
-        floor: The least that is tried.
-        ceiling: The most.
+        unit: What it counts, as people read it.
+        key, asked: Names in the report of the limit and of a probe's value.
+        start: A value that any balancer can carry; the search starts here.
+        floor: The lowest value that is tried.
+        ceiling: The highest value that is tried.
         whole: Only whole numbers.
     """
 
@@ -48,23 +50,23 @@ class Scale:
     whole: bool = False
 
     def applied(self, workload: Workload, value: float) -> Workload:
-        """The workload of a probe: open loop at a rate, or a closed loop of so many pushers."""
+        """Return the workload of a probe: an open loop at this rate, or a closed loop of this many pushers."""
         if not self.whole:
             return dataclasses.replace(workload, rate=value)
         users = int(value)
         return dataclasses.replace(workload, rate=0.0, users=users, workers=min(workload.workers, users))
 
     def shown(self, value: float) -> str:
-        """A value, for people."""
+        """Return a value as people read it."""
         return f"{value:.0f}" if self.whole else f"{value:.1f}"
 
 
 RATE: Final = Scale(
-    # More than the ceiling no generator on one machine makes.
+    # No generator on one machine makes more than the ceiling.
     unit="uploads a second", key="per_s", asked="rate_per_s", start=5.0, floor=5 / 64, ceiling=5000.0,
 )  # fmt: skip
 AT_ONCE: Final = Scale(
-    # More sockets than the ceiling one process of most systems may not open, on either side of a balancer.
+    # Most systems let a process open fewer sockets than the ceiling, on either side of a balancer.
     unit="uploads at once", key="uploads_at_once", asked="uploads_at_once", start=4.0, floor=1.0, ceiling=8192.0, whole=True,
 )  # fmt: skip
 SCALES: Final[Mapping[str, Scale]] = {"rate": RATE, "uploads": AT_ONCE}
@@ -73,26 +75,26 @@ SIZE_AT_ONCE: Final = "1GiB"
 
 
 def parse_demand(text: str) -> list[Condition]:
-    """`p99<5s and lost==0`: what must hold.
+    """Read what must hold, such as `p99<5s and lost==0`.
 
     Raises:
-        ValueError: naming what was got and what is allowed.
+        ValueError: naming what was given and what is allowed.
     """
     demand = [parse_condition(part) for part in text.split(" and ")]
     if contradictions([opposite(condition) for condition in demand]):
         raise ValueError(
-            f"got {text!r}, which no run could meet; allowed: what can hold at once, with lost==0 in any case"
+            f"got {text!r}, which no run could meet; allowed: conditions that can hold together, and together with lost==0"
         )
     return demand
 
 
 @dataclass(slots=True)
 class Bisection:
-    """Which value to try next. Pure.
+    """Chooses the next value to try.
 
     Attributes:
-        held: The highest that held, 0 before.
-        failed: The lowest that failed; None before.
+        held: The highest value that held; 0 until one has.
+        failed: The lowest value that failed; None until one has.
     """
 
     scale: Scale = RATE
@@ -100,7 +102,7 @@ class Bisection:
     failed: float | None = None
 
     def next(self) -> float | None:
-        """A value, or None when the limit is known closely enough."""
+        """Return a value to try, or None when the limit is known closely enough."""
         if self.failed is None:
             value = self.held * 2 if self.held else self.scale.start
             return value if value <= self.scale.ceiling else None
@@ -112,7 +114,7 @@ class Bisection:
         return max(self.held + 1, math.floor(between)) if self.scale.whole else between
 
     def tell(self, value: float, *, held: bool) -> None:
-        """What became of a value."""
+        """Take whether a value held."""
         if held:
             self.held = max(self.held, value)
         else:
@@ -121,11 +123,11 @@ class Bisection:
 
 @dataclass(slots=True)
 class LimitSearch:
-    """A search under way; `probes` are in the order in which they were made.
+    """A search in progress; `probes` are in the order in which they were made.
 
     Attributes:
-        cut: `interrupted` or `environment`: what ended it before the limit was known closely.
-        url: URL of the front door that its probes go to.
+        cut: `interrupted` or `environment` if that ended the search before the limit was known; else None.
+        url: URL of the front door that the probes go to.
     """
 
     plan: LoadPlan
@@ -142,7 +144,7 @@ class LimitSearch:
         self.bisection = Bisection(self.scale)
 
     async def run(self) -> None:
-        """All probes.
+        """Make all probes.
 
         Raises:
             LaneError, GeneratorError: as a load run does.
@@ -162,7 +164,7 @@ class LimitSearch:
         directory = self.plan.run_dir / f"probe-{len(self.probes) + 1}"
         directory.mkdir()
         workload = self.scale.applied(self.plan.workload, value)
-        quiet: Callable[[str], None] = lambda text: None  # noqa: E731  # a line a probe is enough
+        quiet: Callable[[str], None] = lambda text: None  # noqa: E731  # one line for each probe is enough
         run = LoadRun(dataclasses.replace(self.plan, workload=workload, run_dir=directory, say=quiet), self.lanes)
         await run.on(lab)
         self.url = run.url
@@ -183,7 +185,7 @@ class LimitSearch:
         }
 
     def document(self) -> dict[str, Any]:
-        """The report of the search."""
+        """Return the report of the search."""
         first = min((p for p in self.probes if p["gave_way"]), key=lambda p: float(p[self.scale.asked]), default=None)
         untrusted = first is not None and first["result"] == "untrusted"
         result: LoadResult = self.cut or ("untrusted" if untrusted else ("held" if self.bisection.held else "failed"))
@@ -192,7 +194,7 @@ class LimitSearch:
             "result": result,
             "exit_code": EXIT_CODES[result],
             "demand": self.text,
-            # How many builds there are is what one of the searches varies.
+            # A search for uploads at once varies the number of builds, so the report leaves it out.
             "load": load_of(
                 dataclasses.replace(self.plan.workload, users=0) if self.scale.whole else self.plan.workload
             ),
@@ -208,7 +210,7 @@ class LimitSearch:
 
 
 def _gave_way(document: LoadReport, demand: Sequence[Condition]) -> list[str]:
-    """Why a probe does not count as held: the generator first, since nothing else can be believed then."""
+    """List why a probe does not count as held. If the generator did not keep up, only that: its other figures mean nothing then."""
     if problems := document["generator"]["problems"]:
         return list(problems)
     values: Mapping[str, float | None] = document["values"]
@@ -218,22 +220,22 @@ def _gave_way(document: LoadReport, demand: Sequence[Condition]) -> list[str]:
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
-    """The search on a terminal."""
+    """Return the lines that show the search on a terminal."""
     scale = next(scale for scale in SCALES.values() if f"limit_{scale.key}" in document)
     limit = document[f"limit_{scale.key}"]
-    title = f"{scale.shown(limit)} {scale.unit}" if limit else f"no number of {scale.unit} that was tried"
+    title = f"{scale.shown(limit)} {scale.unit}" if limit else f"none of the tried numbers of {scale.unit}"
     said = [f" LIMIT {title} for {document['demand']!r}", ""]
     if document["result"] == "untrusted":
         said[0] = f" UNTRUSTED  the generator gave way before the balancer did; the limit is {title} or more"
     if document["result"] in ("interrupted", "environment"):
         held = f"{title} held" if limit else "nothing held"
         said[0] = (
-            f" {WORDS[document['result']]}  {held} for {document['demand']!r} when the search ended; the limit is not known"
+            f" {WORDS[document['result']]}  {held} for {document['demand']!r} when the search ended; the limit is unknown"
         )
     if document["gave_way"]:
         at = f"{scale.shown(document[f'gave_way_at_{scale.key}'])} {scale.unit}"
         said.insert(1, f" at {at} gave way first: {'; '.join(document['gave_way'])}")
-    # A demand that the largest packages cannot meet on their uplink says nothing of a balancer.
+    # Shown because a demand that the largest packages cannot meet on their uplink says nothing about the balancer.
     said.append(f" {document['load']}")
     said.append(
         f" {'at once' if scale.whole else 'asked/s':>9}{'done/s':>9}{'MiB/s':>9}{'uploads':>9}{'p50':>9}{'p99':>9}"

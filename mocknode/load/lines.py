@@ -1,4 +1,4 @@
-"""Reads files of JSON lines while others append to them: every whole line once, a torn last one left for later."""
+"""Reads files of JSON lines while other processes append to them: every whole line once. A torn last line is left for later."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -6,11 +6,11 @@ from typing import Any, Final
 from mocknode.text import json_text
 
 STEP: Final = 1 << 20
-"""Bytes of one file taken in one step: a few milliseconds."""
+"""Bytes of one file to read in one step, which takes a few milliseconds."""
 
 
 class Tail:
-    """The `*.jsonl` files of a directory; new ones are noticed."""
+    """The `*.jsonl` files of a directory, including files that appear later."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -20,7 +20,7 @@ class Tail:
         """Return the new lines, and whether more are available now.
 
         Raises:
-            ValueError: a whole line that is not JSON, with its file; what came before it was given by earlier calls.
+            ValueError: naming a file with a whole line that is not JSON. Earlier calls have returned all lines before it.
         """
         found: list[dict[str, Any]] = []
         more = False
@@ -38,7 +38,9 @@ class Tail:
                     self._offsets[path] = offset
                     if found:
                         return found, True
-                    raise ValueError(f"{path} holds a line that no generator of ours wrote: {exc}") from exc
+                    raise ValueError(
+                        f"{path} has a line that is not JSON and that our generator did not write: {exc}"
+                    ) from exc
                 offset += len(line)
             self._offsets[path] = offset
         return found, more

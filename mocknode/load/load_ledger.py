@@ -1,8 +1,8 @@
 """The ledger of a load run: attempts of the clients and requests at the nodes, joined on disk in bounded memory.
 
-Both sides arrive as lines while the load flows; SQLite keeps them beside each other, and `close_accounts` walks the join once,
-attempt by attempt, through the decision table of `mocknode.judge.record.ledger`. The file stays in the run directory and answers any
-question in SQL.
+Both sides arrive as lines while the load flows, and SQLite stores them; `close_accounts` then goes through the
+join once and classifies each attempt by the decision table of `mocknode.judge.record.ledger`. The file stays in the run directory
+for questions in SQL.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ from mocknode.load.schema import Numbers, SizeRow
 CACHE_KIB: Final = 16 * 1024
 """Memory for SQLite's pages, whatever the length of the run."""
 BATCH: Final = 2000
-"""Attempts that are in memory at once."""
+"""Attempts that are in memory at the same time."""
 FIRST: Final = ("head", "whole")
 LAST: Final = ("end", "whole")
-"""Phases of a request in a node's journal: one that is small enough is written whole, others as they go on."""
+"""Phases of a request in a node's journal: a small request is written as one line, others phase by phase."""
 UPLOADING: Final = ("POST", "PUT")
-"""Methods whose requests may be ours without an attempt's id: a balancer that strips a header need not strip it everywhere."""
+"""Methods of requests that may be ours without an attempt id, as a balancer may remove the header from some requests only."""
 
 _SCHEMA: Final = """
 CREATE TABLE attempts (
@@ -76,7 +76,7 @@ _T = TypeVar("_T")
 
 
 class LoadLedgerError(Exception):
-    """The ledger cannot be written, most likely since the disk is full; what it holds can still be read."""
+    """The ledger cannot be written, most likely because the disk is full; what it holds can still be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +99,18 @@ class LoadLedger:
     Args:
         path: Must not exist.
         clock_offset_ns: Added to the nodes' times, to map their clock onto the generator's.
-        followed: `news` will be asked for while the run goes on.
+        followed: `news` will be called during the run.
 
     Attributes:
-        synced_ns: What the nodes had journalled by then is in the ledger.
-        dropped: Journal entries that nodes said they lost.
+        synced_ns: Time up to which the nodes' journals are in the ledger.
+        dropped: Journal entries that nodes reported as lost.
         states: (time, node, state, how) as the nodes journalled them.
     """
 
     def __init__(self, path: Path, clock_offset_ns: int = 0, *, followed: bool = False) -> None:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        # A ledger that a crash of this machine tears is written again by the next run.
+        # If this machine crashes, the run is lost anyway; nothing needs a durable ledger.
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(_SCHEMA)
         self._offset = clock_offset_ns
@@ -125,14 +125,14 @@ class LoadLedger:
         return sum(self._drops.values())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     def clients(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Take `start` and `end` lines of the generator, in the order in which a process wrote them.
+        """Take `start` and `end` lines of the generator, in the order in which each process wrote them.
 
         Raises:
-            LoadLedgerError: nothing of them was taken.
+            LoadLedgerError: none of the lines was taken.
         """
         starts, ends = _parted(lines, lambda line: line["t"] == "start")
         with self._batch():
@@ -145,7 +145,7 @@ class LoadLedger:
         """Take journal lines of the nodes.
 
         Raises:
-            LoadLedgerError: nothing of them was taken.
+            LoadLedgerError: none of the lines was taken.
         """
         requests, boots = [], []
         for record in records:
@@ -159,26 +159,26 @@ class LoadLedger:
                     self.states.append((at, record["node"], record["state"], record.get("how")))
                 case "dropped":
                     self._drops[record["node"], record["boot"]] = int(record["entries"])
-        # By statement, not by record: SQLite takes them in half the time, and a head comes before what follows it all the same.
+        # One statement after another, not record by record, which takes SQLite twice as long. Heads still come before later phases.
         heads, later = _parted(requests, lambda record: record["phase"] in FIRST)
         heads = [self._row(r) for r in heads if r.get("attempt") is not None or r["method"] in UPLOADING]
         later = [self._row(record) for record in later]
         with self._batch():
             self._db.executemany(_REQUEST, heads)
-            # Later phases of a request whose head was none of ours find no row, and change nothing.
+            # Later phases of a request whose head is not ours match no row and change nothing.
             self._db.executemany(_PHASE, later)
-            # A process that starts tells that the one before it is gone, and with it what it had open.
+            # A node's new process means that the one before is gone, with the requests that it had open.
             self._db.executemany(_GONE, boots)
         if self._touched is not None:
             telling = [row for row in (*heads, *later) if row["complete"] or row["ended"] is not None]
             self._touched.update(found[0] for row in telling for found in self._db.execute(_WHOSE, row))
 
     def adopt(self) -> None:
-        """Join uploads that came without an attempt's id by their digest, as the content of every attempt is its own. To be called
-        once both sides were taken, before `news` and `close_accounts`.
+        """Match uploads that came without an attempt id by their digest, which no two attempts share. Call it after taking both sides,
+        before `news` and `close_accounts`.
 
         Raises:
-            LoadLedgerError: nothing of them was joined.
+            LoadLedgerError: none of them was matched.
         """
         if self._one("SELECT EXISTS (SELECT 1 FROM requests WHERE attempt IS NULL AND sha1 IS NOT NULL)"):
             with self._batch():
@@ -207,18 +207,18 @@ class LoadLedger:
         }
 
     def news(self, outages: Iterable[Outage]) -> Iterator[tuple[str, str, Class | None, Told, bool]]:
-        """(id, kind, class, told, disturbed) of attempts that ended, about which something has come since the last call.
+        """Yield (id, kind, class, told, disturbed) of ended attempts that something was recorded about since the last call.
 
-        What cannot be told of them yet comes again. A class may still get worse, never better.
+        An attempt whose class is not certain yet comes again. A class may get worse later, never better.
         """
         assert self._touched is not None
         spans, asked, self._touched = list(outages), self._touched, set()
         for id_ in asked:
             rows = self._db.execute(_ONE, (id_,)).fetchall()
             if not rows or rows[0][2] is None:
-                continue  # Not ours, or its end will touch it.
+                continue  # Not ours, or not ended; its end brings it here again.
             found, disturbed, _ = self._decide(rows, spans)
-            # What a node still reads may yet arrive, whatever the client was told meanwhile.
+            # A node that is still reading it may store it yet, whatever the client was told meanwhile.
             if found in ABSENT and any(row[9] is not None and row[8] is None for row in rows):
                 found = "unresolved"
             if found == "unresolved":
@@ -226,15 +226,15 @@ class LoadLedger:
             yield id_, rows[0][10], found, rows[0][3], bool(disturbed)
 
     def open_attempts(self) -> int:
-        """Attempts without an end: under way, or of a worker that died."""
+        """Count attempts without an end: those in progress, and those of a worker that died."""
         return self._one("SELECT count(*) FROM attempts WHERE ended IS NULL")
 
     def open_requests(self) -> int:
-        """Requests of ours that a node still has."""
+        """Count requests of this run that a node has not finished."""
         return self._one("SELECT count(*) FROM requests WHERE ended IS NULL AND attempt IS NOT NULL")
 
     def close_accounts(self, outages: Iterable[Outage] = ()) -> Ledger:
-        """Give every upload its class; call it when nothing more arrives. On a full disk classes are counted and not written down."""
+        """Give every upload its class. Call it when nothing more arrives. On a full disk, classes are counted but not stored."""
         spans = list(outages)
         counts: Counter[Class] = Counter()
         last = ""
@@ -249,7 +249,7 @@ class LoadLedger:
         return Ledger(attempts=counts.total(), counts=counts, provoked=0)
 
     def _decide(self, rows: list[Any], outages: list[Outage]) -> tuple[Class | None, int, int]:
-        """Class (None for what uploads nothing), whether a node was away meanwhile, and requests at nodes."""
+        """Return the class (None if nothing was uploaded), whether a node was down meanwhile, and the number of requests at nodes."""
         _, started, ended, told, sha1 = rows[0][:5]
         requests = [row for row in rows if row[9] is not None]
         disturbed = any(o.since_ns <= (ended or self.synced_ns) and started <= o.until_ns for o in outages)
@@ -257,13 +257,13 @@ class LoadLedger:
             return None, disturbed, len(requests)
         seen = [_Seen(bool(r[5]), r[6], r[7], r[8]) for r in requests]
         found = classify(_Sent(cast(Told, told), sha1), seen)
-        # Without an end nobody knows what the client sent, or was told.
+        # Without an end, it is unknown what the client sent or was told.
         if ended is None or (found in ABSENT and ended > self.synced_ns):
             found = "unresolved"
         return found, disturbed, len(requests)
 
     def uploads_at(self, node: str, between: tuple[int, int]) -> tuple[int, int | None]:
-        """How many uploads a node was given between these times, and when the last one came."""
+        """Return how many uploads a node got between these times, and when the last one came."""
         row = self._db.execute(
             "SELECT count(*), max(r.t) FROM requests r JOIN attempts a ON a.id = r.attempt AND a.kind = 'push' "
             "WHERE r.node = ? AND r.t BETWEEN ? AND ?",
@@ -272,11 +272,11 @@ class LoadLedger:
         return int(row[0]), row[1]
 
     def sent_as(self, form: str) -> int:
-        """Uploads of a form."""
+        """Count uploads of a form."""
         return int(self._db.execute("SELECT count(*) FROM attempts WHERE form = ?", (form,)).fetchone()[0])
 
     def numbers(self) -> Numbers:
-        """Counts beside the ledger's classes."""
+        """Return the counts other than those of the classes."""
         return {
             "attempts": self._one("SELECT count(*) FROM attempts WHERE kind = 'push'"),
             "recorded": self._one("SELECT count(*) FROM attempts"),
@@ -309,16 +309,16 @@ class LoadLedger:
         }
 
     def span_ns(self) -> tuple[int, int]:
-        """First start and last end; (0, 0) without attempts."""
+        """Return the first start and the last end; (0, 0) without attempts."""
         row = self._db.execute("SELECT min(due), max(ended) FROM attempts").fetchone()
         return int(row[0] or 0), int(row[1] or row[0] or 0)
 
     def latencies(self, kind: str, column: str = "due", *, between: tuple[int, int] = (0, 1 << 62)) -> "array[float]":
-        """Seconds of every acknowledged attempt of a kind, sorted: eight bytes each.
+        """Return the seconds of every acknowledged attempt of a kind, sorted; each takes eight bytes.
 
         Args:
             column: `due` counts from when it should have started, `started` from when it did.
-            between: When it was due, nanoseconds.
+            between: Range of due times in nanoseconds.
         """
         assert column in ("due", "started")
         rows = self._db.execute(
@@ -329,12 +329,12 @@ class LoadLedger:
         return array("d", (row[0] / 1e9 for row in rows))
 
     def kinds(self) -> list[str]:
-        """Kinds of attempts, pushes first."""
+        """Return the kinds of attempts, pushes first."""
         rows = self._db.execute("SELECT DISTINCT kind FROM attempts ORDER BY kind != 'push', kind")
         return [row[0] for row in rows]
 
     def by_size(self, bounds: Iterable[tuple[int, int]]) -> list[SizeRow]:
-        """Uploads by size, each class of them counted, and what the failed ones were told."""
+        """Return uploads by size, with the count of each class and what the failed ones were told."""
         found: list[SizeRow] = []
         for low, high in bounds:
             scope = "FROM attempts WHERE kind = 'push' AND size >= ? AND size < ?"
@@ -359,7 +359,7 @@ class LoadLedger:
         return found
 
     def failures(self, limit: int) -> list[dict[str, Any]]:
-        """Attempts that are not `delivered_once`, or without a ledger not acknowledged, worst first: the evidence to look at."""
+        """Return attempts that are not `delivered_once` (without journals: not acknowledged), worst first."""
         rows = self._db.execute(
             "SELECT id, coalesce(class, 'told ' || told) AS class, size, form, started, ended, status, node, ending, "
             "error, at_nodes, disturbed FROM attempts "
@@ -372,13 +372,13 @@ class LoadLedger:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def ends(self) -> Iterator[tuple[int, int, int, Told, int | None, str]]:
-        """(due, started, ended, told, size, kind) of every attempt that ended, in that order."""
+        """Yield (due, started, ended, told, size, kind) of every attempt that ended, in the order of their ends."""
         yield from self._db.execute(
             "SELECT due, started, ended, told, size, kind FROM attempts WHERE ended IS NOT NULL ORDER BY ended"
         )
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Column names, then every attempt, for CSV."""
+        """Yield the column names, then every attempt, for CSV."""
         reading = self._db.execute("SELECT * FROM attempts ORDER BY started")
         yield tuple(column[0] for column in reading.description)
         yield from reading
@@ -388,7 +388,7 @@ class LoadLedger:
 
 
 def _parted(items: Iterable[_T], first: Callable[[_T], bool]) -> tuple[list[_T], list[_T]]:
-    """Those that are, and those that are not, each in order."""
+    """Split items into those that `first` accepts and the others, each in order."""
     parts: tuple[list[_T], list[_T]] = ([], [])
     for item in items:
         parts[not first(item)].append(item)
@@ -396,10 +396,10 @@ def _parted(items: Iterable[_T], first: Callable[[_T], bool]) -> tuple[list[_T],
 
 
 class _Transaction:
-    """A transaction around a batch: a hundred times the rate of one commit a line.
+    """A transaction around a batch, which is a hundred times as fast as one commit for each line.
 
     Raises:
-        LoadLedgerError: the disk is full, or the file gone; the batch was taken back.
+        LoadLedgerError: the disk is full, or the file is gone; the batch was rolled back.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -414,7 +414,7 @@ class _Transaction:
                 self._db.execute("COMMIT")
             except sqlite3.OperationalError as exc:
                 error = exc
-        # SQLite takes some batches back by itself.
+        # SQLite rolls some batches back by itself.
         if error is not None and self._db.in_transaction:
             self._db.execute("ROLLBACK")
         if isinstance(error, sqlite3.OperationalError):

@@ -1,4 +1,4 @@
-"""When nodes were away on purpose, and with all of them away the balancer too. Pure."""
+"""Times in which nodes were down on purpose, and in which no node was left for the balancer. No I/O."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ NEVER_NS: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """A node was taken away on purpose; times of the client's clock."""
+    """A time in which a node was down on purpose, by the client's clock."""
 
     node: str
     since_ns: int
@@ -16,13 +16,13 @@ class Outage:
 
 
 class Outages:
-    """The outages of a run, as they come and go.
+    """The outages of a run, recorded as they begin and end.
 
-    With no node left a balancer serves nothing until it has seen one again. So an outage of all nodes at once is over with the first
-    good answer after it, or, when none came, with itself: nothing after it is excused then.
+    With no node left, a balancer serves nothing until it has seen one again. An outage of all nodes at once therefore lasts until the
+    first good answer after it. If no such answer comes, it ends when the nodes return, and it excuses no failure after that.
 
     Args:
-        nodes: How many there are.
+        nodes: Number of nodes in the cluster.
     """
 
     def __init__(self, nodes: int) -> None:
@@ -33,12 +33,12 @@ class Outages:
         self._dark = False
 
     def begin(self, node: str, now_ns: int) -> None:
-        """A node goes away."""
+        """Record that a node goes down."""
         self._since[node] = now_ns
         self._dark = self._dark or len(self._since) == self._nodes
 
     def end(self, node: str, now_ns: int) -> None:
-        """It is online again."""
+        """Record that the node is online again."""
         since_ns = self._since.pop(node)
         if self._dark:
             self._back[node] = since_ns, now_ns
@@ -46,7 +46,7 @@ class Outages:
             self._over.append(Outage(node=node, since_ns=since_ns, until_ns=now_ns))
 
     def answered(self, at_ns: int) -> None:
-        """A client had a good answer."""
+        """Record that a client got a good answer."""
         if self._back and at_ns > min(back_ns for _, back_ns in self._back.values()):
             for node, (since_ns, back_ns) in self._back.items():
                 self._over.append(Outage(node=node, since_ns=since_ns, until_ns=max(back_ns, at_ns)))
@@ -54,10 +54,10 @@ class Outages:
             self._dark = False
 
     def spans(self, *, closed: bool = False) -> list[Outage]:
-        """All of them; those that are not over last for ever.
+        """Return all outages; one that has not ended lasts forever.
 
         Args:
-            closed: The run is over, so that no answer will come any more.
+            closed: The run is over, so no answer will come any more.
         """
         waiting = [
             Outage(node=node, since_ns=since_ns, until_ns=back_ns if closed else NEVER_NS)

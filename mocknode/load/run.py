@@ -1,4 +1,4 @@
-"""A load run: cluster and balancer ready, generator started, nodes disturbed on schedule, both sides read, accounts closed."""
+"""A load run: starts the generator, disturbs the nodes on schedule, reads what both sides recorded, and closes the ledger."""
 
 import asyncio
 import contextlib
@@ -30,12 +30,12 @@ from mocknode.load.unverified import Unverified
 from mocknode.mock.cluster.client import ControlError, ControlUnreachableError
 
 READ_S: Final = 0.5
-"""Between two looks at what both sides wrote: often enough that a page of the journal holds it."""
+"""Pause between two reads of what both sides recorded; short enough that one page of the journal holds what is new."""
 SAY_S: Final = 5.0
 SETTLE_S_MAX: Final = 15.0
-"""How long nodes may take to end the requests that they still have when every client is done."""
+"""How long nodes may take to finish their open requests after every client is done."""
 CUT_S: Final = 10.0
-"""How long uploads under way may go on when a run ends because it has failed: most end by then, and somebody waits."""
+"""How long uploads in progress may go on when a run ends because it has failed: most end by then, and the user is waiting."""
 PAGE: Final = 5000
 
 
@@ -44,12 +44,12 @@ class LoadPlan:
     """What to run.
 
     Attributes:
-        events: The schedule for nodes of these names.
-        conditions: Those of the user, beside the ones of every run.
-        secure: Through the HTTPS front of a balancer of our own.
-        abort: End the run as soon as it has failed for certain.
-        web: Where locust's own web UI listens; None has none.
-        facts: What the report repeats: versions, balancer, command.
+        events: Returns the schedule for nodes of these names.
+        conditions: The user's conditions, in addition to those of every run.
+        secure: Upload over HTTPS, through a balancer that we started.
+        abort: End the run as soon as it is certain to fail.
+        web: Where locust's own web UI listens; None serves none.
+        facts: What the report repeats: versions, balancer, command line.
     """
 
     workload: Workload
@@ -65,15 +65,15 @@ class LoadPlan:
 
 @dataclass(slots=True)
 class LoadRun:
-    """A run under way, and what is known of it.
+    """A run in progress, and what is known about it.
 
     Attributes:
         steps: What was done to the nodes, with seconds since the load began.
         ledger: What both sides wrote, joined; None before the load flows.
         totals: Uploads by class, once the accounts are closed. Always None with `--unverified`.
-        aborted: The condition that ended it before its time.
-        broken: Why the record ended before the run did.
-        environment: What was not as it must be any more, when the load flowed already.
+        aborted: The condition that ended the run early.
+        broken: Why the record ends before the run does.
+        environment: What went wrong outside the run after its load had begun.
         url: URL of the front door that the load goes to, once it flows.
     """
 
@@ -114,11 +114,11 @@ class LoadRun:
 
     @property
     def records(self) -> Path:
-        """Where the generator writes."""
+        """Directory that the generator writes to."""
         return self.plan.run_dir / "records"
 
     async def run(self) -> None:
-        """Everything. What was measured before a cancellation is kept: the accounts are closed in every case.
+        """Do the whole run. The ledger is closed in any case, so that a cancelled run keeps what was measured.
 
         Raises:
             LaneError: the environment is not as it must be.
@@ -138,7 +138,7 @@ class LoadRun:
             raise
 
     async def on(self, lab: Lab) -> None:
-        """Everything, in a lane that is open."""
+        """Do the whole run in a lane that is open."""
         await self._prepare(lab)
         front = lab.secure if self.plan.secure and lab.secure is not None else lab.front
         async with self.watch:
@@ -161,15 +161,15 @@ class LoadRun:
             lab.use_https()
             self.lanes.url = lab.front.url
         if not self.lanes.shared:
-            await lab.ready()  # A balancer that just started knows no healthy node yet.
+            await lab.ready()  # A balancer that has just started does not know any healthy node yet.
         found = await preflight(lab.front, lab.control, lab.recording.attempt)
         self.plan.say(f"preflight: {found.summary()}")
         if not found.attempt_header:
             raise LaneError(
-                "the balancer strips X-Mocknode-Attempt, by which uploads are joined; let it through for a load test"
+                "the balancer removes the header X-Mocknode-Attempt, which the ledger needs to match uploads; let it pass for a load test"
             )
         self.ledger = self._new_ledger(lab.clock_offset_ns)
-        # What the preflight did belongs to no ledger.
+        # The requests of the preflight do not belong into the ledger.
         await self._read_journal(lab, keep=("state", "boot", "dropped"))
 
     async def _flow(self, front: FrontDoor, api_key: str, lab: Lab | None) -> None:
@@ -204,7 +204,7 @@ class LoadRun:
             raise asyncio.CancelledError
 
     async def _end(self, generator: Generator, lab: Lab | None) -> None:
-        """Stop the generator, read to the end, close the accounts; an interruption in the middle of it leaves out the rest of reading."""
+        """Stop the generator, read the rest, and close the ledger. An interruption meanwhile skips the rest of the reading."""
         try:
             await generator.stop()
             await self._settle(lab)
@@ -216,14 +216,14 @@ class LoadRun:
 
     @property
     def workload(self) -> Workload:
-        """With a storm's times, which are those of the first outage."""
+        """The workload, with the times of a storm taken from the first outage."""
         span = first_outage(self.events) if self.plan.workload.shape == "storm" else None
         if span is None:
             return self.plan.workload
         return dataclasses.replace(self.plan.workload, shape=f"storm:{span[0]:g}s..{span[1]:g}s")
 
     def _end_early(self, generator: Generator) -> None:
-        """End the generator when nothing that it could still do is of use."""
+        """End the generator when nothing more that it could do is of use."""
         if self._ending:
             return
         limit = self.plan.workload.uploads
@@ -233,7 +233,7 @@ class LoadRun:
                 self._failing.take(*news)
             if (condition := self._failing.first()) is not None:
                 self.aborted = condition.text
-                self.plan.say(f"{condition.text} holds, whatever comes: ending the run")
+                self.plan.say(f"{condition.text} is certain to hold: ending the run")
         useless = self.aborted or self.broken
         if useless or (limit and self.uploads >= limit):
             self._ending = True
@@ -241,11 +241,11 @@ class LoadRun:
 
     @contextlib.asynccontextmanager
     async def _disturbing(self, lab: Lab) -> AsyncIterator[None]:
-        """The schedule, while the block runs; then every node is online again."""
+        """Carry out the schedule during the block; afterwards, bring every node online."""
         task = asyncio.create_task(self._disturb(lab), name="schedule")
         try:
             yield
-            # The generator may end a little before the last event: its uploads are done, and nothing is left to disturb.
+            # The generator may end a little before the last event, which then has nothing left to disturb.
             if task.done():
                 task.result()
         finally:
@@ -253,12 +253,12 @@ class LoadRun:
             await asyncio.gather(task, return_exceptions=True)
             if self.events:
                 await lab.control.reset()
-            # What goes on until the load ends has an end too.
+            # An event that lasts until the load ends needs an end in the record.
             for event in list(self._away.values()):
                 self._step(event, time.monotonic_ns(), begins=False)
 
     async def _disturb(self, lab: Lab) -> None:
-        """Events one after another; they begin with the first upload, not with the start of the process."""
+        """Carry out the events one after another. Their time starts with the first upload, not with the generator's process."""
         await self.flowing.wait()
         pending = [(e.at_s, 1, e) for e in self.events] + [(e.at_s + e.for_s, 0, e) for e in self.events]
         for at_s, begins, event in sorted(pending, key=lambda item: item[:2]):
@@ -283,17 +283,17 @@ class LoadRun:
 
     @property
     def unseen(self) -> Sequence[Event]:
-        """Events before which the load had ended."""
+        """Events that the load ended before."""
         return self.events[sum(step["begins"] for step in self.steps) :]
 
     async def _follow(self, lab: Lab | None) -> None:
-        """Read what is needed while the load flows. Journals wait for its end, unless they can end it: to join them takes
-        processor time, which the load would lack."""
+        """Read what is needed while the load flows. Journals are read at the end, unless they can end the run: joining them takes CPU
+        that the load would lack."""
         if lab is None or self.plan.abort:
             await self._read(lab)
         else:
             await self._read(None)
-            await lab.control.cluster()  # Whether it is still there.
+            await lab.control.cluster()  # Fails if it is gone.
 
     async def _read(self, lab: Lab | None) -> None:
         if self.broken is not None:
@@ -304,10 +304,10 @@ class LoadRun:
                 await self._read_journal(lab)
         except LoadLedgerError as exc:
             self.broken = (
-                f"the record in {self.plan.run_dir} cannot be written any more ({exc}): what came later is not in it"
+                f"the record in {self.plan.run_dir} can no longer be written ({exc}); later attempts are not in it"
             )
         except ValueError as exc:
-            self.broken = f"{exc}: what came later is not in the ledger"
+            self.broken = f"{exc}; later attempts are not in the ledger"
 
     def _read_clients(self) -> None:
         assert self.ledger is not None
@@ -340,16 +340,16 @@ class LoadRun:
             page = await lab.control.journal(self._cursor, kind="request,state,boot,dropped", limit=PAGE)
             self._cursor, more = page.cursor, page.more
             self.ledger.journal(record for record in page.records if record["kind"] in keep)
-        # What cannot be joined must not be missed.
+        # Uploads without an attempt id must not count as lost.
         self.ledger.adopt()
         self.ledger.synced_ns = began_ns
 
     def _progress(self) -> None:
         assert self.ledger is not None
-        self.plan.say(f"{self.done} requests, {self.failed} failed, {self.ledger.open_attempts()} under way")
+        self.plan.say(f"{self.done} requests, {self.failed} failed, {self.ledger.open_attempts()} in progress")
 
     async def _settle(self, lab: Lab | None) -> None:
-        """Read to the end: all of the journals, and on until no node has anything open of ours."""
+        """Read all of the journals, and go on until no node has an open request of this run."""
         assert self.ledger is not None
         if lab is None or self.broken is not None:
             await self._read(lab)
@@ -361,7 +361,9 @@ class LoadRun:
                 await asyncio.sleep(READ_S)
                 await self._read(lab)
             return
-        self.notes.append("the control API was gone at the end: what the nodes saw last is not in the ledger")
+        self.notes.append(
+            "the control API did not answer at the end, so the last requests that the nodes saw are not in the ledger"
+        )
 
     def _close(self, lab: Lab | None) -> None:
         assert self.ledger is not None

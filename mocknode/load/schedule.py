@@ -1,4 +1,4 @@
-"""`--schedule`: what is done to the nodes while the load flows, such as `drain each; crash node-2 at 50s for 5s`. Pure."""
+"""Reads `--schedule`: what to do to the nodes during a load run, such as `drain each; crash node-2 at 50s for 5s`. No I/O."""
 
 import re
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from mocknode.text.suggestions import did_you_mean
 from mocknode.text.units import parse_duration
 
 VERBS: Final = ("drain", "refuse", "crash", "freeze")
-"""`drain` ends nothing; the others are forms of offline."""
+"""`drain` ends no request; the others take the node offline."""
 _FORM: Final = re.compile(r"(\w+)\s+(\S+)(?:\s+at\s+(\S+))?(?:\s+for\s+(\S+))?")
 ALLOWED: Final = "'VERB NODE|each|all [at TIME] [for TIME]', several by ;"
 EACH: Final = "each"
-"""One node after another."""
+"""Word for one node after another."""
 ALL: Final = "all"
-"""All nodes at once."""
+"""Word for all nodes at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One node is disturbed from `at_s` on, for `for_s`; seconds since the load began."""
+    """A disturbance of one node, from `at_s` on, for `for_s`; in seconds since the load began."""
 
     verb: str
     node: str
@@ -29,23 +29,23 @@ class Event:
 
     @property
     def state(self) -> tuple[str, str | None]:
-        """State and form of the control API."""
+        """State and form, as the control API names them."""
         return ("draining", None) if self.verb == "drain" else ("offline", self.verb)
 
     @property
     def outage(self) -> bool:
-        """Uploads at this node may fail meanwhile, through no fault of the balancer's."""
+        """Whether uploads at this node may fail meanwhile without the balancer being at fault."""
         return self.verb != "drain"
 
 
 def parse_schedule(text: str, nodes: Sequence[str], duration_s: float) -> list[Event]:
-    """The events in the order of their beginning.
+    """Return the events in the order in which they begin.
 
-    Where no time is given, the run is divided into equal parts, one an event; each begins a quarter into its part and lasts for
-    half of it, so that there is load on a healthy cluster before and after.
+    Without times, each event gets an equal part of the run, begins a quarter into it, and lasts for half of it. The load then meets
+    a healthy cluster before and after each event.
 
     Raises:
-        ValueError: naming what was got and what is allowed.
+        ValueError: naming what was given and what is allowed.
     """
     wanted: list[tuple[str, Sequence[str], float | None, float | None]] = []
     for part in filter(None, (p.strip() for p in text.split(";"))):
@@ -58,7 +58,9 @@ def parse_schedule(text: str, nodes: Sequence[str], duration_s: float) -> list[E
         if node not in (EACH, ALL, *nodes):
             raise ValueError(f"got node {node!r}, allowed: each, all, {', '.join(nodes)}{did_you_mean(node, nodes)}")
         if node == EACH and at is not None:
-            raise ValueError(f"got {part!r}: each node has its own time; name a node to say when")
+            raise ValueError(
+                f"got {part!r}: with `each`, the nodes' times are chosen for you; to set a time, name the node"
+            )
         times = parse_duration(at) if at else None, parse_duration(for_) if for_ else None
         groups = [[name] for name in nodes] if node == EACH else [nodes if node == ALL else [node]]
         wanted += [(verb, group, *times) for group in groups]
@@ -79,20 +81,20 @@ def parse_schedule(text: str, nodes: Sequence[str], duration_s: float) -> list[E
     for event in events:
         if event.at_s + event.for_s > duration_s:
             raise ValueError(
-                f"{event.verb} {event.node} would end {event.at_s + event.for_s:g} s after the start, but load flows for "
+                f"{event.verb} {event.node} would end {event.at_s + event.for_s:g} s after the start, but uploads start for "
                 f"{duration_s:g} s"
             )
     last: dict[str, Event] = {}
     for event in events:
         earlier = last.get(event.node)
         if earlier is not None and event.at_s < earlier.at_s + earlier.for_s:
-            raise ValueError(f"{earlier.verb} and {event.verb} {event.node} overlap; one node has one state at a time")
+            raise ValueError(f"{earlier.verb} and {event.verb} {event.node} overlap; a node has one state at a time")
         last[event.node] = event
     return events
 
 
 def first_outage(events: Sequence[Event]) -> tuple[float, float] | None:
-    """From when to when nodes are away for the first time, seconds; None when none ever is."""
+    """Return when the first outage begins and ends, in seconds; None if there is none."""
     span: tuple[float, float] | None = None
     for event in (event for event in events if event.outage):
         if span is None:

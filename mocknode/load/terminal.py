@@ -7,6 +7,7 @@ from rich.text import Text
 
 from mocknode.judge.record.ledger import CLASSES
 from mocknode.judge.report.terminal import draw
+from mocknode.load.conditions import parse_condition
 from mocknode.load.schema import LoadReport, LoadResult, Percentile, SizeRow
 from mocknode.text.units import format_duration, format_size
 
@@ -65,13 +66,13 @@ def _ledger(document: LoadReport) -> Iterator[Text]:
     numbers = document["numbers"]
     failed = f"   failed for their clients: {numbers['failed']}"
     if document["schedule"]:
-        failed += f", of them {numbers['failed_undisturbed']} while no node was away on purpose"
+        failed += f"; {numbers['failed_undisturbed']} failed while all nodes were up"
     yield Text(failed)
     if numbers["reads"]:
         reads_failed = numbers["reads_failed"] + numbers["reads_disturbed"]
         yield Text(
-            f"   reads beside the uploads: {numbers['reads']}, failed {reads_failed}, of them {numbers['reads_failed']} while no node "
-            "was away on purpose"
+            f"   reads beside the uploads: {numbers['reads']}, of which {reads_failed} failed; {numbers['reads_failed']} failed while all "
+            "nodes were up"
         )
     if numbers["repeated"]:
         yield Text(f"   seen by nodes more than once, whole or torn: {numbers['repeated']}")
@@ -91,7 +92,7 @@ def _drains(document: LoadReport) -> Iterator[Text]:
 def _latencies(document: LoadReport) -> Iterator[Text]:
     names: tuple[Percentile, ...] = ("p50_s", "p90_s", "p95_s", "p99_s", "p99.9_s", "max_s")
     # Only acknowledged uploads count: one that was refused immediately would flatter the balancer.
-    yield Text(f" {'of acknowledged ones':<20}" + "".join(f"{name.removesuffix('_s'):>10}" for name in names), "bold")
+    yield Text(f" {'acknowledged':<20}" + "".join(f"{name.removesuffix('_s'):>10}" for name in names), "bold")
     for kind, figures in document["latency"].items():
         rows = [(kind, figures["response"])]
         if figures["service"] != figures["response"]:
@@ -130,10 +131,11 @@ def size_limit(row: SizeRow) -> str:
 def _conditions(document: LoadReport) -> Iterator[Text]:
     for condition in document["conditions"]:
         if condition["holds"] or not condition["always"]:
-            mark, says, style = ("✗", "holds", "bold red") if condition["holds"] else ("✓", "does not hold", "green")
+            mark, style = ("✗", "bold red") if condition["holds"] else ("✓", "green")
             if condition["holds"] is None:
-                mark, says, style = "?", "was not decided", "bold magenta"
-            yield Text(f" {mark} {condition['fail_if']} {says}: {condition['shown']}", style)
+                mark, style = "?", "bold magenta"
+            parsed = parse_condition(condition["fail_if"])
+            yield Text(f" {mark} {parsed.metric} {condition['shown']} ({parsed.meaning})", style)
     yield Text()
 
 

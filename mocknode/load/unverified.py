@@ -1,4 +1,4 @@
-"""A front door whose servers keep no journals that we could read: what their clients were told is all that is known."""
+"""A balancer whose servers are not mock nodes. They keep no journals, so only the clients' side of each upload is known."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,10 +11,10 @@ MEET_S: Final = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class Unverified:
-    """Stands where the lanes of a cluster stand.
+    """The target of a run with `--unverified`, in place of the lanes of a cluster.
 
     Attributes:
-        api_key: Key of a user who may push there.
+        api_key: API key of a user who may push to these servers.
     """
 
     front: FrontDoor
@@ -27,13 +27,15 @@ class Unverified:
         return self.front.url
 
     async def meet(self) -> str:
-        """Ask once, before gigabytes are sent; who answered what.
+        """Ask once, before gigabytes are sent, and return who answered what.
 
         Raises:
-            LaneError: nobody answers there.
+            LaneError: nothing answers there.
         """
         spec = RequestSpec(check="load", target="/api", timeout_s=MEET_S, attempt=new_attempt_id())
         attempt = await request(self.front, spec)
         if attempt.status is None:
-            raise LaneError(f"nobody answers at {self.front.url}: {attempt.error}")
-        return f"GET /api was answered {attempt.status} by {attempt.header('Server') or 'a server without a Server header'}"
+            raise LaneError(f"nothing answers at {self.front.url}: {attempt.error}")
+        return (
+            f"GET /api returned {attempt.status} from {attempt.header('Server') or 'a server without a Server header'}"
+        )

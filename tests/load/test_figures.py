@@ -156,4 +156,4 @@ def test_a_search_ends_close_to_the_limit(limit: float, scale: Scale) -> None:
 
 
 def test_no_sample_is_no_health() -> None:
-    assert Health().problems() == ["the generator wrote no sample of its own health"]
+    assert Health().problems() == ["the load generator wrote no samples of its own health"]

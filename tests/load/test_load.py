@@ -89,7 +89,7 @@ def test_a_torn_record_is_told_and_what_was_before_it_kept(
         file.write(b'{"t":"end","id"\n')
     run = finished(process)
     assert (run.code, run.document["result"]) == (5, "untrusted")
-    assert f"{written} holds a line that no generator of ours wrote" in run.out.replace("\n", " ")
+    assert f"{written} has a line that is not JSON" in run.out.replace("\n", " ")
     assert run.document["ledger"]["attempts"] > 0
 
 
@@ -103,7 +103,7 @@ def test_a_drain_that_a_balancer_does_not_see_is_told(load: Callable[..., Loaded
     assert run.document["ledger"]["delivered_once"] == run.document["ledger"]["attempts"] > drain["new_uploads"] > 0
     assert (run.code, run.document["result"]) == ((0, "held") if sees else (1, "failed")), run.out
     assert ("node-2 still got new uploads" in run.out) == (not sees)
-    assert ("drain_reaction>3500ms does not hold" in run.out) == sees
+    assert ("✓ drain_reaction " in run.out) == sees
 
 
 def plan_of(document: dict[str, Any], tmp_path: Path) -> Counter[tuple[str, ...]]:
@@ -509,7 +509,7 @@ def test_a_configuration_without_https_is_not_loaded_over_http_instead(
 def test_nobody_at_a_strangers_address_is_the_environment(load: Callable[..., Loaded]) -> None:
     run = load("--lb", "http://127.0.0.1:9", "--unverified", "--api-key", "API-X")
     assert run.code == 3
-    assert "nobody answers at http://127.0.0.1:9" in run.err
+    assert "nothing answers at http://127.0.0.1:9" in run.err
 
 
 def test_a_host_that_is_no_mock_cluster_gets_no_upload(

@@ -165,7 +165,7 @@ def test_what_stands_before_a_torn_line_is_given_first(tmp_path: Path) -> None:
     tail = Tail(tmp_path)
     assert tail.read() == ([{"n": 1}, {"n": 2}], True)
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"b\.jsonl holds a line"):
+        with pytest.raises(ValueError, match=r"b\.jsonl has a line"):
             tail.read()
 
 

@@ -1,5 +1,5 @@
-"""Load on a balancer in front of a mock cluster: plain locust, in a process of its own.
+"""The users of a load run: plain locust, in a process of its own.
 
-Nothing here imports anything else of `mocknode`: gevent patches this process, and what judges must not be patched. What passes
-between both is in files: options on the command line, attempts and audit samples as JSON lines (`records`).
+Nothing here imports any other part of `mocknode`, because gevent patches this process, and code that judges must not be patched. The
+two communicate by options on the command line, and by files of JSON lines with attempts and audit samples (`records`).
 """

@@ -1,17 +1,17 @@
-"""Open-loop arrivals: when uploads are due, whoever is free to start them."""
+"""Open-loop arrivals: times at which uploads are due, whether or not a user is free to start them."""
 
 import random
 from collections.abc import Callable, Iterator
 
 
 class Arrivals:
-    """A Poisson stream of due times, taken one by one by whoever is free; time begins when the first one is taken.
+    """A Poisson stream of due times, which free users take one by one. Its time begins when the first one is taken.
 
     Args:
-        rate: Arrivals a second, above 0, where `share` is 1.
-        share: Share of the rate, 0 to 1, by seconds since the beginning; must not stay 0.
-        index, of: Every `of`-th arrival from the `index`-th on belongs to this process: however many share a stream of one seed, it
-            is the same.
+        rate: Arrivals a second while `share` is 1; above 0.
+        share: Part of the rate, 0 to 1, by seconds since the beginning; it must not stay 0.
+        index, of: This process takes every `of`-th arrival from the `index`-th on. The stream of a seed is the same for any number
+            of processes.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Arrivals:
         self._began_ns: int | None = None
 
     def take(self, now_ns: int) -> int:
-        """The next due time; it may lie in the past, when all who could take it were busy."""
+        """Return the next due time; it lies in the past if all users were busy."""
         if self._began_ns is None:
             self._began_ns = now_ns
         due_ns = self._began_ns + round(self._next_s * 1e9)
@@ -40,7 +40,7 @@ class Arrivals:
         return due_ns
 
     def overdue(self, now_ns: int) -> int:
-        """How many were due by now and taken by nobody; they are taken away."""
+        """Remove the arrivals that were due by now and that nobody took; return how many."""
         count = 0
         while self._began_ns is not None and self._began_ns + round(self._next_s * 1e9) <= now_ns:
             self._next_s = next(self._due_s)
@@ -48,7 +48,7 @@ class Arrivals:
         return count
 
     def _stream(self) -> Iterator[float]:
-        """Seconds; those that a share below 1 keeps from arriving are left out one by one, which leaves a Poisson stream."""
+        """Yield due times in seconds. A share below 1 drops arrivals at random, which leaves a Poisson stream."""
         at_s, number = 0.0, 0
         while True:
             if self._rng.random() < self._share(at_s):

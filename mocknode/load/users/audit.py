@@ -1,10 +1,10 @@
-"""Samples of the generator's own health, so that nobody takes its limits for the balancer's.
+"""Samples of the generator's own health, so that its limits are not mistaken for the balancer's.
 
-Every sample says over the time since the last one: `cpu` (share of one core), `waited` (share of the time in which it could have run
-and others had the core), `late` (seconds by which the longest wake-up came
-late); and in all: `connects` (TCP connections opened by anything in this process, as Python's audit hook sees them), `sent`
-(requests that we meant to send), `errors` (tasks that raised: mistakes in a locustfile), `missed` (pushes
-that were due and that nobody was free to start), `rss` (most bytes ever resident), `fds` and `fd_limit`.
+For the time since the last sample, a sample has `cpu` (share of one core), `waited` (share of the time in which this process was
+ready to run and had no core) and `late` (seconds by which the latest wake-up was late). For the whole run it has `connects` (TCP
+connections that anything in this process opened, as Python's audit hook sees them), `sent` (requests that we meant to send), `errors`
+(tasks that raised, which is a mistake in a locustfile), `missed` (pushes that were due while no user was free), `rss` (highest
+resident memory in bytes), `fds` and `fd_limit`.
 """
 
 import os
@@ -24,7 +24,7 @@ _SOCKET_CONNECT: Final = "socket.connect"
 
 
 class Audit:
-    """Watches this process.
+    """Samples the health of this process.
 
     Attributes:
         port: Port of the balancer; connections to it are counted.
@@ -41,14 +41,14 @@ class Audit:
         sys.addaudithook(self._seen)
 
     def _seen(self, event: str, args: tuple[Any, ...]) -> None:
-        # Counted below every HTTP client, so that one which repeats requests by itself does not go unnoticed.
+        # Below every HTTP client, so that a client which silently repeats requests is noticed.
         if event == _SOCKET_CONNECT and isinstance(args[1], tuple) and args[1][1] == self.port:
-            # gevent asks a second time whether the first call came through: one connection is one socket.
+            # gevent calls connect a second time to see whether the first call succeeded, so count sockets, not calls.
             self._connects += args[0] not in self._connecting
             self._connecting.add(args[0])
 
     def run(self) -> None:
-        """Sample for ever."""
+        """Write samples forever."""
         cpu, waited, wall, late = time.process_time(), _waited_s(), time.monotonic(), 0.0
         while True:
             before = time.monotonic()
@@ -81,7 +81,7 @@ def _most_memory() -> int:
 
 
 def _waited_s() -> float:
-    """Seconds that the kernel has let this process wait for a core; 0 where it does not say."""
+    """Return the seconds that this process was ready and had no core; 0 where the kernel does not report it."""
     try:
         with open("/proc/self/schedstat") as file:  # noqa: PTH123  # once a second, in the process that is measured
             return int(file.read().split()[1]) / 1e9

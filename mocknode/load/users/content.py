@@ -1,8 +1,8 @@
-"""Packages that exist only while they are sent: unique per attempt, digested on the way, without memory or disk.
+"""Package content that is made while it is sent: unique for each attempt, digested on the way, never held in memory or on disk.
 
-Every 1 MiB block is the process's one pseudo-random block with its first 64 bytes replaced by whose it is and its number, so
-that a lost, doubled or swapped block changes the digest. Whose: the attempt's; of a large package the beginning is a stream's,
-whose digest may be known already (see `streams`).
+Every block of 1 MiB is the same pseudo-random block, with its owner and number in the first 64 bytes, so that a lost, doubled or
+swapped block changes the digest. The owner is the attempt. The beginning of a large package is owned by a stream, whose digest may be
+known already (see `streams`).
 """
 
 import json
@@ -16,11 +16,12 @@ from mocknode.load.users import streams
 
 BLOCK: Final = 1 << 20
 PIECE: Final = 1 << 18
-"""Bytes handed to the kernel at once: below it the calls cost more than the copy, above it others wait too long."""
+"""Bytes handed to the kernel at once. Less would cost more in calls than in copying; more would keep other users waiting."""
 STAMP: Final = 64
 
 Form = Literal["chunked", "length", "delta"]
-"""How the body is framed: chunked as the Go CLI does, with Content-Length as the TypeScript client does; a delta is the Go CLI's."""
+"""Framing of the body: `chunked` as the Go CLI sends it, `length` (Content-Length) as the TypeScript client does; `delta` is the
+Go CLI's too."""
 FIELDS: Final = {"chunked": "file", "length": "fileToUpload", "delta": "file"}
 """Name of the multipart field that the client of each form uses."""
 
@@ -31,7 +32,8 @@ def _template() -> memoryview:
 
 
 def stamped(end: int, stamp: Callable[[int], str], start: int = 0) -> Iterator[memoryview]:
-    """Bytes `start` (of a whole block) to `end` in pieces of at most 256 KiB, each block with its stamp; they share memory with all others."""
+    """Yield bytes `start` (the start of a block) to `end` in pieces of at most 256 KiB, each block with its stamp. All pieces share the
+    memory of one block."""
     for at in range(start, end, BLOCK):
         length = min(BLOCK, end - at)
         yield memoryview(stamp(at // BLOCK).encode().ljust(STAMP, b"."))[: min(STAMP, length)]
@@ -40,7 +42,7 @@ def stamped(end: int, stamp: Callable[[int], str], start: int = 0) -> Iterator[m
 
 
 def digested(pieces: Iterable[memoryview], digest: Any = None) -> Generator[memoryview, None, Any]:
-    """The pieces; returns `digest`, or a fresh one, that took them."""
+    """Yield the pieces; return `digest`, or a new one, updated with them."""
     digest = streams.sha1() if digest is None else digest
     for piece in pieces:
         digest.update(piece)
@@ -49,7 +51,7 @@ def digested(pieces: Iterable[memoryview], digest: Any = None) -> Generator[memo
 
 
 def own(attempt: str, size: int) -> Generator[memoryview, None, Any]:
-    """Content that belongs to one attempt; returns its digest. The beginning of a large one is a stream's, see `streams`."""
+    """Yield the content of one attempt; return its digest. The beginning of a large one comes from a stream, see `streams`."""
     digest, shared = streams.sha1(), max(0, size - BLOCK) // streams.MARK
     if shared:
         with streams.leased() as stream:
@@ -69,13 +71,14 @@ def _stamps_of(whose: str) -> Callable[[int], str]:
 
 @dataclass(slots=True, kw_only=True)
 class PackageBody:
-    """A multipart body around `size` bytes of content that belong to one attempt; sent once.
+    """A multipart body around `size` bytes of content of one attempt, to be sent once.
 
     Attributes:
-        file_name: `mocknode-load.1.0.0-<attempt>.zip` unless given: every attempt is a version of its own, so no push meets another's.
-        content: Bytes to send instead of the attempt's own, `size` of them.
-        made: SHA-1 of the file that the server makes of the content, where that is a delta.
-        sha1: Digest of the file, once `pieces` has yielded all of it; None before.
+        file_name: `mocknode-load.1.0.0-<attempt>.zip` unless given. Every attempt is a version of its own, so that no push
+            conflicts with another.
+        content: `size` bytes to send instead of the attempt's own.
+        made: SHA-1 of the file that the server builds from the content, if that is a delta.
+        sha1: SHA-1 of the file, once `pieces` has yielded all of the content; None before.
     """
 
     attempt: str
@@ -102,7 +105,7 @@ class PackageBody:
         return f"mocknode-{self.attempt}"
 
     def foreign(self, answer: bytes) -> str | None:
-        """The package that an answer is about, where it names one and it is not this; None where it names this one, or none."""
+        """Return the package that an answer is about if that is not this one; None if the answer names this package, or none."""
         try:
             told = json.loads(answer)
             name = f"{told['PackageId']}.{told['Version']}"
@@ -117,11 +120,11 @@ class PackageBody:
 
     @property
     def total(self) -> int:
-        """Bytes of the body, without chunked framing."""
+        """Length of the body without chunked framing."""
         return len(self.prologue) + self.size + len(self.epilogue)
 
     def pieces(self) -> Iterator[memoryview]:
-        """The body in order, in pieces of at most 256 KiB that share memory with every other body."""
+        """Yield the body in order, in pieces of at most 256 KiB that share memory with every other body."""
         yield memoryview(self.prologue)
         digest = yield from own(self.attempt, self.size) if self.content is None else digested(self.content)
         self.sha1 = self.made or digest.hexdigest()

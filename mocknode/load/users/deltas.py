@@ -1,7 +1,8 @@
-"""A package in versions, and the delta from one to the next as Octodiff writes it.
+"""Versions of a package, and the delta from one to the next as Octodiff writes it.
 
-Both formats are those of `pkg/octodiff` in OctopusDeploy/go-octodiff: little-endian integers, texts after their length. The client
-looks for each chunk of the new file at its old place only, as versions here change in place; what it sends is a delta like any other.
+Both formats come from `pkg/octodiff` in OctopusDeploy/go-octodiff: integers are little-endian, and a text follows its length. This
+client compares each chunk of the new file only with the old chunk at the same place, because versions here change in place. The
+delta that it sends is a normal one.
 """
 
 import struct
@@ -13,9 +14,9 @@ from mocknode.load.users.content import BLOCK, stamped
 from mocknode.load.users.streams import sha1
 
 SIZE_MAX: Final = 16 << 20
-"""A signature costs a node 40 ns a byte, and a delta this client as much: larger packages would measure that."""
+"""A signature costs a node 40 ns a byte, and a delta costs this client as much. Larger packages would mainly measure that."""
 WORTH: Final = 0.95
-"""A delta larger than this share of its package is not sent; the package is (`package_delta_upload.go`)."""
+"""If the delta is larger than this share of the package, the whole package is sent (`package_delta_upload.go`)."""
 _SIGNATURE: Final = b"OCTOSIG\x01\x04SHA1"
 _END_OF_HEAD: Final = b">>>"
 _CHUNK: Final = struct.Struct("<HI20s")
@@ -26,7 +27,7 @@ _DATA: Final = struct.Struct("<Bq")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """One version of one pusher's package; from version to version one block changes, each in its turn."""
+    """One version of one pusher's package. From version to version one block changes, each block in turn."""
 
     owner: str
     version: int
@@ -34,12 +35,12 @@ class Edition:
 
     @property
     def package_id(self) -> str:
-        """A package of its own for each pusher, since a server takes deltas against the latest version of an id."""
+        """Id of the package; each pusher has its own, since a server applies deltas to the latest version of an id."""
         return f"mocknode-delta-{self.owner}"
 
     @property
     def number(self) -> str:
-        """The version as a server reads it."""
+        """Version number as a server reads it."""
         return f"1.0.{self.version}"
 
     @property
@@ -48,7 +49,7 @@ class Edition:
         return f"{self.package_id}.{self.number}.zip"
 
     def content(self) -> Iterator[memoryview]:
-        """All of it, in pieces."""
+        """Return the content of this version in pieces."""
         return stamped(self.size, self._stamp)
 
     def _stamp(self, block: int) -> str:
@@ -58,10 +59,10 @@ class Edition:
 
 
 def delta(signature: bytes, new: Iterable[memoryview]) -> tuple[bytes, str]:
-    """The delta that makes `new` of the file with this signature, and the SHA-1 of `new`.
+    """Return the delta from the file with this signature to `new`, and the SHA-1 of `new`.
 
     Raises:
-        ValueError: this is no signature.
+        ValueError: the signature cannot be read.
     """
     head = signature.find(_END_OF_HEAD)
     if not signature.startswith(_SIGNATURE) or head < 0:
@@ -84,14 +85,14 @@ def delta(signature: bytes, new: Iterable[memoryview]) -> tuple[bytes, str]:
 
 
 class _Commands:
-    """Neighbours of one kind are one command."""
+    """Collects the commands of a delta and merges neighbours of the same kind."""
 
     def __init__(self) -> None:
         self._at = 0
         self._found: list[tuple[int, int, bytearray | None]] = []
 
     def add(self, data: bytes, *, same: bool) -> None:
-        """The next bytes of the new file; `same` are copied from the same place of the old one."""
+        """Add the next bytes of the new file; `same` means that the old file has them at the same place."""
         if not data:
             return
         last = self._found[-1] if self._found else None

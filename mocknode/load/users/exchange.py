@@ -1,7 +1,7 @@
-"""One request on a connection of its own, over gevent's sockets: never repeated, every byte counted.
+"""One request on its own connection over gevent's sockets: never repeated, and every byte counted.
 
-locust's fast client has repeated failed requests without a word, builds multipart bodies in memory and checks no certificate
-unless told to; for uploads whose every byte is accounted for, this is written out instead.
+locust's fast client has silently repeated failed requests, builds multipart bodies in memory, and verifies certificates only on
+request. Uploads that are accounted for byte by byte need a client without these.
 """
 
 import ssl
@@ -21,10 +21,10 @@ READ = 1 << 16
 ATTEMPT_HEADER = "X-Mocknode-Attempt"
 USER_AGENT = "mocknode-load"
 CONNECT_S = 10.0
-"""A balancer that takes this long to accept is not accepting."""
+"""A balancer that takes longer than this to accept a connection counts as not accepting it."""
 
 Told = Literal["acknowledged", "error", "nothing"]
-"""A complete 2xx, another complete answer, no complete answer."""
+"""What the client was told: a complete 2xx answer, another complete answer, or no complete answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Door:
         url: `http://HOST:PORT` or `https://HOST:PORT`.
         address: Host to connect to instead of the URL's.
         name: Host header and TLS server name instead of the URL's.
-        ca: PEM file of the authorities to trust; None means those of the system.
+        ca: PEM file of the authorities to trust; None means the system's.
         insecure: Accept any certificate.
     """
 
@@ -50,7 +50,7 @@ class Door:
         """Host and port to connect to.
 
         Raises:
-            ValueError: the URL is none of ours.
+            ValueError: the URL is not an http or https URL with a host.
         """
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -67,7 +67,7 @@ class Door:
         """TLS settings, None for http."""
         if urlsplit(self.url).scheme != "https":
             return None
-        # Checks certificate and name by default; made here, as gevent's `create_default_context` is the blocking one's.
+        # This class checks certificate and name by default. gevent's `create_default_context` returns a context that blocks.
         context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.ca:
             context.load_verify_locations(self.ca)
@@ -80,10 +80,10 @@ class Door:
         return context
 
     def connect(self) -> Any:
-        """A connected socket, past the TLS handshake.
+        """Return a connected socket, after the TLS handshake.
 
         Raises:
-            OSError: nobody there, or a certificate that is not to be trusted.
+            OSError: nothing accepts the connection, or the certificate is not trusted.
         """
         sock = gevent.socket.create_connection(self.target, timeout=CONNECT_S)
         sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
@@ -96,20 +96,20 @@ class Door:
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """A request and what became of it. All times are monotonic nanoseconds.
+    """A request and its outcome. All times are monotonic nanoseconds.
 
     Attributes:
         body: Pieces of the body; none for a GET.
         length: Content-Length of the body; None sends it chunked.
-        link: Bytes a second that the body is paced at; None is as fast as it goes.
+        link: Bytes a second to pace the body at; None means no limit.
         due_ns: When it should have started; latency counts from here.
-        user_agent: Name of the client that sends such a request.
-        answer_max: Bytes of the answer that are kept; the rest is read and forgotten.
-        fine: Statuses beside 2xx that this client takes for an answer it wanted.
-        sent: Every byte that the kernel took, heads and framing included, before encryption.
-        sent_all: The whole request was handed over.
-        end: `complete`, or how it broke: `refused` (no connection), `reset`, `eof`, `timeout`, `protocol-error`; or, judged by
-            who knows what was asked, `foreign-answer`: it is to another request.
+        user_agent: The name of the client that sends such requests.
+        answer_max: Bytes of the answer to keep; the rest is read and dropped.
+        fine: Statuses other than 2xx that count as success for this client.
+        sent: Bytes that the kernel took, including heads and framing, before encryption.
+        sent_all: Whether the kernel took the whole request.
+        end: `complete`, or how it broke: `refused` (no connection), `reset`, `eof`, `timeout`, `protocol-error`. A caller that
+            understands the answer may set `foreign-answer`: it belongs to another request.
     """
 
     attempt: str
@@ -137,7 +137,7 @@ class Exchange:
     _http: h11.Connection = field(default_factory=lambda: h11.Connection(our_role=h11.CLIENT))
 
     def run(self, door: Door) -> None:
-        """Send it and read the answer; whatever goes wrong is in the fields, never raised."""
+        """Send the request and read the answer. Nothing is raised; the fields say what went wrong."""
         self.start_ns = time.monotonic_ns()
         self.due_ns = self.due_ns or self.start_ns
         sock = None
@@ -161,7 +161,7 @@ class Exchange:
 
     def _converse(self, sock: Any, door: Door) -> None:
         """Read while a second greenlet sends: a balancer may refuse, and stop reading, long before the body ends."""
-        # A head that cannot be sent is told here; in the other greenlet nobody would hear of it, and the reader wait for its answer.
+        # Build the head here: an error in the other greenlet would get lost, and the reader would wait for an answer.
         head = self._http.send(self._head(door)) or b""
         sender = gevent.spawn(self._send, sock, head)
         try:
@@ -181,7 +181,7 @@ class Exchange:
             self._write(sock, self._http.send(h11.EndOfMessage()) or b"")
             self.sent_all = True
         except OSError as exc:
-            # What the balancer said before it closed is still to be read; the reader ends this exchange.
+            # The reader still has to read what the balancer said before it closed, and ends this exchange.
             self.error = str(exc) or type(exc).__name__
 
     def _head(self, door: Door) -> h11.Request:

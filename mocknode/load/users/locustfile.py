@@ -40,49 +40,73 @@ PING = "/api/octopusservernodes/ping"
 GO_CLIENT = "go-octopusdeploy (mocknode-load)"
 TYPESCRIPT_CLIENT = "ts-octopusdeploy mocknode-load"
 WATCH_S = 0.1
-"""Between two looks at whether a balancer answers again: how far apart the clients of a storm come at most, beside the balancer's own part."""
+"""Pause between two pings that check whether the balancer answers again."""
 SIGNATURE_MAX = 64 + 2 * SIZE_MAX // 2048 * 26
-"""Bytes of an answer with a signature, in base64, of the largest package that is sent as a delta."""
+"""Length of the answer with the signature, in base64, of the largest package that is sent as a delta."""
 
 
 @events.init_command_line_parser.add_listener
 def _options(parser: Any) -> None:
-    # In no case on the web UI's page, which shows secrets to whoever reads its source.
+    # Never on the web UI's page, whose source would show the key.
     parser.add_argument(
-        "--octopus-key", default="", include_in_web_ui=False, help=f"API key; better given as {KEY}, which nobody sees."
+        "--octopus-key",
+        default="",
+        include_in_web_ui=False,
+        help=f"API key. {KEY} is safer: other users cannot see it.",
     )
     parser.add_argument("--space", default="Spaces-1", help="Id of the space to push to.")
-    parser.add_argument("--space-name", default="Default", help="Its name, by which the GitHub Action asks for it.")
+    parser.add_argument(
+        "--space-name", default="Default", help="Name of that space, which the GitHub Action looks it up by."
+    )
     parser.add_argument("--sizes", type=_text_for(parse_sizes), default="64KiB..16MiB", help="Package sizes.")
-    parser.add_argument("--forms", default="chunked,length", help="Framing of uploads: chunked, length, or both.")
     parser.add_argument(
-        "--rate", type=float, default=0.0, help="Open loop: uploads a second of all pushers; 0 = closed."
+        "--forms", default="chunked,length", help="Framing of uploads: chunked, length, or both separated by a comma."
     )
     parser.add_argument(
-        "--shape", default="steady", type=_text_for(parse_shape), help="When pushers are at work, such as ramp:30s."
-    )
-    parser.add_argument("--uploads", type=int, default=0, help="Uploads of all pushers together; 0 = no limit.")
-    parser.add_argument(
-        "--pushers", type=int, default=0, help="How many users push one package; 0 leaves it to weights."
+        "--rate", type=float, default=0.0, help="Uploads a second that all pushers start (open loop); 0 = closed loop."
     )
     parser.add_argument(
-        "--actions", type=int, default=0, help="How many push several in parallel, as the GitHub Action."
+        "--shape",
+        default="steady",
+        type=_text_for(parse_shape),
+        help="How many pushers are active over time, such as ramp:30s.",
     )
-    parser.add_argument("--deltas", type=int, default=0, help="How many push what changed since their last version.")
-    parser.add_argument("--browsers", type=int, default=0, help="How many of them browse the portal.")
-    parser.add_argument("--monitors", type=int, default=0, help="How many of them ping.")
-    parser.add_argument("--link", type=float, default=0.0, help="Bytes a second of each pusher's uplink; 0 = no limit.")
-    parser.add_argument("--push-timeout", type=float, default=600.0, help="Seconds, as the .NET client has it.")
-    parser.add_argument("--records", default="", help="Directory for attempts and audit samples.")
-    parser.add_argument("--ca", default="", help="CA to trust.")
-    parser.add_argument("--accept-any-certificate", action="store_true")
-    parser.add_argument("--connect-to", default="", help="Address to connect to instead of the host's.")
-    parser.add_argument("--ask-for", default="", help="Host header and TLS name.")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--uploads", type=int, default=0, help="Stop after this many uploads of all pushers; 0 = no limit."
+    )
+    parser.add_argument(
+        "--pushers", type=int, default=0, help="How many users push one package at a time; 0 leaves it to weights."
+    )
+    parser.add_argument(
+        "--actions",
+        type=int,
+        default=0,
+        help="How many users push several packages in parallel, as the GitHub Action does.",
+    )
+    parser.add_argument(
+        "--deltas", type=int, default=0, help="How many users push only what changed since their last version."
+    )
+    parser.add_argument("--browsers", type=int, default=0, help="How many users browse the portal.")
+    parser.add_argument("--monitors", type=int, default=0, help="How many users ping.")
+    parser.add_argument(
+        "--link", type=float, default=0.0, help="Bytes a second that each pusher can send; 0 = no limit."
+    )
+    parser.add_argument(
+        "--push-timeout",
+        type=float,
+        default=600.0,
+        help="Seconds that an upload may take; the default is the .NET client's.",
+    )
+    parser.add_argument("--records", default="", help="Directory to record attempts and audit samples in.")
+    parser.add_argument("--ca", default="", help="CA certificate (PEM) to trust.")
+    parser.add_argument("--accept-any-certificate", action="store_true", help="Do not verify certificates.")
+    parser.add_argument("--connect-to", default="", help="Address to connect to instead of that of --host.")
+    parser.add_argument("--ask-for", default="", help="Name for the Host header and for TLS.")
+    parser.add_argument("--seed", type=int, default=1, help="Seed for everything random.")
 
 
 def _text_for(parse: Callable[[str], object]) -> Callable[[str], str]:
-    """Refused on the command line; kept as text, since options travel from master to workers."""
+    """Check an option on the command line, but keep it as text, since options travel from master to workers."""
 
     def checked(text: str) -> str:
         try:
@@ -95,7 +119,7 @@ def _text_for(parse: Callable[[str], object]) -> Callable[[str], str]:
 
 
 def _three_digits(milliseconds: float) -> int:
-    """The key of locust's own histograms, which it merges across workers; its own has two digits, half a second at 14.5 s."""
+    """Return the key of a response time in locust's histograms, with three digits; locust's own two mean half a second at 14.5 s."""
     return round(round(milliseconds, -max(0, len(str(int(milliseconds))) - 3)))
 
 
@@ -103,7 +127,7 @@ locust.stats.bucket_response_time = _three_digits
 
 
 class Bench:
-    """What the users of one process share."""
+    """State that the users of one process share."""
 
     def __init__(self, environment: Environment) -> None:
         options = environment.parsed_options
@@ -116,19 +140,19 @@ class Bench:
         ]
         self.records = Records(Path(options.records) if options.records else None)
         self.audit = Audit(self.records)
-        # People and monitors of one process repeat their pauses for the same seed.
+        # With the same seed, browsers and monitors of a process repeat their pauses.
         self.rng = random.Random(f"{options.seed}-{os.getpid() if options.worker else 0}")
         self._sampling: gevent.Greenlet | None = None
         self.pushers = options.pushers + options.actions + options.deltas
         if options.shape != "steady" and not self.pushers:
-            raise ValueError("--shape needs --pushers, --actions or --deltas: how many there are when all are at work")
+            raise ValueError("--shape needs --pushers, --actions or --deltas, which say how many users there are")
         if not (environment.host or environment.web_ui or options.worker):
-            raise ValueError("give --host http://HOST:PORT, where the uploads go; with a web UI it may be typed there")
+            raise ValueError("give --host http://HOST:PORT to upload to; with a web UI you can enter it there")
 
     def begin(self) -> None:
-        """A test starts: time, plan and arrivals begin anew; health is sampled from here on, as starting up hurts nobody."""
+        """Start a test: time, plan and arrivals begin anew. Health is sampled from here on, since a busy start-up is harmless."""
         options = self.options
-        # Not before: the host may be one that was typed into the web UI.
+        # Not earlier, because the host may have been entered in the web UI.
         self.door = Door(
             url=self.environment.host or "",
             address=options.connect_to or None,
@@ -156,16 +180,16 @@ class Bench:
             gevent.spawn(self._watch, self.shape.hold_until_s)
 
     def level(self) -> float:
-        """Share of the pushers above which one more is at work; no two pushers of all processes get the same."""
+        """Return the share above which one more pusher is active; all pushers of all processes get different ones."""
         rank = self._ranks * self.of + self.index
         self._ranks += 1
         return min(rank, self.pushers - 1) / self.pushers if self.pushers else 0.0
 
     def wait_for_turn(self, level: float) -> None:
-        """Wait until a pusher of this level is at work.
+        """Wait until a pusher of this level is active.
 
         Raises:
-            StopUser: it never will be again.
+            StopUser: it will never be active again.
         """
         now_s = time.monotonic() - self._began_s
         at_s = self.shape.opens(now_s, level)
@@ -177,21 +201,21 @@ class Bench:
             self._calm.wait()
 
     def _watch(self, from_s: float) -> None:
-        """Let the storm break as soon as a ping gets through: whoever waited has seen the same and comes at once."""
+        """Let the storm begin as soon as a ping succeeds; all who waited start at once."""
         gevent.sleep(max(0.0, self._began_s + from_s - time.monotonic()))
         while self.run(Exchange(attempt=uuid.uuid4().hex, method="GET", path=PING), "ping").status != 200:
             gevent.sleep(WATCH_S)
         self._calm.set()
 
     def ask(self, path: str, name: str, *, method: str = "GET", **options: Any) -> Exchange:
-        """A request without a body, with our credentials."""
+        """Send a request without a body, with our credentials."""
         exchange = Exchange(attempt=uuid.uuid4().hex, method=method, path=path, headers=self.credentials, **options)
         return self.run(exchange, name)
 
     def upload(
         self, body: PackageBody, path: str, *, user_agent: str | None = None, due_ns: int = 0, at_once: int = 1
     ) -> Exchange:
-        """Send a package, or a delta, to a path below the space's packages; `at_once` uploads share the uplink of a build."""
+        """Send a package or a delta to a path below the space's packages; `at_once` uploads share the uplink of one build."""
         exchange = Exchange(
             attempt=body.attempt,
             method="POST",
@@ -207,9 +231,9 @@ class Bench:
         return self.run(exchange, "push", body=body)
 
     def run(self, exchange: Exchange, name: str, *, body: PackageBody | None = None) -> Exchange:
-        """Run an exchange, record it, and tell locust."""
-        # locust ends users that wait by an exception that reaches them at their next turn, which for one that has just woken
-        # up would be in the middle of an upload. Here it arrives before anything is sent.
+        """Run an exchange, record it, and report it to locust."""
+        # locust ends waiting users by an exception, which reaches them when they next yield. For a user that has just woken up that
+        # would be during an upload. Yielding here makes it arrive before anything is sent.
         gevent.sleep(0)
         exchange.start_ns = time.monotonic_ns()
         exchange.due_ns = exchange.due_ns or exchange.start_ns
@@ -217,7 +241,7 @@ class Bench:
         self.records.start(exchange, name, body.size if body else None, body.form if body else None)
         exchange.run(self.door)
         if body and exchange.told == "acknowledged" and (other := body.foreign(exchange.answer)) is not None:
-            # Whoever pushed was told of somebody else's package, and of the own one nothing.
+            # The client learned about another package, and nothing about its own.
             exchange.told, exchange.end = "error", "foreign-answer"
             exchange.error = f"the answer is about {other}, which is another package"
         self.records.end(exchange, body.sha1 if body else None)
@@ -262,7 +286,7 @@ def _count_error(user_instance: User, **_: Any) -> None:
 @events.test_stopping.add_listener
 def _count_missed(environment: Environment, **_: Any) -> None:
     bench = getattr(environment, "bench", None)
-    # When all uploads were made, what is due after them is nobody's.
+    # After the last upload of the plan, arrivals do not count as missed.
     if bench is not None and bench.arrivals is not None and not bench.plan.taken:
         bench.audit.missed = bench.arrivals.overdue(time.monotonic_ns())
 
@@ -274,31 +298,31 @@ def _last_sample(environment: Environment, **_: Any) -> None:
 
 
 class Pusher(User):
-    """Somebody who pushes when the shape has a turn for him."""
+    """A user who uploads while the load shape includes it."""
 
     abstract = True
     level = 0.0
 
     @property
     def bench(self) -> Bench:
-        """What this process shares."""
+        """State that the users of this process share."""
         return self.environment.bench  # type: ignore[attr-defined, no-any-return]
 
     def on_start(self) -> None:
-        """Wait for the first turn."""
+        """Wait until the shape includes this user."""
         self.level = self.bench.level()
         self.wait()
 
     def wait_time(self) -> float:
-        """Seconds until the next push, after waiting for a turn."""
+        """Wait until the shape includes this user; return 0, so that it pushes immediately."""
         self.bench.wait_for_turn(self.level)
         return 0.0
 
     def planned(self) -> tuple[int, Form]:
-        """Size and framing of the next upload.
+        """Take the next upload; return its size and framing.
 
         Raises:
-            StopUser: there is none left.
+            StopUser: no upload is left.
         """
         found = self.bench.plan.take()
         if found is None:
@@ -307,16 +331,16 @@ class Pusher(User):
 
 
 class CiPusher(Pusher):
-    """A build that pushes one package after another, each on a connection of its own, as build steps do.
+    """A build that pushes one package after another, each on its own connection, as build steps do.
 
-    Closed loop: the next push follows the last. Open loop (`--rate`): pushes have their times, whether or not a pusher is free
-    by then; one that starts late counts from when it was due.
+    In a closed loop the next push follows the last. In an open loop (`--rate`) pushes are due at set times, whether or not a pusher is
+    free; the latency of a late one counts from when it was due.
     """
 
     due_ns = 0
 
     def wait_time(self) -> float:
-        """Seconds until the next push of this user."""
+        """Return the seconds until the next push of this user."""
         arrivals = self.bench.arrivals
         if arrivals is None:
             return super().wait_time()
@@ -331,7 +355,7 @@ class CiPusher(Pusher):
 
 
 class ActionPusher(Pusher):
-    """The GitHub Action: what the server is, the space by its exact name, then all packages of the build in parallel.
+    """A run of the GitHub Action: ask for the server's root document, find the space by name, then push all packages in parallel.
 
     Source: `client.ts`, `spaceResolver.ts` and `packageRepository.ts` of the TypeScript client, which the Action uses.
     """
@@ -340,7 +364,7 @@ class ActionPusher(Pusher):
 
     @task
     def push(self) -> None:
-        """One run of the Action; it ends where the space is not told."""
+        """Do one run of the Action; it ends early if the server does not return the space."""
         bench = self.bench
         planned = [self.planned()]
         planned += [found for _ in range(self.packages - 1) if (found := bench.plan.take()) is not None]
@@ -351,20 +375,20 @@ class ActionPusher(Pusher):
         answer = bench.ask(f"/api/spaces?{query}", "look-up", user_agent=TYPESCRIPT_CLIENT)
         if answer.told != "acknowledged" or name not in [space["Name"] for space in json.loads(answer.answer)["Items"]]:
             return
-        # The client reads a whole file before it sends it, so that it knows the length.
+        # The client reads the whole file before it sends it, so it knows the length.
         bodies = [PackageBody(attempt=uuid.uuid4().hex, size=size, form="length") for size, _ in planned]
         group = gevent.pool.Group()
         group.map(lambda body: bench.upload(body, "raw", at_once=len(bodies)), bodies)
 
 
 class DeltaPusher(Pusher):
-    """A build that pushes what changed: asks for the signature of the last version, sends a delta to it, or the whole package.
+    """A build that pushes what changed: it asks for the signature of the last version, and sends a delta or the whole package.
 
     The last two versions are kept, as a retention policy of the feed would. Source: `package_delta_upload.go` of go-octopusdeploy.
     """
 
     def on_start(self) -> None:
-        """Its package gets a name and a size."""
+        """Give its package a name, then wait as every pusher does."""
         self.edition = Edition(owner=uuid.uuid4().hex, version=0, size=0)
         super().on_start()
 
@@ -406,7 +430,7 @@ class DeltaPusher(Pusher):
 
 
 class PortalBrowser(User):
-    """Somebody who looks at the portal: a page every 5 to 10 seconds, as SeaMonkey's load simulation reads, of pages that nodes have."""
+    """A person who browses the portal: one page every 5 to 10 seconds, as SeaMonkey's load simulation does, of pages that nodes serve."""
 
     wait_time = between(5, 10)
     pages = (
@@ -428,7 +452,7 @@ class PortalBrowser(User):
 
 
 class Monitor(User):
-    """A monitoring system that pings through the balancer every second; a draining node's 418 is a good answer to it."""
+    """A monitoring system that pings through the balancer every second; the 418 of a draining node counts as success."""
 
     wait_time = constant_pacing(1)
 

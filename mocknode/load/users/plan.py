@@ -10,7 +10,7 @@ class Plan:
     """The part of a plan that one process sends: every `of`-th upload from the `index`-th on.
 
     Args:
-        limit: Uploads of all processes together; 0 is no limit.
+        limit: Uploads of all processes together; 0 means no limit.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Plan:
         self._next, self._of = index, of
 
     def take(self) -> tuple[int, str] | None:
-        """Size and framing of the next upload; None when all of them were taken."""
+        """Take the next upload and return its size and framing; None if none is left."""
         number = self._next
         if self.taken:
             return None
@@ -32,5 +32,5 @@ class Plan:
 
     @property
     def taken(self) -> bool:
-        """None is left."""
+        """Whether all uploads have been taken."""
         return bool(self._limit) and self._next >= self._limit

@@ -1,7 +1,7 @@
-"""How many of the pushers are at work when: a share of them over time. Pure.
+"""How many of the pushers are active over time. No I/O.
 
-A shape is of the pushers, closed loop or open; people who browse and monitors go on beside it. It is no `LoadTestShape` of locust's:
-that one takes users away and waits for what they have under way, so uploads that hang in an outage would hold back the storm after it.
+A shape applies to pushers, in a closed or an open loop; browsers and monitors are not affected. It does not use locust's
+`LoadTestShape`, which removes users and waits for their uploads: uploads that hang in an outage would delay the storm after it.
 """
 
 import bisect
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 BASE: Final = 0.1
-"""Share that is at work before and after a spike."""
+"""Share of the pushers that is active before and after a spike."""
 ALLOWED: Final = (
-    "steady, soak, ramp:TIME (all are at work after it), spike:FROM..TO (all between, a tenth outside), "
-    "storm:FROM..TO (nobody begins between, then all at once), such as ramp:30s"
+    "steady, soak, ramp:TIME (all are active after it), spike:FROM..TO (all in between, a tenth outside), "
+    "storm:FROM..TO (nobody starts in between, then all at once), such as ramp:30s"
 )
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -22,11 +22,11 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """Straight lines between points (seconds, share) in the order of time; before the first and after the last nothing changes.
+    """Straight lines between points (seconds, share), in the order of time; constant before the first and after the last.
 
     Attributes:
-        text: The shape as `parse_shape` reads it, with every time in it.
-        hold_until_s: When a storm may break, if the balancer answers again by then; None is no storm.
+        text: The shape as `parse_shape` reads it, with all of its times.
+        hold_until_s: From when on a storm breaks as soon as the balancer answers again; None for other shapes.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Shape:
     hold_until_s: float | None = None
 
     def share(self, at_s: float) -> float:
-        """Share of the pushers that is at work, 0 to 1."""
+        """Return the share of the pushers that is active, 0 to 1."""
         index = bisect.bisect_right(self.points, at_s, key=lambda point: point[0])
         if index in (0, len(self.points)):
             return self.points[max(0, index - 1)][1]
@@ -42,7 +42,7 @@ class Shape:
         return low + (high - low) * (at_s - since) / (until - since)
 
     def opens(self, at_s: float, level: float) -> float | None:
-        """When the share exceeds `level`, from `at_s` on; None when it never does again."""
+        """Return when the share exceeds `level`, from `at_s` on; None if it never does again."""
         if self.share(at_s) > level:
             return at_s
         last, low = at_s, self.share(at_s)
@@ -56,13 +56,13 @@ class Shape:
 
 
 def parse_shape(text: str, duration_s: float | None = None) -> Shape:
-    """The shape that `text` states.
+    """Read a shape.
 
     Args:
-        duration_s: Length of the run; where no times are given a ramp takes half of it, a spike the middle third.
+        duration_s: Length of the run. Without times, a ramp takes half of it and a spike the middle third.
 
     Raises:
-        ValueError: naming what was got and what is allowed.
+        ValueError: naming what was given and what is allowed.
     """
     name, _, times = text.strip().partition(":")
     make = _SHAPES.get(name)
@@ -119,7 +119,7 @@ def _known(duration_s: float | None) -> float:
 
 _SHAPES: Final[dict[str, Callable[[Sequence[float], float | None], Shape]]] = {
     "steady": _steady,
-    # As steady as steady; what makes it a soak is its length.
+    # The same shape; only its default duration is longer.
     "soak": _steady,
     "ramp": _ramp,
     "spike": _spike,

@@ -9,7 +9,7 @@ from typing import Final
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|KB|MB|GB)?")
 _UNITS: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 LARGEST: Final = 1 << 40
-"""More than any server takes; an upload of so much never ends in anybody's run."""
+"""Larger than any server accepts, and too large to be uploaded within a run."""
 ALLOWED: Final = (
     "SIZE, SIZE..SIZE (log-uniform), each with :WEIGHT where there are several, such as 64KiB..1MiB:70,1GiB:30"
 )
@@ -17,22 +17,22 @@ ALLOWED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Ranges with their weights; a range of one size is that size."""
+    """Ranges with their weights; a single size is a range from that size to itself."""
 
     ranges: tuple[tuple[int, int], ...]
     weights: tuple[float, ...]
 
     def draw(self, rng: random.Random) -> int:
-        """A size: the range by its weight, within it log-uniform, as there are as many packages of 1 as of 10 MB."""
+        """Draw a size: a range by its weight, and a size within it, log-uniform, so that 1 to 2 MB is as likely as 10 to 20 MB."""
         low, high = rng.choices(self.ranges, self.weights)[0]
         return low if low == high else round(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 def parse_sizes(text: str) -> Sizes:
-    """The distribution that `text` states.
+    """Read a distribution.
 
     Raises:
-        ValueError: naming what was got and what is allowed.
+        ValueError: naming what was given and what is allowed.
     """
     ranges, weights = [], []
     for item in text.split(","):

@@ -1,9 +1,9 @@
-"""Content that is digested once and sent many times, and still is not the same in any two uploads that could be mixed up.
+"""Content that is digested once and sent many times, yet differs between any two uploads that could be confused.
 
-Digesting costs more than everything else that sending does. A stream is an endless row of blocks of its own; what its digest is
-after every `MARK` bytes is kept when it is sent for the first time. An upload sends the beginning of a stream that no other
-upload under way has, in this process or another, and ends with blocks that belong to it alone. So a block that is lost, doubled, swapped or
-taken from another upload changes the digest, and a whole body that is taken for another's does too.
+Digesting costs more than everything else in sending. A stream is an endless sequence of blocks. When it is sent for the first time,
+its digest after every `MARK` bytes is kept. An upload sends the beginning of a stream that no other upload in progress uses, in this
+or any other process, and then blocks of its own. A block that is lost, doubled, swapped or taken from another upload therefore changes
+the digest, and so does a body that is confused with another.
 """
 
 import contextlib
@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 MARK: Final = 16 << 20
-"""Packages up to here are digested while they are sent; larger ones keep one digest (some hundred bytes) a `MARK` and stream."""
+"""Packages up to this size are digested while they are sent. For larger ones a stream keeps a digest (a few hundred bytes) for
+every `MARK` bytes."""
 
 
 def sha1() -> Any:
-    """A digest that OpenSSL computes, whatever a hardened system thinks of SHA-1 for signatures."""
+    """Return a digest that also works on hardened systems, which refuse SHA-1 for signatures."""
     return hashlib.sha1(usedforsecurity=False)
 
 
@@ -35,7 +36,7 @@ _free: deque[Stream] = deque()
 
 @contextlib.contextmanager
 def leased() -> Iterator[Stream]:
-    """A stream that is nobody else's until the block ends."""
+    """Yield a stream that no other upload uses until the block ends."""
     stream = _free.popleft() if _free else Stream()
     try:
         yield stream
