@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.alternating import NOT_INSTALLED, NotInstalledError, Subject, alternate, median, ratio, reason, table
+from mocknode.judge.balancers import KINDS
 
 MEASURED = "upload,balancers,small,growth,memory,generator,ledger,tentacles"
 KEPT = "Other mock servers on the same work"
@@ -41,7 +42,7 @@ def test_one_command_measures_everything_and_keeps_what_it_was_not_asked_for(tmp
         "granian, digest",
     ):
         assert re.search(rf"^\| {receiver} \| \d", sections["A large upload to a node"], re.MULTILINE), receiver
-    for kind in ("nginx", "haproxy", "envoy", "traefik", "caddy"):
+    for kind in KINDS:
         found = re.findall(rf"^\| {kind} [\d.]+ \| \d", sections["The same upload through a balancer"], re.MULTILINE)
         assert len(found) == 2, kind  # over HTTP and over HTTPS
 

@@ -32,12 +32,19 @@ def rendered(kind: str, mode: str, *, version: str | None = None, front: Front =
     return "\n".join(files.values())
 
 
-def test_the_five_and_their_modes() -> None:
-    assert KINDS == ("nginx", "haproxy", "envoy", "traefik", "caddy")
-    assert {kind: MODES(kind) for kind in KINDS} == {
-        "nginx": ("recommended", "stock", "vendor-doc"),
-        **dict.fromkeys(KINDS[1:], ("recommended", "stock")),
-    }
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_is_named_after_its_folder_and_has_a_template_for_each_mode(kind: str) -> None:
+    adapter, folder = ADAPTERS[kind], Path(balancers.__file__).parent / kind
+    assert adapter.modes[0] == "recommended"
+    assert set(adapter.probing) == set(adapter.modes)
+    assert adapter.main in adapter.paths
+    assert {*adapter.regional} <= set(adapter.modes)
+    for mode in adapter.modes:
+        assert (folder / f"{mode}.{adapter.main}.j2").is_file()
+    assert (folder / "fixes.yaml").is_file()
+
+
+def test_only_nginx_cannot_probe() -> None:
     assert {kind for kind in KINDS if not probes(kind, "recommended")} == {"nginx"}
 
 
@@ -105,7 +112,7 @@ def test_stock_is_what_a_hurried_administrator_writes_and_nothing_more() -> None
 
 
 def test_names_that_do_not_exist_are_errors() -> None:
-    with pytest.raises(UnknownBalancerError, match=r"'f5'.*nginx, haproxy, envoy, traefik, caddy"):
+    with pytest.raises(UnknownBalancerError, match=rf"'f5'.*{', '.join(KINDS)}"):
         MODES("f5")
     with pytest.raises(UnknownBalancerError, match="haproxy has no mode 'vendor-doc'; it has recommended, stock"):
         rendered("haproxy", "vendor-doc")

@@ -12,6 +12,8 @@ from threading import Thread
 
 import pytest
 
+from mocknode.judge.balancers import KINDS
+
 COMMAND = (sys.executable, "-m", "mocknode", "check")
 
 
@@ -24,7 +26,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ((), 2, "give --lb URL"),
         (("--with", "haproxy", "--lb", "http://127.0.0.1:1"), 2, "give --lb URL"),
-        (("--with", "hapoxy"), 2, "nginx, haproxy, envoy, traefik, caddy"),
+        (("--with", "hapoxy"), 2, ", ".join(KINDS)),
         (("--with", "haproxy", "--mode", "stok"), 2, "it has recommended, stock"),
         (("--with", "haproxy", "--only", "UP-99"), 2, "did you mean UP-08"),
         (("--with", "haproxy", "--profile", "regional"), 2, "profiles are web, upload, polling, region"),
