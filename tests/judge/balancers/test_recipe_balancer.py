@@ -27,7 +27,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = {
         f"mocknode/judge/balancers/{KIND}/{name}" for name in ("__init__.py", "fixes.yaml", "recommended.lean.cfg.j2")
     }
-    assert set(touched) == own | {"mocknode/judge/balancers/registry.py"}
+    assert set(touched) == own | {"mocknode/judge/balancers/registry.py", "pyproject.toml"}
     return folder
 
 
