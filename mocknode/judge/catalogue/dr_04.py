@@ -80,7 +80,7 @@ CHECK = Check(
             "survivor-errors",
             Advice(
                 do=(
-                    "Let the one node that is left take what all took (limits of connections, requests or queue a node), and look for a rule"
+                    "Let the one node that is left take what all took (limits of connections, requests or queue a node), and look for a rule "
                     "of the balancer that answers with errors by itself."
                 ),
                 costs="The node is as busy as all were together.",

@@ -126,7 +126,7 @@ CHECK = Check(
             Advice(
                 do="Choose what happens when all nodes drain (open or closed), or declare in the balancer file what this product does.",
                 costs=(
-                    "open: users reach the portal and CI reaches nodes that are about to stop;"
+                    "open: users reach the portal and CI reaches nodes that are about to stop; "
                     "closed: the administrator un-drains on a node itself."
                 ),
             ),

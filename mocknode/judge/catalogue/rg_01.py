@@ -471,7 +471,7 @@ CHECK = Check(
             "tentacles-at-standby",
             Advice(
                 do=(
-                    "Let a node's address lead to its stand-in only while the node refuses TCP;"
+                    "Let a node's address lead to its stand-in only while the node refuses TCP; "
                     "a drained node answers 418 to the ping and keeps its Tentacles."
                 ),
                 costs="A node that hangs but still accepts TCP keeps its Tentacles.",

@@ -279,7 +279,7 @@ CHECK = Check(
             "client-hello-refused",
             Advice(
                 do=(
-                    "Read the whole ClientHello before routing by its name, whatever its segments and its size up to 16 KiB;"
+                    "Read the whole ClientHello before routing by its name, whatever its segments and its size up to 16 KiB; "
                     "compare names without case."
                 ),
                 costs="Nothing.",
