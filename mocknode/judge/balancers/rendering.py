@@ -1,7 +1,7 @@
-"""Configurations of the five balancers: for a run, for a user's own template, and to paste into production.
+"""Renders the configuration of a balancer: for a run, from a user's own file, or to paste into production.
 
-The templates lie in each balancer's folder as `<mode>.<file name>.j2`; a run and the printed configuration use the same
-ones, so that what is printed is what was measured. Reads templates and nothing else.
+The templates are in each balancer's folder as `<mode>.<file name>.j2`. A run and the printed configuration use the same
+templates, so that people paste what was measured. Nothing but templates is read.
 """
 
 import dataclasses
@@ -29,16 +29,16 @@ from mocknode.judge.balancers.registry import adapter_of, check_mode
 from mocknode.judge.balancers.template_variables import TemplateVariables, TentacleAddress
 
 JOINED_CERTIFICATE = "front.pem"
-"""File in the run's directory that holds certificate and key, for balancers that want them in one."""
+"""File in the run's directory with certificate and key, for balancers that want both in one file."""
 
 RUN_NAME = "octopus.test"
-"""Public name in a run: nobody's (RFC 6761)."""
+"""Public name in a run; RFC 6761 reserves it, so it belongs to nobody."""
 
 TENTACLE_PORT = 10943
-"""Port at which a node is polled, and the first of those that a printed configuration listens on: as in Octopus."""
+"""Port at which Tentacles poll a node, the default of Octopus; a printed configuration listens from this port on."""
 
 BY_NAME_PORT = 10940
-"""Port of a printed configuration that tells the nodes apart by the TLS server name: below those that are a node's own."""
+"""Port of a printed configuration that all nodes share, routed by the TLS server name; below the ports of single nodes."""
 
 _FOLDER = Path(__file__).parent
 _TEMPLATES = jinja2.Environment(
@@ -65,18 +65,18 @@ def render(
     template: str | None = None,
     standby: Sequence[Node] = (),
 ) -> dict[str, str]:
-    """The files of a run, by name relative to `directory`, in which the balancer is started.
+    """Render the files of a run, by name relative to `directory`, in which the balancer is started.
 
     Args:
-        version: Version of the program; lines that it does not know are left out.
-        shipped_interval: Leave the probe interval to the vendor's default, where there is one.
-        template: The user's `--config`: a configuration with `${FRONT}`, `${NODE_1_HTTP}` and so on; it takes the place
-            of the templates of `mode`. For Traefik it is two YAML documents, static and dynamic, parted by `---`.
-        standby: Nodes of a second cluster, used while none of `nodes` is healthy; the n-th stands in for the n-th.
+        version: Version of the program; lines that it would not understand are left out.
+        shipped_interval: Leave the probe interval to the vendor's default, if there is one.
+        template: Text of the user's `--config`: a configuration with `${FRONT}`, `${NODE_1_HTTP}` and so on, used instead of
+            the templates of `mode`. For Traefik it is two YAML documents, static and dynamic, separated by `---`.
+        standby: Nodes of a second cluster, used while none of `nodes` is healthy; the n-th replaces the n-th.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
-        BalancerConfigError: for a placeholder of ours that we do not know, naming it and those we know; or no nodes.
+        BalancerConfigError: there are no nodes, or the template has an unknown placeholder; the message names the known ones.
     """
     adapter = adapter_of(kind)
     if not nodes:
@@ -102,7 +102,7 @@ def render(
 
 
 def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, *, version: str | None = None) -> str:
-    """The files of `production` one after another, each below a comment that names where it lives.
+    """Render the files of `production` one after another, each below a comment with its path.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -114,12 +114,12 @@ def print_config(kind: str, mode: str, nodes: Sequence[Node], public_name: str, 
 def production(
     kind: str, mode: str, nodes: Sequence[Node], public_name: str, *, version: str | None = None
 ) -> dict[str, str]:
-    """A commented configuration to paste, for these nodes and this public name, listening on ports 80 and 443.
+    """Render a commented configuration to paste, for these nodes and this public name, listening on ports 80 and 443.
 
-    Nodes that Tentacles poll get ports from 10943 on, one each, and 10940 tells them apart by the server name.
+    Each node that Tentacles poll gets a port from 10943 on; port 10940 is shared and routed by the server name.
 
     Returns:
-        Text by the path where the file lives.
+        The text of each file by its path.
 
     Raises:
         UnknownBalancerError: for an unknown kind or mode.
@@ -154,23 +154,23 @@ def production(
 
 
 def placeholders(template: str) -> frozenset[str]:
-    """Names of the `${NAME}` that a user's template uses; in a comment line it only speaks of them."""
+    """Return the names of the `${NAME}` that a user's template uses; comment lines do not count."""
     return frozenset(match[1] for match in _OURS.finditer(template) if not _in_comment(template, match))
 
 
 def free_ports(template: str) -> list[str]:
-    """Names of the ports that it wants beside the front, such as for a page of statistics."""
+    """Return the placeholders of further ports that a user's template listens on, such as for a page of statistics."""
     return sorted(name for name in placeholders(template) if _FREE.fullmatch(name))
 
 
 def substitute(template: str, values: Mapping[str, str], environment: Container[str] = ()) -> str:
-    """The template with `${NAME}` replaced; `$name` and `${name}` are the balancer's own and stay.
+    """Replace each `${NAME}` in the template; `$name` and `${name}` belong to the balancer and stay.
 
     Args:
         environment: Names of variables that the balancer may read itself (HAProxy does); they stay as well.
 
     Raises:
-        BalancerConfigError: for a `${NAME}` that is in neither, naming it, its line and those that are in `values`.
+        BalancerConfigError: a `${NAME}` is in neither; the message has its line and the names in `values`.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -182,14 +182,14 @@ def substitute(template: str, values: Mapping[str, str], environment: Container[
         allowed = ", ".join(f"${{{name}}}" for name in values)
         where = " here (a standby is there with --profile region)" if match[1].startswith("STANDBY_") else ""
         raise BalancerConfigError(
-            f"line {line} of the configuration names {match[0]}, which is not known{where}, nor set in the environment; there are {allowed}"
+            f"line {line} of the configuration names {match[0]}, which is not known{where}, nor set in the environment; known are {allowed}"
         )
 
     return _OURS.sub(value, template)
 
 
 def _in_comment(template: str, match: re.Match[str]) -> bool:
-    # All five begin a comment with #; one behind something else may be part of a value.
+    # All products begin a comment with #; a # after other text may be part of a value.
     begins = template.rfind("\n", 0, match.start()) + 1
     return template[begins : match.start()].lstrip().startswith("#")
 
@@ -241,7 +241,7 @@ def _split(adapter: Adapter, text: str) -> dict[str, str]:
     parts = [part for part in parts if part.strip()]
     if len(parts) != adapter.documents:
         raise BalancerConfigError(
-            f"a configuration of {adapter.title} is {adapter.documents} YAML documents parted by a line ---, "
+            f"a configuration of {adapter.title} is {adapter.documents} YAML documents separated by a line ---, "
             f"for {' and '.join(names)}; got {len(parts)}"
         )
     return dict(zip(names, parts, strict=True))
@@ -297,7 +297,7 @@ def _tentacles(front: Front, nodes: Sequence[Node], standby: Sequence[Node], pub
 
 
 def polling_name(node: str, public_name: str = RUN_NAME) -> str:
-    """The name by which a node is polled where the TLS server name decides; in a run, below `octopus.test`."""
+    """Return the TLS server name of a node at the shared port; in a run it is below `octopus.test`."""
     return f"{node}.{public_name}".lower()
 
 
@@ -315,12 +315,12 @@ def _is_address(host: str) -> bool:
 
 
 def is_root() -> bool:
-    """Whether what we start may run its workers as another user."""
+    """Return whether we are root, so that a program may run its workers as another user."""
     return sys.platform != "win32" and os.geteuid() == 0
 
 
 def _root_user() -> str | None:
-    """User and group to name when we are root: a program that drops to `nobody` cannot write in a 0700 directory."""
+    """Return user and group for the workers when we are root; as `nobody` they could not write in a 0700 directory."""
     if sys.platform == "win32" or not is_root():
         return None
     import grp

@@ -1,6 +1,6 @@
-"""Starts a balancer in a directory of its own, waits until it listens, reloads and stops it.
+"""Starts a balancer in its own directory, waits until it listens, reloads it and stops it.
 
-Several of one kind run side by side: everything they write lies in their directory, and nothing of them outlives us
+Several balancers of one kind can run at the same time: each writes to its own directory only, and none outlives us
 (`mocknode.system.processes`).
 """
 
@@ -30,37 +30,37 @@ from mocknode.judge.balancers.rendering import JOINED_CERTIFICATE, is_root
 from mocknode.system.processes import Process, spawn
 
 START_LIMIT_S = 20.0
-"""Longest wait for the front ports: Envoy holds its listeners back until the first probe of every node is answered or has
-timed out, and the largest program (185 MB) loads slowly from a cold disk shared with other jobs."""
+"""Longest wait for the front ports: Envoy does not listen until the first probe of every node was answered or has timed out,
+and the largest program (185 MB) loads slowly from a cold disk shared with other jobs."""
 
 RELOAD_TRY_S = 2.5
-"""Longest wait for a word about a reload in the log. A signal that comes while a program still starts is lost (HAProxy, in
-the milliseconds after it listens), so it is sent again; a second reload harms nobody. Traefik says nothing about a reload and
-is watched this long for a complaint: it applies a changed file within its throttle of 2 s."""
+"""Longest wait for a line about a reload in the log. HAProxy loses a signal in the first milliseconds after it listens, so the
+signal is sent again; a second reload does no harm. Traefik logs no successful reload and is watched this long for an
+error: it applies a changed file within its throttle of 2 s."""
 
 RELOAD_TRIES = 8
-"""Together 20 s: a successor of Envoy starts as slowly as the first."""
+"""Number of tries, 20 s together: the successor of an Envoy starts as slowly as the first process."""
 
 STOP_GRACE_S = 3.0
-"""How long a balancer may finish what it has before it is killed: at the end of a run nobody waits for an answer any more."""
+"""Time for a balancer to finish its requests before it is killed; at the end of a run nobody waits for answers."""
 
 _POLL_S = 0.02
-"""How often a port or a log is looked at: a fraction of the fastest start (HAProxy, 60 ms)."""
+"""Pause between two looks at a port or a log: a fraction of the fastest start (HAProxy, 60 ms)."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
 class Running:
-    """A balancer that listens; made by `start` only.
+    """A balancer that listens; only `start` makes one.
 
     Attributes:
-        mode: What its configuration is called; `custom` for a user's own.
-        url, https_url: The front door.
-        config_files: What it was started with.
-        log: Its standard output and error.
-        command: The command line, to be typed in `directory`.
-        health_probes_expected: Whether its configuration probes the nodes; the caller sees them arrive there.
+        mode: Name of its configuration; `custom` for a user's own.
+        url, https_url: URLs of the front door.
+        config_files: Files that it was started with.
+        log: File with its standard output and error.
+        command: Command line that starts it in `directory`.
+        health_probes_expected: Whether its configuration probes the nodes.
     """
 
     kind: str
@@ -79,19 +79,19 @@ class Running:
 
     @property
     def pid(self) -> int:
-        """Process id of the leader; after a reload that starts a successor, the successor's."""
+        """Process id of the main process; after a reload that started a successor, the successor's."""
         return self._processes[-1].pid
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs."""
+        """Exit code of the main process; None while it runs."""
         return self._processes[-1].returncode
 
     async def reload(self) -> None:
-        """Make it take its configuration anew, as its operator would, and wait until it says that it did.
+        """Make it reload its configuration, as its operator would, and wait until its log confirms it.
 
         Raises:
-            BalancerReloadError: it refused, ended or said nothing in time; with the tail of its log.
+            BalancerReloadError: it refused, ended, or logged nothing in time; the message has the end of its log.
         """
         adapter = adapter_of(self.kind)
         seen = self.log.stat().st_size
@@ -102,10 +102,10 @@ class Running:
         process = self._processes[-1]
 
         async def answered() -> bool:
-            said = _said(self.log, seen)
-            if process.returncode is not None or re.search(adapter.refused, said):
-                raise BalancerReloadError(f"{adapter.title} did not take its configuration anew:\n{self.log_tail()}")
-            return adapter.reloaded is not None and re.search(adapter.reloaded, said) is not None
+            logged = _logged(self.log, seen)
+            if process.returncode is not None or re.search(adapter.refused, logged):
+                raise BalancerReloadError(f"{adapter.title} did not reload its configuration:\n{self.log_tail()}")
+            return adapter.reloaded is not None and re.search(adapter.reloaded, logged) is not None
 
         for _ in range(RELOAD_TRIES):
             if adapter.reload_signal is not None:
@@ -113,18 +113,18 @@ class Running:
             if await _within(RELOAD_TRY_S, answered) or adapter.reloaded is None:
                 return
         raise BalancerReloadError(
-            f"{adapter.title} said nothing about the reload for {RELOAD_TRIES * RELOAD_TRY_S:.0f} s:\n{self.log_tail()}"
+            f"{adapter.title} logged nothing about the reload for {RELOAD_TRIES * RELOAD_TRY_S:.0f} s:\n{self.log_tail()}"
         )
 
     async def stop(self) -> None:
-        """End it, workers and predecessors included, and remove what it left outside its directory."""
+        """Stop it with its workers and predecessors, and remove what it left outside its directory."""
         await asyncio.gather(*(process.end(STOP_GRACE_S) for process in self._processes))
         after_stop = adapter_of(self.kind).after_stop
         if after_stop is not None:
             after_stop(self.directory)
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         return _tail(self.log, lines)
 
 
@@ -140,16 +140,16 @@ async def start(
 ) -> Running:
     """Write the files, start the program and wait until it listens on the front ports.
 
-    Whether it has probed the nodes is seen at the nodes; this returns as soon as connections are accepted.
+    This returns as soon as connections are accepted; only the nodes know whether they were probed yet.
 
     Args:
-        files: From `render`.
-        directory: Its own; made when missing, readable by us alone.
-        nodes, health_probes_expected, mode: Kept as facts of `Running`.
+        files: Result of `render`.
+        directory: Directory of this balancer alone; it is made if missing, and only we can read it.
+        nodes, health_probes_expected, mode: Facts to keep in `Running`.
 
     Raises:
-        BalancerStartError: a front port is taken, or the program ended or did not listen within `START_LIMIT_S`; with
-            its command and the tail of its log.
+        BalancerStartError: a front port is taken, or the program ended or did not listen within `START_LIMIT_S`; the message
+            has its command and the end of its log.
     """
     adapter = adapter_of(binary.kind)
     _require_free(front)
@@ -213,7 +213,7 @@ def _spawn(adapter: Adapter, binary: Binary, directory: Path, log: Path, number:
 
 
 def _write(adapter: Adapter, files: Mapping[str, str], front: Front, directory: Path) -> None:
-    # What root starts may run its workers as another user (nginx's `user`), who go through it to where they keep request bodies.
+    # A program that root starts may run its workers as another user (nginx's `user`), who has to reach the request bodies there.
     directory.mkdir(mode=0o711 if is_root() else 0o700, parents=True, exist_ok=True)
     for name, text in files.items():
         (directory / name).write_text(text, encoding="utf-8")
@@ -224,8 +224,8 @@ def _write(adapter: Adapter, files: Mapping[str, str], front: Front, directory: 
 
 
 def _require_free(front: Front) -> None:
-    # Some balancers share a port with whoever listens there already (SO_REUSEPORT), others retry for seconds; and a
-    # connection to somebody else's listener would look like readiness.
+    # Some balancers share a port with a process that listens there already (SO_REUSEPORT), others retry for seconds. A
+    # connection to that other process would look as if the balancer were ready.
     for port in front.ports:
         family = socket.AF_INET6 if ":" in front.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -247,7 +247,7 @@ async def _accepts(host: str, port: int) -> bool:
 
 
 async def _within(limit_s: float, holds: Callable[[], Awaitable[bool]]) -> bool:
-    """Whether the condition came true in time."""
+    """Return whether the condition came true in time."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limit_s
     while not await holds():
@@ -257,7 +257,7 @@ async def _within(limit_s: float, holds: Callable[[], Awaitable[bool]]) -> bool:
     return True
 
 
-def _said(log: Path, since: int = 0) -> str:
+def _logged(log: Path, since: int = 0) -> str:
     with log.open("rb") as file:
         file.seek(since)
         return file.read().decode(errors="replace")

@@ -221,14 +221,14 @@ CHECK = Check(
             "drain-cuts-upload",
             Advice(
                 do="When a node leaves rotation, let what is in flight finish; do not reset or flush its connections.",
-                costs="Requests to a node that really died end by their own timeouts.",
+                costs="Requests to a node that died wait for their own timeouts.",
             ),
         ),
         Cause(
             "drained-node-gets-requests",
             Advice(
                 do="Probe the ping path for exactly 200 every few seconds, and turn session affinity off; Octopus does not need it.",
-                costs="One small request a probe and node.",
+                costs="One small request per probe to each node.",
             ),
         ),
         Cause("upload-redelivered", advice.RETRY_FAILED_CONNECTIONS_ONLY),

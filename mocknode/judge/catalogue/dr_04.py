@@ -83,7 +83,7 @@ CHECK = Check(
                     "Let the one node that is left take what all took (limits of connections, requests or queue a node), and look for a rule "
                     "of the balancer that answers with errors by itself."
                 ),
-                costs="The node is as busy as all were together.",
+                costs="The remaining node does the work of all.",
             ),
         ),
     ),

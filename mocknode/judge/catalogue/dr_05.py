@@ -116,7 +116,7 @@ CHECK = Check(
         Cause(
             "all-drained-no-answer",
             Advice(
-                do="Let the balancer answer at once (503) when no node is healthy, instead of waiting or dropping the connection.",
+                do="Let the balancer answer immediately (503) when no node is healthy, instead of waiting or dropping the connection.",
                 costs="Nothing.",
             ),
         ),

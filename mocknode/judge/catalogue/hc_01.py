@@ -94,7 +94,7 @@ def _notes(prober: Prober) -> list[str]:
 
 PROBE_THE_PING: Final = Advice(
     do="Probe GET /api/octopusservernodes/ping with a Host header, every 5 s or less, and count exactly 200 as healthy.",
-    costs="One small request a probe and node.",
+    costs="One small request per probe to each node.",
 )
 
 CHECK = Check(

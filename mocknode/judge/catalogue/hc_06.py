@@ -251,7 +251,7 @@ CHECK = Check(
             "traffic-before-first-verdict",
             Advice(
                 do="Take a node into rotation only after its first probe has passed, and give the balancer traffic only after its first round.",
-                costs="A short time of 503 after a cold start.",
+                costs="A short period of 503 after a cold start.",
             ),
         ),
     ),

@@ -144,7 +144,7 @@ CHECK = Check(
             "spoofed-forwarded-passed",
             Advice(
                 do="In Octopus set Trusted Proxies to the balancer's addresses; in the balancer overwrite forwarding headers instead of appending.",
-                costs="What a proxy in front of this one has put there is lost.",
+                costs="Values that a proxy in front of this one has set are lost.",
             ),
         ),
     ),

@@ -123,7 +123,7 @@ def _reuse(case: Case, name: str, served: "Counter[str]") -> Variant:
 
 BALANCE_EVENLY: Final = Advice(
     do="Balance by round robin or least connections with equal weights; no source hash, no affinity.",
-    costs="A client meets several nodes, which Octopus does not mind.",
+    costs="A client reaches several nodes, which Octopus supports.",
 )
 
 CHECK = Check(

@@ -427,7 +427,7 @@ def _both_known(history: History, session: Session, server: str | None) -> bool:
 
 SECOND_POOL: Final = Advice(
     do="Put the standby's nodes into a pool of lower priority that is used only while no primary node passes its ping check.",
-    costs="The standby's capacity is idle while the primary region is healthy, as its database must not be written.",
+    costs="The standby's capacity is idle while the primary region is healthy, because its database must not be written.",
 )
 
 CHECK = Check(
@@ -449,7 +449,7 @@ CHECK = Check(
         Cause(
             "failover-cuts-upload",
             Advice(
-                do="Let connections to a node that is marked down end by themselves; no reset, no session clean-up on a change of pools.",
+                do="Let connections to a node that is marked down end on their own; no reset, no session clean-up on a change of pools.",
                 costs="An upload that began before the change ends at the region where it began.",
             ),
         ),
@@ -457,14 +457,14 @@ CHECK = Check(
             "failback-not-as-declared",
             Advice(
                 do="Set the balancer's failback to what is declared, or declare what it does (failback in the balancer file).",
-                costs="By hand, somebody has to switch back once the primary database is current; by itself, nobody can forget to.",
+                costs="With a manual return, somebody has to switch back once the primary database is current.",
             ),
         ),
         Cause(
             "tentacles-not-repointed",
             Advice(
-                do="Point each node's address at the standby's node of the same number when the region fails; by TCP check, never by the ping.",
-                costs="A single node that refuses moves to its stand-in as well, unless the switch is made by hand.",
+                do="When the region fails, let each node's address lead to the standby's node of the same number; use a TCP check, never the ping.",
+                costs="The address of a single node that refuses leads to its stand-in too, unless the switch is made by hand.",
             ),
         ),
         Cause(

@@ -151,7 +151,7 @@ def _hello(case: Case, sessions: list[Session]) -> Variant:
 
 PASS_TLS_THROUGH: Final = Advice(
     do="Give each node an address of its own for :10943 and pass TCP through untouched; tell each Tentacle every address (poll-server).",
-    costs="One address or port a node.",
+    costs="One address or port for each node.",
 )
 
 CHECK = Check(

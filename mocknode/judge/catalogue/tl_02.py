@@ -264,14 +264,14 @@ CHECK = Check(
         Cause(
             "address-leads-elsewhere",
             Advice(
-                do="Put the node that an address for Tentacles belongs to behind it, and only that one; no pool, no backup.",
-                costs="A node that is down is unreachable for its Tentacles, as it should be.",
+                do="Let each address for Tentacles lead to its own node and to no other; no pool, no backup.",
+                costs="While a node is down its Tentacles cannot reach it, which is correct.",
             ),
         ),
         Cause(
             "address-not-forwarded",
             Advice(
-                do="See that something listens at the address (the port in --tentacle may be wrong), and pass TCP through to its node untouched.",
+                do="Make sure that something listens at the address (the port in --tentacle may be wrong), and pass TCP through to its node.",
                 costs="Nothing.",
             ),
         ),
@@ -288,8 +288,8 @@ CHECK = Check(
         Cause(
             "fails-over-to-another-node",
             Advice(
-                do="Put one node, and only that, behind each address for Tentacles; no failover.",
-                costs="A node that is down is unreachable for its Tentacles, as it should be.",
+                do="Put exactly one node behind each address for Tentacles; no failover.",
+                costs="While a node is down its Tentacles cannot reach it, which is correct.",
             ),
         ),
     ),

@@ -283,7 +283,7 @@ def _refuses(case: Case, summary: str, **evidence: Any) -> Variant:
 
 NO_PING_CHECK: Final = Advice(
     do="On :10943 use a TCP check or none, never the ping; a node that drains still runs deployments on its Tentacles.",
-    costs="A node that is down is noticed by the Tentacle that cannot connect.",
+    costs="Only the Tentacles notice a node that is down, because they cannot connect.",
 )
 
 CHECK = Check(

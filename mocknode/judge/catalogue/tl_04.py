@@ -158,8 +158,8 @@ CHECK = Check(
         Cause(
             "polling-lifetime-limit",
             Advice(
-                do="Set no longest age for connections on :10943; a Tentacle keeps one for as long as it can.",
-                costs="Connections end only when one side wants it or vanishes.",
+                do="Do not limit the age of connections on :10943; a Tentacle keeps one for as long as it can.",
+                costs="A connection lasts until one side closes it or vanishes.",
             ),
         ),
     ),

@@ -106,7 +106,7 @@ CHECK = Check(
         Cause(
             "half-close-cut",
             Advice(
-                do="Keep the other half of a connection open for some seconds when one side has ended.",
+                do="Keep the other half of a connection open for some seconds after one side has closed its half.",
                 costs="A connection that one side has closed stays that long.",
             ),
         ),

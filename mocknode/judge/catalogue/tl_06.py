@@ -179,7 +179,7 @@ def _back(case: Case, wanted: int, missing: int, after_s: float) -> Variant:
 
 RAISE_LIMITS: Final = Advice(
     do="Raise the limits on connections and open files above the number of Tentacles times the nodes, with room for a restart.",
-    costs="Memory for so many connections.",
+    costs="Memory for that many connections.",
 )
 
 CHECK = Check(

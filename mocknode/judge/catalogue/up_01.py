@@ -132,7 +132,7 @@ CHECK = Check(
             "body-size-limit",
             Advice(
                 do="Raise or remove the limit on request bodies for /api/*/packages/raw; packages of 1 GB and more are normal.",
-                costs="The size of a package is limited by the nodes alone.",
+                costs="Only the nodes limit the size of a package.",
             ),
         ),
     ),

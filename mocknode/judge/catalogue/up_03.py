@@ -131,7 +131,7 @@ def _silence_s(attempt: Attempt, age_s: float) -> float:
 
 LIMIT_SILENCE: Final = Advice(
     do="Limit the silence within an upload (15 min), not its whole duration.",
-    costs="A client that died without a word holds its connection that long.",
+    costs="A client that vanishes holds its connection that long.",
 )
 
 CHECK = Check(

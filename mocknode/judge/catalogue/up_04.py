@@ -106,7 +106,7 @@ CHECK = Check(
         Cause(
             "response-timeout",
             Advice(
-                do="Let a node think for 15 minutes after the last byte of a request before the balancer gives up.",
+                do="Give a node 15 minutes to answer after the last byte of a request.",
                 costs="A hung node holds the client's connection that long.",
             ),
         ),

@@ -52,5 +52,5 @@ def test_the_path_is_searched_when_no_wheel_is_there(tmp_path: Path, monkeypatch
 def test_what_is_not_the_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BalancerNotFoundError, match="is not a program that can be run"):
         find("nginx", tmp_path / "absent")
-    with pytest.raises(BalancerNotFoundError, match="is not nginx: asked for its version it said 'HAProxy"):
+    with pytest.raises(BalancerNotFoundError, match="is not nginx: asked for its version, it printed 'HAProxy"):
         find("nginx", program(tmp_path / "other", "HAProxy version 2.8"))

@@ -294,7 +294,7 @@ def test_a_reload_of_a_broken_configuration_is_an_error(kind: str, bench: Any) -
             running = await bench.launch(kind, "recommended", front, [one])
             try:
                 (running.directory / ADAPTERS[kind].main).write_text("{\n  bogus\n}\n")
-                with pytest.raises(BalancerReloadError, match="did not take its configuration"):
+                with pytest.raises(BalancerReloadError, match="did not reload its configuration"):
                     await running.reload()
             finally:
                 await running.stop()

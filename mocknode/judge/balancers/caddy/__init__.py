@@ -24,9 +24,9 @@ ADAPTER = Adapter(
     check_argv=("validate", "--config", "Caddyfile", "--adapter", "caddyfile"),
     reload_signal=Signals.SIGUSR1,
     reloaded=r"successfully reloaded config",
-    passing=(),  # its stock build speaks HTTP only; passing TLS through takes the plugin caddy-l4
+    passing=(),  # its stock build only speaks HTTP; passing TLS through needs the plugin caddy-l4
     regional=("recommended",),
     refused=r'"level":"error".*SIGUSR1|not implemented',
-    # Certificates, locks and the last configuration would go to the user's home otherwise.
+    # Otherwise certificates, locks and the last configuration would go to the user's home.
     environment=lambda directory: {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)},
 )

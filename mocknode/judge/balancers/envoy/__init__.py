@@ -1,4 +1,4 @@
-"""Envoy: a reload is a hot restart, a successor that takes the listeners over while its parent drains."""
+"""Envoy. A reload is a hot restart: a successor takes over the listeners while its parent drains."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 def _argv(directory: Path, number: int) -> tuple[str, ...]:
-    # The base id tells apart the generations of one Envoy from those of another on this machine; the first picks a free one.
+    # The base id separates the processes of one Envoy from those of another on this machine; the first picks a free one.
     identity: tuple[str, ...] = ("--use-dynamic-base-id", "--base-id-path", "base-id")
     if number > 0:
         identity = ("--base-id", (directory / "base-id").read_text().strip(), "--restart-epoch", str(number))
@@ -20,7 +20,7 @@ def _remove_shared_memory(directory: Path) -> None:
     try:
         base_id = int((directory / "base-id").read_text())
     except (FileNotFoundError, ValueError):
-        return  # it ended before it had picked one
+        return  # it ended before it picked one
     (_SHARED_MEMORY / f"envoy_shared_memory_{base_id * 10}").unlink(missing_ok=True)
 
 

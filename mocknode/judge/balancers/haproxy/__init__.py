@@ -1,4 +1,4 @@
-"""HAProxy: master and worker, so that a reload is SIGUSR2 as in production."""
+"""HAProxy with master and worker, so that a reload is SIGUSR2 as in production."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ _ANSWER_LIMIT_S = 5.0
 
 
 def _save_server_state(directory: Path) -> None:
-    # Without it a reload would read the state file of the cold start, in which every server is down.
+    # Otherwise a reload would read the state file of the cold start, in which every server is down.
     handle = os.open(directory, os.O_RDONLY)
     try:
         # A socket's path must be shorter than 108 bytes; the directory's may be longer.
@@ -51,7 +51,7 @@ ADAPTER = Adapter(
     argv=lambda _directory, _number: ("-W", "-db", "-f", "haproxy.cfg"),
     check_argv=("-c", "-f", "haproxy.cfg"),
     reload_signal=Signals.SIGUSR2,
-    # "Loading success" alone is said of the start too, after the front ports accept. Up to 2.4 a master "reexecutes".
+    # A start logs "Loading success" too, after the front ports accept. Up to 2.4 a master "reexecutes".
     reloaded=r"(?s)(Reloading HAProxy|Reexecuting Master).*Loading success",
     refused=r"Loading failure|in wait mode",
     joined_certificate=True,

@@ -1,4 +1,4 @@
-"""nginx, open source: no active health check exists, so health and drain are limitations in every mode."""
+"""Open-source nginx. It has no active health check, so health and drain are limitations in every mode."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from mocknode.judge.balancers.adapter import Adapter
 
 
 def _argv(directory: Path, _number: int) -> tuple[str, ...]:
-    # A user's own configuration may say it already, as those of containers do; nginx refuses to be told twice.
+    # A user's own configuration may set it already, as those for containers do; nginx refuses a second one.
     text = (directory / "nginx.conf").read_text(encoding="utf-8")
     said = re.search(r"(?m)^\s*daemon\s+off\s*;", text) is not None
     return ("-p", "./", "-c", "nginx.conf", "-e", "stderr", *(() if said else ("-g", "daemon off;")))
@@ -33,8 +33,8 @@ ADAPTER = Adapter(
     argv=_argv,
     check_argv=("-t", "-p", "./", "-c", "nginx.conf", "-e", "stderr"),
     reload_signal=Signals.SIGHUP,
-    reloaded=r"(?s)reconfiguring.*start worker process",  # the start ends with the second half, after the ports accept
+    reloaded=r"(?s)reconfiguring.*start worker process",  # a start ends with the second half, after the ports accept
     refused=r"\[emerg\]",
-    passing=("recommended", "stock"),  # the vendor's page says nothing of Tentacles
+    passing=("recommended", "stock"),  # the vendor's page does not mention Tentacles
     regional=("recommended",),
 )

@@ -1,4 +1,4 @@
-"""Traefik with the file provider: the static configuration needs a restart, the dynamic one is read anew when it changes."""
+"""Traefik with the file provider. A change of the static file needs a restart; the dynamic file is reloaded when it changes."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ ADAPTER = Adapter(
     argv=lambda _directory, _number: ("--configFile=traefik.yml",),
     check_argv=None,
     reload_signal=None,
-    reloaded=None,  # at its INFO level it is silent, and it skips a file that says the same as before
+    reloaded=None,  # at level INFO it logs nothing, and it ignores a file whose content is the same as before
     refused=r" ERR ",
     before_reload=_touch,
     documents=2,
