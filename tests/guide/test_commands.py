@@ -1,9 +1,11 @@
 """Every command of README.md and of the guide, run as a reader runs it: a page after the other, from its first line to its last.
 
-Each page is one shell session in an empty directory. A command must end with the exit code that the page states in a comment,
-`# exit 1: why`, and with 0 where it states none. A command that ends in `&` goes on until the end of its page.
+Each section of a page that has commands is one shell session in an empty directory. A command must end with the exit code
+that the page states in a comment, `# exit 1: why`, and with 0 where it states none. A command that ends in `&` goes on
+until the end of its section.
 """
 
+import functools
 import os
 import random
 import re
@@ -15,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import pytest
@@ -35,10 +37,16 @@ WORDS: Final = {
     # The reader's own balancer is the HAProxy that the page starts; his own server is a mock node.
     "https://octopus.corp.test": "http://127.0.0.1:8000",
     "https://real-octopus.corp.test": "http://127.0.0.1:8081",
-    # A search that ends after a few probes.
-    "p99<5s and lost==0": "attempts<24 and lost==0",
+    # A search that ends after a few short probes.
+    "'p99<5s and lost==0'": "'attempts<24 and lost==0' --duration 3s",
 }
-SHORT_LOAD: Final = {"MOCKNODE_LOAD_DURATION": "3s", "MOCKNODE_LOAD_USERS": "4", "MOCKNODE_LOAD_SIZES": "64KiB"}
+SHORT_LOAD: Final = {
+    "MOCKNODE_LOAD_DURATION": "8s",
+    "MOCKNODE_LOAD_USERS": "12",
+    "MOCKNODE_LOAD_SIZES": "64KiB",
+    # Uplinks that wait rather than burn a core.
+    "MOCKNODE_LOAD_LINK": "256KiB",
+}
 SHORT: Final = {
     # What a page leaves at its default, made short: a full check takes four minutes, a load a minute.
     "README": {"MOCKNODE_CHECK_ONLY": "HC-01"},
@@ -48,6 +56,8 @@ SHORT: Final = {
     "load": SHORT_LOAD,
     "tentacles": {"MOCKNODE_CHECK_ONLY": "TL-01", "MOCKNODE_CHECK_QUICK": "1"},
     "regions": {"MOCKNODE_CHECK_QUICK": "1"},
+    # Plugins that readers need not have, and that take seconds to load.
+    "pytest": {"PYTEST_ADDOPTS": "-p no:locust -p no:schemathesis"},
 }
 NOT_RUN: Final = (".venv/bin/python -m pytest -q -n 2",)
 """What would run this test; .ci/run takes the command from README.md."""
@@ -62,13 +72,15 @@ BALANCERS: Final = ("README", "own-config", "running-balancer", "reports", "load
 BACKGROUND_S: Final = 30
 
 _EXIT: Final = re.compile(r"\s+# exit (\d+)\b.*$")
+_HEADING: Final = re.compile(r"^##? (.*)$", re.MULTILINE)
 _BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of a page, with its line there and the exit code that the page states."""
+    """A command of a page, with its section and line there and the exit code that the page states."""
 
+    section: str
     line: int
     text: str
     code: int
@@ -81,17 +93,19 @@ def source(page: str) -> str:
 PAGES: Final = ("README", *guide.topics())
 
 
-def blocks(page: str) -> Iterator[tuple[str, int, str]]:
-    """The fenced blocks of a page: language, line of the first line, text."""
+def blocks(page: str) -> Iterator[tuple[str, str, int, str]]:
+    """The fenced blocks of a page: the heading that they stand below, language, line of the first line, text."""
     text = source(page)
     for found in _BLOCK.finditer(text):
-        yield found[1], text.count("\n", 0, found.start(2)) + 1, found[2]
+        headings = _HEADING.findall(_BLOCK.sub("", text[: found.start()]))
+        yield headings[-1], found[1], text.count("\n", 0, found.start(2)) + 1, found[2]
 
 
+@functools.cache
 def commands(page: str) -> list[Command]:
     """The commands of its `sh` blocks; lines that the shell reads as one command are one."""
     found = []
-    for language, first, text in blocks(page):
+    for section, language, first, text in blocks(page):
         if language != "sh":
             continue
         pending, began = "", first
@@ -101,7 +115,7 @@ def commands(page: str) -> list[Command]:
             began = began if pending else number
             pending += line + "\n"
             if _is_whole(pending):
-                found.append(_command(began, pending.rstrip("\n")))
+                found.append(_command(section, began, pending.rstrip("\n")))
                 pending = ""
         assert not pending, f"{page}:{began}: a command that does not end"
     return found
@@ -116,9 +130,9 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _command(line: int, text: str) -> Command:
+def _command(section: str, line: int, text: str) -> Command:
     stated = _EXIT.search(text)
-    return Command(line, _EXIT.sub("", text) if stated else text, int(stated[1]) if stated else 0)
+    return Command(section, line, _EXIT.sub("", text) if stated else text, int(stated[1]) if stated else 0)
 
 
 def free_ports() -> dict[str, str]:
@@ -142,11 +156,20 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def session(page: str, ports: dict[str, str]) -> str:
-    """The page as a script, which ends with a message at the first command that does not do what the page states."""
+def sessions() -> list[Any]:
+    """Every section that has commands, with its page; those that start a balancer are marked."""
+    found = dict.fromkeys((page, command.section) for page in PAGES for command in commands(page))
+    return [
+        pytest.param(page, section, marks=[pytest.mark.balancer] if page in BALANCERS else [], id=f"{page}-{number}")
+        for number, (page, section) in enumerate(found, 1)
+    ]
+
+
+def session(page: str, section: str, ports: dict[str, str]) -> str:
+    """The section as a script, which ends with a message at the first command that does not do what the page states."""
     lines = ["trap 'jobs -p | xargs -r kill; wait' EXIT"]
     for number, command in enumerate(commands(page)):
-        if any(text in command.text for text in NOT_RUN):
+        if command.section != section or any(text in command.text for text in NOT_RUN):
             continue
         text = command.text
         for word, instead in WORDS.items():
@@ -194,21 +217,19 @@ def environment(page: str, ports: dict[str, str], directory: Path) -> dict[str, 
         "MOCKNODE_UP_HTTP_PORT": ports["8081"],
         "MOCKNODE_UP_CONTROL_PORT": ports["8090"],
         "MOCKNODE_UP_TENTACLE_PORT": ports["10943"],
-        "MOCKNODE_UP_API_KEY": "API-GUIDE",
+        "MOCKNODE_UP_API_KEY": "API-YOURKEY",
         **SHORT.get(page, {}),
     }
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=[pytest.mark.balancer] if page in BALANCERS else []) for page in PAGES]
-)
-def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "section"), sessions())
+def test_a_page_does_what_it_says(page: str, section: str, tmp_path: Path) -> None:
     ports = free_ports()
     here = tmp_path / "here"
     here.mkdir()
     process = subprocess.Popen(
-        ["bash", "-c", session(page, ports)], cwd=here, env=environment(page, ports, tmp_path), text=True,
+        ["bash", "-c", session(page, section, ports)], cwd=here, env=environment(page, ports, tmp_path), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
@@ -216,6 +237,7 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
     assert process.returncode == 0, output
     assert output.count("--- ") >= 1
 
@@ -264,7 +286,7 @@ def test_flags_in_the_text_exist(page: str) -> None:
 
 def test_no_command_stands_in_a_block_that_is_not_run() -> None:
     for page in PAGES:
-        for language, line, text in blocks(page):
+        for _, language, line, text in blocks(page):
             assert language == "sh", (
                 f"{page}:{line}: a block of {language or 'no language'}; allowed: sh, whose commands are run"
             )
@@ -284,6 +306,7 @@ def inline(page: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", _BLOCK.sub("", source(page)))
 
 
+@functools.cache
 def every_command() -> dict[tuple[str, ...], click.Command]:
     """The commands by what is typed for them."""
     found: dict[tuple[str, ...], click.Command] = {}
