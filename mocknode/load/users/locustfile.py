@@ -257,6 +257,9 @@ class Bench:
 
 @events.init.add_listener
 def _prepare(environment: Environment, **_: Any) -> None:
+    # gevent's timers count from when its loop last ran. Without this, the seconds that the start took would be missing from
+    # the run time, whose timer locust starts next.
+    gevent.get_hub().loop.update_now()
     options = environment.parsed_options
     counts = {
         CiPusher: options.pushers,
