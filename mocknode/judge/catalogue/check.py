@@ -1,6 +1,6 @@
-"""What a check is: one claim about the balancer, how to put it to the test, and how to judge what was recorded.
+"""What a check is: one claim about the balancer, how to test it, and how to judge the recording.
 
-`run` drives a lane and records; `judge` is pure and sees a `Case` only, so that a saved run can be judged again.
+`run` uses a lane and records. `judge` does no I/O and reads only a `Case`, so that a saved run can be judged again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,15 +21,15 @@ class Check:
     """One claim about the balancer.
 
     Attributes:
-        claim: One sentence that holds for a balancer that hurts nobody.
+        claim: One sentence that is true of a balancer that harms nobody.
         offenders: Balancers and settings known to break it, one sentence each.
         quick, full: What each tier does.
         causes: What its verdicts can find wrong, and no other check declares; a verdict may also name a cause of another check.
-        lane: Where it runs; checks of `heavy`, `light` and `waiting` share an instance and disturb nobody. Those of `polling`
-            run one after another, side by side with `silence`, for which they wait to disturb a node. `region` has a standby behind
-            its balancer and runs alone.
-        run: Drives the lane; None when calibration alone is the evidence. Checks may share one function: it runs once.
-        disturbs: For lane `polling`, the tiers in which it disturbs nodes, so that the cluster has to be restored afterwards.
+        lane: Where it runs. Checks of `heavy`, `light` and `waiting` share an instance and do not disturb nodes. Those of `polling`
+            run one after another while the `silence` check waits, and disturb a node only when that check does not need it. `region`
+            has a standby behind its balancer and runs alone.
+        run: Uses the lane; None if calibration alone is the evidence. Checks may share one function, which then runs once.
+        disturbs: For checks of `polling`: tiers in which they disturb nodes, so that the cluster must be restored afterwards.
     """
 
     id: str

@@ -1,1 +1,1 @@
-"""What several checks have in common: sequences that they drive and readings that they share."""
+"""What several checks have in common: sequences that they run, and conclusions that they share."""

@@ -1,4 +1,4 @@
-"""One walk of drains that DR-02, DR-04 and DR-05 read: all nodes but one, then the last, then one returns."""
+"""The drain sequence that DR-02, DR-04 and DR-05 read: drain all nodes but one, then the last, then bring one back."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "drain-walk"
-# The survivor is watched for at least this long, longer where many nodes need more requests.
+# The last node is watched for at least this long; for longer where many nodes need more requests.
 SURVIVOR_WATCH_S: Final = 2.0
 # Requests on each kept connection after the drain.
 AFTER_REQUESTS: Final = 6
-# What a CI job and a browser are told while all are drained.
+# Requests that show what a CI job and a browser get while all nodes are drained.
 ALL_DRAINED_REQUESTS: Final = 6
 ANSWER_S_MAX: Final = 5.0
 ALL_DRAINED_UPLOAD_BYTES: Final = 64 * 1024
-# How much longer than two reactions a return is watched: nginx forgets a node that refused after 10 s.
+# A return is watched for two reactions and this much longer: nginx avoids a node for 10 s after it refused.
 RECOVERY_WATCH_S: Final = 12.0
 
 KeptConnection = Http1Connection | Http2Connection
@@ -98,11 +98,11 @@ class AllOutDone(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """Walk; each step is on the record with its instant."""
+    """Drain the nodes in turn; each step is recorded with its time."""
     calibration = await lab.calibrated
     bound_s = 2 * calibration.out_budget_s + 2.0
     first = lab.serving[0]
-    # Where one client sees one node (affinity by source), the others are there all the same, and take over when it drains.
+    # If one client sees only one node (affinity by source), the others exist all the same, and take over when that one drains.
     rest = [node for node in (lab.serving if len(lab.serving) > 1 else lab.nodes) if node != first]
     if not rest:
         lab.step(ID, SingleNode())
@@ -126,7 +126,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _open_kept(lab: "Lab", node: str) -> "list[tuple[str, KeptConnection]]":
-    """An HTTP/1.1 and, where there is TLS, an HTTP/2 connection, both served by `node` last."""
+    """Open an HTTP/1.1 connection and, if there is TLS, an HTTP/2 connection; `node` served the last request on both."""
     kept: list[tuple[str, KeptConnection]] = [("http1", await _aligned(lab, "http1", lab.front, node))]
     if lab.secure is not None:
         try:
@@ -137,10 +137,10 @@ async def _open_kept(lab: "Lab", node: str) -> "list[tuple[str, KeptConnection]]
 
 
 async def _aligned(lab: "Lab", name: str, front: FrontDoor, node: str) -> KeptConnection:
-    """A connection last served by `node`. One that stays with another node, as on layer 4, is exchanged for a new one."""
+    """Open a connection whose last request `node` served. One that stays with another node, as on layer 4, is replaced."""
     previous = None
     connection = await _open(name, front)
-    # A fair balancer misses a node that many times in succession once in a million; a balancer that pins takes two requests a try.
+    # A fair balancer misses a node this often only once in a million; a balancer that pins takes two requests for each try.
     for _ in range(2 * lab.requests_to_confirm_out):
         attempt = await connection.exchange(_get(f"{name}-before"))
         lab.recording.attempt(attempt)
@@ -175,7 +175,7 @@ def _get(variant: str) -> RequestSpec:
 
 
 async def _all_drained(lab: "Lab", last: str, bound_s: float) -> None:
-    """Drain the last one too; then one returns. In the full tier also with 503 and with every node refused."""
+    """Drain the last node too, then bring one back. The full tier repeats this with 503 and with every node refusing."""
     await _all_out(lab, "418", last, bound_s)
     if lab.quick:
         return
@@ -193,7 +193,7 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
             faults += await lab.fault([node], "status", options={"code": 503}, on="ping")
         else:
             await lab.state(node, "draining" if name == "418" else "offline", None if name == "418" else "refuse")
-    # What the balancer makes of it is the observation, so this waits for its reaction time and judges nothing.
+    # This only waits for the balancer to react; the judges decide whether its reaction is right.
     await asyncio.sleep(bound_s)
     asked = [lab.get("DR-05", name, timeout_s=2 * ANSWER_S_MAX) for _ in range(ALL_DRAINED_REQUESTS)]
     await asyncio.gather(*asked, lab.upload("DR-05", name, ALL_DRAINED_UPLOAD_BYTES, timeout_s=2 * ANSWER_S_MAX))
@@ -203,7 +203,7 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
         await lab.state(last, "online")
     back_ns = lab.step(ID, OneReturns(variant=name, node=last))
     async with lab.traffic(ID):
-        # Enough requests to prove it: workers with health states of their own do not agree immediately.
+        # Enough requests to prove it: the balancer's workers have health states of their own and do not agree immediately.
         await lab.until(
             lambda history: _flows(history, back_ns, last, lab.requests_to_confirm_out), bound_s + RECOVERY_WATCH_S
         )
@@ -216,5 +216,5 @@ def _flows(history: History, back_ns: int, node: str, enough: int) -> bool:
 
 
 def traffic_since(history: History, since_ns: int) -> list[Attempt]:
-    """Background requests that were started then or later."""
+    """Return the background requests that started at `since_ns` or later."""
     return [a for a in history.attempts if a.check == "traffic" and a.started_ns >= since_ns]

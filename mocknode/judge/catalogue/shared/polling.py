@@ -1,7 +1,7 @@
-"""What the checks of polling Tentacles share: the addresses of a lane on the record, sessions joined with what nodes saw, and
-why no session gets through. Pure but for `note`, `through_again`, `until_through` and `talk`.
+"""What the checks of polling Tentacles share: the recorded addresses of a lane, which node each session reached, and why a session
+did not connect.
 
-A balancer that does not pass TLS through breaks every check at once; the first of them, TL-01, is the root.
+A balancer that does not pass TLS through fails all these checks; the first of them, TL-01, then counts as the root.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ DRAIN: Final = "TL-03"
 SILENCE: Final = "TL-04"
 FLEET: Final = "TL-06"
 TALKING: Final = "talking"
-"""Variant of a connection that is hardly ever silent."""
-# Well below every limit on silence that somebody would set, and on age.
+"""Variant of a connection that is called all the time."""
+# Well below any limit on silence or age that somebody would set.
 TALK_EVERY_S: Final = 1.0
-# Two ends by one limit differ by how often a balancer looks at its timers.
+# Two connections that the same limit ends differ by how often the balancer checks its timers.
 SAME_NS: Final = 1_000_000_000
-# A few good probes at intervals that a pool of its own may have; without one a node is back at once.
+# A few good probes at the intervals that a pool for Tentacles may have; without such probes a node is back immediately.
 AGAIN_S_MAX: Final = 60.0
 AGAIN_EVERY_S: Final = 0.1
 # A node writes that a connection is over a moment after its peer saw the end.
@@ -46,12 +46,12 @@ HURTS: Final = "every polling Tentacle: it cannot talk to this node, so no deplo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses(StepFacts):
-    """Where nodes are polled through the balancer, and by which thumbprint they are known.
+    """Where nodes are polled through the balancer, and their certificates' thumbprints.
 
     Attributes:
         own: Address of each node.
-        names: Server name of each node at the one address where names decide; empty without one.
-        thumbprints: Thumbprint of each node, nodes of a standby included.
+        names: Server name of each node at the shared address where names decide; empty without one.
+        thumbprints: Thumbprint of each node, including those of a standby.
     """
 
     what = "addresses"
@@ -61,7 +61,7 @@ class Addresses(StepFacts):
 
 
 def record_addresses(lab: "Lab") -> None:
-    """Put the addresses of a lane on its record, once."""
+    """Record the addresses of a lane, once."""
     if addresses(lab.history) is None:
         found = Addresses(
             own={node: place.address for node, place in lab.tentacles.items()},
@@ -72,16 +72,16 @@ def record_addresses(lab: "Lab") -> None:
 
 
 async def wait_until_reachable_again(lab: "Lab", check: str, place: "Place") -> None:
-    """Wait until an address lets a Tentacle through, as it did before its node was disturbed; not for ever, and without a verdict."""
+    """Wait until Tentacles get through at an address again, as before its node was disturbed. Gives up after a while; judges nothing."""
     if not any(s.node == place.node and s.identified_ns is not None for s in lab.history.sessions):
-        return  # It never did.
+        return  # It never worked.
     await wait_until_reachable(lab, place, check, "again", AGAIN_S_MAX, AGAIN_EVERY_S)
 
 
 async def wait_until_reachable(
     lab: "Lab", place: "Place", check: str, variant: str, for_s: float, every_s: float
 ) -> None:
-    """Try an address again and again until it lets a Tentacle through, but no longer than `for_s` seconds."""
+    """Try an address again and again until a Tentacle gets through, for at most `for_s` seconds."""
     deadline = time.monotonic() + for_s
     through = False
     while not through and time.monotonic() < deadline:
@@ -91,7 +91,7 @@ async def wait_until_reachable(
 
 
 async def keep_calling(lab: "Lab", check: str, place: "Place", for_s: float) -> None:
-    """A connection that is called again and again, until it is cut or the time is over."""
+    """Keep a connection open and call its Tentacle again and again, until the connection is cut or the time is over."""
     async with lab.polling(place, check, TALKING) as session:
         if not session.ready:
             return
@@ -105,13 +105,13 @@ async def keep_calling(lab: "Lab", check: str, place: "Place", for_s: float) -> 
 
 
 def addresses(history: History) -> Addresses | None:
-    """The addresses of a lane; None where nobody noted any."""
+    """Return the addresses of a lane, None if none were recorded."""
     step = steps.first(history, ID, Addresses)
     return None if step is None else step.facts
 
 
 def no_addresses(case: Case, check: str) -> list[Variant]:
-    """What this check says where the balancer has no address for Tentacles; empty where it has."""
+    """Return what this check finds where the balancer has no address for Tentacles; empty where it has one."""
     found = addresses(case.history)
     if found is None or found.own:
         return []
@@ -124,10 +124,10 @@ def no_addresses(case: Case, check: str) -> list[Variant]:
 
 
 def connections_at_nodes(history: History, session: Session) -> list[TentacleConnection]:
-    """What nodes saw of a session: the connection of its subscription, else those that came while it was opened.
+    """Return what nodes saw of a session: the connection of its subscription, or else those that came while it was opened.
 
-    The subscription is unique. A connection that never got so far has none, so it is known by its ClientHello, else by its
-    time: bare connects of a balancer that checks the port, which send nothing, are left out.
+    The subscription is unique. A connection that ended earlier is recognized by its ClientHello, or else by its time. Connections on
+    which nothing was sent are left out: the balancer checks the port with them.
     """
     named = [c for c in history.tentacles if c.subscription == f"poll://{session.id}/"]
     if named:
@@ -145,7 +145,7 @@ def connections_at_nodes(history: History, session: Session) -> list[TentacleCon
 
 
 def nodes_reached(history: History, sessions: Sequence[Session]) -> Counter[str]:
-    """How many of these sessions polled which node; those that polled none are left out."""
+    """Return how many of these sessions polled which node. Sessions that polled none are left out."""
     by_subscription = {c.subscription: c.node for c in history.tentacles if c.subscription is not None}
     nodes = (by_subscription.get(f"poll://{s.id}/") for s in sessions if s.identified_ns is not None)
     return Counter(node for node in nodes if node is not None)
@@ -153,10 +153,10 @@ def nodes_reached(history: History, sessions: Sequence[Session]) -> Counter[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why sessions do not get through, as far as nodes and Tentacles can tell.
+    """Why sessions did not connect, as far as nodes and Tentacles can tell.
 
     Attributes:
-        root: Check whose finding it is.
+        root: Check that reports this cause.
     """
 
     cause: str
@@ -165,8 +165,7 @@ class Reason:
 
 
 def reason_not_connected(history: History, sessions: Sequence[Session]) -> Reason | None:
-    """The one reason why these sessions, none of which polled, did not get through; None where nothing was seen at a node
-    that tells it."""
+    """Return the one reason why these sessions did not connect; None if the nodes saw nothing that shows it."""
     found = addresses(history)
     seen = [c for session in sessions for c in connections_at_nodes(history, session)]
     openings = Counter(c.opening for c in seen)
@@ -198,7 +197,7 @@ def _identity_reason(cause: str, text: str) -> Reason:
 def not_connected(
     case: Case, name: str, level: Level, sessions: Sequence[Session], *, where: str = "", **evidence: Any
 ) -> Variant:
-    """A variant whose sessions did not get through `where`: another check's finding, whose cause it carries."""
+    """Return a failure of sessions that did not connect; it names the cause, and the check that reports this cause."""
     why = reason_not_connected(case.history, sessions) or Reason(
         cause="address-not-forwarded", text="the address does not lead to its node", root=ADDRESSES
     )
@@ -213,25 +212,27 @@ def not_connected(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What ends a connection to a node at any time: its silence, or its age."""
+    """What ends a connection to a node at any time: a limit on its silence, or on its age."""
 
     cause: str
     after_ns: int
 
 
 def silent_ns(session: Session) -> int:
-    """For how long it had been silent at its end: since the call that came, the last poll, or its beginning."""
+    """Return how long it had been silent at its end: since the call, or else the last poll, or else its beginning."""
     return session.ended_ns - session.marks.get("message", max(session.polls, default=session.identified_ns or 0))
 
 
 def limit_of(silent: Sequence[Session], talking: Sequence[Session]) -> Limit | None:
-    """The limit that cut connections to one node: those that said nothing, and beside them one that was called all the time. None
-    where none of the silent ones was cut."""
+    """Return the limit that cut silent connections to one node, None if none of them was cut.
+
+    A connection beside them that was called all the time shows whether the limit is on silence or on age.
+    """
     silences = [silent_ns(s) for s in silent if s.cut]
     if not silences:
         return None
     for session in talking:
-        # A limit on silence leaves this one alone, or ends it as soon as those that say nothing.
+        # A limit on silence spares this one, or ends it no earlier than the silent ones.
         if session.cut and _paused_ns(session) < min(silences) - SAME_NS:
             return Limit(cause="polling-lifetime-limit", after_ns=session.ended_ns - session.started_ns)
     return Limit(cause="polling-idle-limit", after_ns=min(silences))
@@ -242,23 +243,23 @@ def _paused_ns(session: Session) -> int:
 
 
 def idle_connections_survived(history: History, node: str) -> bool:
-    """Whether connections to this node were silent for a check of their own, and none was cut."""
+    """Return whether TL-04 kept silent connections to this node open and none of them was cut."""
     silent = [s for s in sessions_of(history, SILENCE) if s.node == node]
     return bool(silent) and not any(s.cut for s in silent)
 
 
 def loses_connections_anyway(history: History, node: str) -> bool:
-    """Whether the address of this node loses Tentacles when a few connect, with nothing else going on: no drain and no limit."""
+    """Return whether Tentacles fail at this node's address even when only a few connect and nothing is drained."""
     return any(s.node == node and s.identified_ns is None for s in sessions_of(history, ADDRESSES, "dedicated"))
 
 
 def reached_wrong_node(case: Case, name: str, level: Level, sessions: Sequence[Session]) -> Variant | None:
-    """A variant whose sessions polled another node than the one that was to talk to them: that is TL-02's finding."""
+    """Return a failure if a session polled another node than intended: TL-02 reports this cause."""
     for session in sessions:
         other = next(iter(nodes_reached(case.history, [session])), session.node)
         if other != session.node:
             return case.breaks(
-                name, level, f"the address of {session.node} led to {other}, so it was not {session.node} that this Tentacle polled",
+                name, level, f"the address of {session.node} led to {other}, so this Tentacle did not poll {session.node}",
                 cause="address-leads-elsewhere", caused_by=ADDRESSES, hurts=HURTS, address=session.address,
             )  # fmt: skip
     return None
