@@ -1,4 +1,4 @@
-"""DR-01 upload-survives-418: the node that receives a paced upload is drained at 30 % of its body; the upload finishes."""
+"""DR-01 upload-survives-418: a node is drained after it has received 30 % of a slow upload; the upload still finishes."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,22 +18,20 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "DR-01"
-# The quick size passes under a limit of 1 MB (nginx as shipped), so that it meets UP-01's finding less often.
+# The quick size is below 1 MB, the default limit of nginx, so that UP-01's cause seldom interferes.
 UPLOAD_BYTES: Final = {"full": 60_000_000, "quick": 900_000}
 UPLOAD_S_MIN: Final = 10.0
-# The upload outlasts the reaction this many times, so that it is still under way long after the node is out.
+# The upload lasts this many reaction times, so that it is still under way long after the node is out.
 REACTIONS: Final = 4
-# What the ping turns to; the API of the node serves on in every variant.
+# What the ping turns to; the node's API works as before in every variant.
 TURNS: Final[dict[str, tuple[str, dict[str, Any]] | None]] = {
     "418": None,
     "503": ("status", {"code": 503}),
     "reset": ("reset", {"at": "head"}),
 }
-# The node saw the request only when the client was all but done: the balancer buffers (UP-02 says what that costs).
+# A node saw the request only when the client had almost finished: the balancer buffers (UP-02 tells what that costs).
 BUFFERED_NS: Final = 500_000_000
-BUFFERED_WHY: Final = (
-    "the balancer stores uploads first (see UP-02), so none is under way at a node for longer than moments"
-)
+BUFFERED_WHY: Final = "the balancer stores uploads first (see UP-02), so a node receives each within moments"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +62,7 @@ class _UploadEnded(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """One upload a variant, its node drained or made to fail its ping when 30 % have arrived."""
+    """Send one upload for each variant, and drain its node or make its ping fail when 30 % have arrived."""
     calibration = await lab.calibrated
     duration_s = max(UPLOAD_S_MIN, REACTIONS * calibration.out_budget_s)
     size = UPLOAD_BYTES[lab.tier]
@@ -82,7 +80,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _turn_at_30_percent(lab: "Lab", name: str, upload: "asyncio.Task[object]", duration_s: float) -> None:
-    """Find the node that got the upload, and drain it once 30 % of the body are there."""
+    """Find the node that receives the upload, and drain it once 30 % of the body have arrived."""
 
     def arrived(history: object) -> bool:
         return upload.done() or any(r.method == "POST" for r in lab.history.requests[first:])
@@ -114,7 +112,7 @@ async def _turn_at_30_percent(lab: "Lab", name: str, upload: "asyncio.Task[objec
 
 
 def judge(case: Case) -> list[Variant]:
-    """The upload is acknowledged by its node, arrived once and equal; the drained node gets nothing new."""
+    """The node acknowledges the upload, which arrived once and unchanged; the drained node gets no new requests."""
     variants = []
     turns = steps.read(case.history, ID, _Turned)
     for step in turns:
@@ -124,17 +122,19 @@ def judge(case: Case) -> list[Variant]:
 
 
 def _not_turned(case: Case, attempt: Attempt) -> Variant:
-    """The node was never drained, as nothing reached it in time."""
+    """Return the variant of an upload whose node was not drained, because the upload did not reach a node in time."""
     if attempt.status == 413 and attempt.node is None:
-        hurts = "CI: the upload is refused, drain or not"
+        hurts = "CI: the upload is refused, with or without a drain"
         return case.breaks(
             attempt.variant, "core", "the balancer refuses the upload by its size", cause="body-size-limit", hurts=hurts,
             caused_by="UP-01", attempt=attempt.id,
         )  # fmt: skip
     whole = case.history.deliveries(attempt.id)
     if case.blind and TURNS.get(attempt.variant) is not None:
-        # A drain shows in the node's own state; a ping that fails shows only to somebody who pings.
-        return case.skips(attempt.variant, "core", "nobody asks the ping, so what it answers cannot cut anything")
+        # A drain is visible in the node's state; a failing ping is visible only to a balancer that asks it.
+        return case.skips(
+            attempt.variant, "core", "the balancer does not ask the ping, so its answer cannot cut anything"
+        )
     if attempt.status == 201 and len(whole) == 1 and _buffered(attempt, whole[0]):
         return case.skips(attempt.variant, "core", BUFFERED_WHY, attempt=attempt.id)
     return case.unknown(attempt.variant, "core", "the upload was over before its node was drained", attempt=attempt.id)
@@ -155,7 +155,7 @@ def _judge_variant(case: Case, step: Recorded[_Turned]) -> list[Variant]:
         "drained_at_s": seconds(turned_ns - attempt.started_ns), "ended_at_s": seconds(attempt.ended_ns - attempt.started_ns),
     }  # fmt: skip
     if len(whole) > 1:
-        hurts = "CI: the same package is pushed twice, the second push fails with 409 or overwrites"
+        hurts = "CI: the same package is pushed twice; the second push fails with 409, or overwrites the first"
         return [
             case.breaks(
                 name, "core", "the upload was delivered twice", cause="upload-redelivered", hurts=hurts, **evidence
@@ -180,7 +180,7 @@ def _new_requests(case: Case, step: Recorded[_Turned]) -> Variant:
     name, node, turned_ns = step.facts.variant, step.facts.node, step.facts.at_ns
     end_ns = next(s.t_ns for s in steps.read(case.history, ID, _UploadEnded) if s.facts.variant == name)
     arrivals = case.history.arrivals(node, turned_ns, end_ns)
-    # A ping that fails by a reset needs up to as many tries as one that hangs; the calibrated drain saw the fall of a 418.
+    # A ping that is reset may need as many tries as one that hangs; the calibration measured the fall after a 418.
     budget_s = case.calibration.out_budget_s if name == "418" else 2 * case.calibration.out_budget_s
     wrong = late(arrivals, turned_ns, budget_s)
     last_ns = max((r.t_ns for r in arrivals), default=turned_ns)
@@ -197,10 +197,10 @@ def _new_requests(case: Case, step: Recorded[_Turned]) -> Variant:
             hurts="everybody whose request lands on a node that is about to be taken down", **evidence,
         )  # fmt: skip
     if elsewhere < case.requests_to_confirm_out:
-        summary = "too few requests went past it to tell"
+        summary = "too few requests went to other nodes to tell"
         return case.unknown(f"{name}-no-new-requests", "core", summary, **evidence)
     return case.holds(
-        f"{name}-no-new-requests", "core", "nothing new reaches it once the balancer had time to react", **evidence
+        f"{name}-no-new-requests", "core", "it gets no new requests once the balancer had time to react", **evidence
     )
 
 
@@ -208,13 +208,13 @@ CHECK = Check(
     id=ID,
     name="upload-survives-418",
     profile="web",
-    claim="An upload under way on a node that is drained finishes there, once and unharmed, while nothing new is sent to it.",
+    claim="An upload under way on a node that is drained finishes there, once and undamaged, while nothing new is sent to it.",
     offenders=(
         "AWS NLB with an HTTP check resets it; NetScaler flushes it (Down State Flush)",
         "HAProxy with `on-marked-down shutdown-sessions`; F5 with action on service down = Reject",
-        "everything whose reaction to a 418 is a reload that cuts connections",
+        "every balancer that reacts to a 418 by a reload that cuts connections",
     ),
-    quick="0.9 MB paced over four reaction times, ping turns to 418",
+    quick="0.9 MB over four reaction times, ping turns to 418",
     full="60 MB, ping turns to 418, to 503, and to a reset",
     causes=(
         Cause(

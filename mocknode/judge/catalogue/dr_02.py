@@ -1,4 +1,4 @@
-"""DR-02 kept-alive-client-moves: connections last served by a node move to another when that node is drained."""
+"""DR-02 kept-alive-client-moves: a kept connection last served by a node continues on another when that node is drained."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ ID: Final = "DR-02"
 
 
 def judge(case: Case) -> list[Variant]:
-    """After the drain every request on a kept connection is served, by another node, on the same connection."""
+    """After the drain another node serves every request on a kept connection, without a new connection."""
     drained = steps.first(case.history, drain_sequence.ID, drain_sequence.FirstDrained)
     if drained is None:
         return []
@@ -34,18 +34,18 @@ def _judge_connection(case: Case, name: str, node: str, *, out: bool) -> Variant
     }  # fmt: skip
     hurts = "browsers and CI clients with an open connection: they stay on the node until it is gone"
     if not before or before[-1].node != node or not after:
-        return case.unknown(name, "core", "the connection was not served by the node that was drained", **evidence)
+        return case.unknown(name, "core", "the node that was drained had not served this connection", **evidence)
     if broken:
         summary = f"a kept {name} connection is closed or fails when the node behind it is drained: {broken[0].error or broken[0].status}"
         return case.breaks(name, "core", summary, cause="kept-alive-closed", hurts=hurts, **evidence)
     if stayed and not out:
-        summary = "requests on a kept connection still reach the drained node, as all do"
+        summary = "requests on a kept connection still reach the drained node, like all other requests"
         return case.breaks(
             name, "core", summary, cause="drained-node-stays", caused_by=case.root_of_blindness or "HC-02",
             hurts=hurts, **evidence,
         )  # fmt: skip
     if stayed:
-        summary = "a connection stays with its node although that is drained; new connections go elsewhere"
+        summary = "a connection stays with its drained node; new connections go elsewhere"
         found = case.breaks(name, "core", summary, cause="kept-alive-pinned", hurts=hurts, **evidence)
         return limited_on_l4(case, found)
     return case.holds(name, "core", "requests on the same connection move to another node", **evidence)

@@ -1,4 +1,4 @@
-"""DR-04 majority-drained: with all nodes but one drained, everything goes to that one."""
+"""DR-04 majority-drained: with all nodes but one drained, everything goes to the last one."""
 
 from collections import Counter
 from typing import Any, Final
@@ -14,7 +14,7 @@ ID: Final = "DR-04"
 
 
 def judge(case: Case) -> list[Variant]:
-    """Every new request is served by the survivor."""
+    """The last node serves every new request."""
     done = steps.first(case.history, drain_sequence.ID, drain_sequence.OneLeftDone)
     first = steps.first(case.history, drain_sequence.ID, drain_sequence.FirstDrained)
     if done is None or first is None:
@@ -37,12 +37,12 @@ def judge(case: Case) -> list[Variant]:
         cause = "panic-mode" if alone_works and not case.blind else "drained-node-stays"
         summary = f"with {len(case.nodes) - 1} of {len(case.nodes)} nodes drained, {wrong} of {sum(reached.values())} requests went to drained ones"
         if cause == "panic-mode":
-            summary += ": below a share of healthy nodes this balancer ignores health"
+            summary += ": this balancer ignores health below a share of healthy nodes"
         return [
             case.breaks(
                 "one-left", "core", summary, cause=cause, caused_by=None if cause == "panic-mode" else _root(case),
                 hurts="users while most nodes are patched: their requests land on nodes that are being taken down",
-                ruled_out=("not the drain as such: a single drained node got nothing",) if cause == "panic-mode" else (),
+                ruled_out=("not the drain as such: while a single node was drained it got nothing",) if cause == "panic-mode" else (),
                 **evidence,
             )
         ]  # fmt: skip
@@ -50,7 +50,7 @@ def judge(case: Case) -> list[Variant]:
         summary = f"with one node left {len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
         hurts = "users while most nodes are patched"
         return [case.breaks("one-left", "core", summary, cause="survivor-errors", hurts=hurts, **evidence)]
-    return [case.holds("one-left", "core", f"all {len(sent)} requests went to the one node that is left", **evidence)]
+    return [case.holds("one-left", "core", f"all {len(sent)} requests went to the last node", **evidence)]
 
 
 def _root(case: Case) -> str:
@@ -66,7 +66,7 @@ CHECK = Check(
         "Envoy and everything built on it: below 50 % healthy it ignores health (panic mode)",
         "ALB and NLB with a minimum healthy percentage; Cloudflare with a pool threshold",
     ),
-    quick="nodes are drained one by one down to one",
+    quick="nodes are drained one by one until one is left",
     full="the same",
     causes=(
         Cause(

@@ -20,7 +20,7 @@ CONSEQUENCES: Final = {
 
 
 def judge(case: Case) -> list[Variant]:
-    """An answer within 5 s, recovery within the calibrated reaction; open or closed is a policy."""
+    """Answers come within 5 s, and traffic recovers within the calibrated reaction; failing open or closed is a policy."""
     variants = []
     for step in steps.read(case.history, drain_sequence.ID, AllOutDone):
         variants += [_answers(case, step), _recovery(case, step)]
@@ -37,16 +37,16 @@ def _answers(case: Case, step: Recorded[AllOutDone]) -> Variant:
         "asked": len(attempts), "slow": len(slow), "slowest_s": round(max((a.duration_s for a in attempts), default=0.0), 2),
         "statuses": sorted({str(a.status or a.end) for a in attempts}),
     }  # fmt: skip
-    # A refused or reset connection is an answer at once: F5 resets when a pool is empty.
+    # A refused or reset connection counts as an immediate answer: F5 resets when a pool is empty.
     silent = [a for a in slow if a.end == "timeout" or a.duration_s > drain_sequence.ANSWER_S_MAX]
     if not attempts:
         return case.unknown(f"{name}-answer", "core", "nothing was asked")
     if silent:
         summary = f"with all nodes out ({name}) {len(silent)} of {len(attempts)} requests had no answer within 5 s"
-        hurts = "CI jobs hang instead of failing at once"
+        hurts = "CI jobs hang instead of failing immediately"
         return case.breaks(f"{name}-answer", "core", summary, cause="all-drained-no-answer", hurts=hurts, **evidence)
     return case.holds(
-        f"{name}-answer", "core", f"with all nodes out ({name}) everybody gets an answer at once", **evidence
+        f"{name}-answer", "core", f"with all nodes out ({name}) every request is answered immediately", **evidence
     )
 
 
@@ -60,10 +60,10 @@ def _recovery(case: Case, step: Recorded[AllOutDone]) -> Variant:
         return case.holds(name, "core", "traffic flows as soon as one node is back", **evidence)
     returned = f"after all nodes were out ({step.facts.variant}) and one returned"
     if after_s is not None and case.blind:
-        # Nobody probes, so there is no reaction to hold it to; passive marks end when their time is over.
+        # Without probes there is no calibrated reaction to compare with; passive health marks expire after a while.
         return case.observes(name, f"{returned}, requests failed for another {after_s:.1f} s", **evidence)
     summary = f"{returned}, traffic did not flow within {budget_s:.1f} s"
-    # One node of many is back: whoever ignores health below a share of them goes on sending to those that are not.
+    # One of many nodes is back: a balancer that ignores health below a share of nodes goes on using those that are out.
     panics = any(v.cause == "panic-mode" for v in dr_04.judge(case))
     root = case.root_of_blindness or (dr_04.ID if panics else None)
     hurts = "everybody: the outage outlasts its cause"
@@ -71,7 +71,7 @@ def _recovery(case: Case, step: Recorded[AllOutDone]) -> Variant:
 
 
 def _flows_from(case: Case, step: Recorded[AllOutDone]) -> int | None:
-    """When the node that returned serves and no request fails any more; None when that did not come."""
+    """Return the time from which the returned node serves and no request fails; None if that did not happen."""
     back_ns, node = step.facts.back_ns, step.facts.node
     since = [a for a in drain_sequence.traffic_since(case.history, back_ns) if a.started_ns <= step.t_ns]
     failed_ns = max((a.ended_ns for a in since if a.status != 200), default=back_ns)
@@ -94,7 +94,7 @@ def _policy(case: Case) -> Variant:
         return case.holds(
             "policy", "policy", f"with all nodes drained the balancer fails {found}, as declared", **evidence
         )
-    summary = f"with all nodes drained the balancer fails {found}; declared is {case.all_drained}"
+    summary = f"with all nodes drained the balancer fails {found}, but {case.all_drained} is declared"
     return case.breaks(
         "policy", "core", summary, cause="all-drained-policy-differs", caused_by=case.root_of_blindness,
         hurts="whoever relies on the declared policy: " + CONSEQUENCES[found], **evidence,
@@ -105,7 +105,7 @@ CHECK = Check(
     id=ID,
     name="all-drained-policy",
     profile="web",
-    claim="With every node drained everybody gets an answer at once, and traffic flows as soon as one returns.",
+    claim="With every node drained every request is answered immediately, and traffic flows as soon as one node returns.",
     offenders=(
         "open: ALB, NLB, Front Door, Traffic Manager, Envoy by default",
         "closed: nginx Plus, HAProxy, Traefik, Caddy, Apache, Application Gateway, F5",

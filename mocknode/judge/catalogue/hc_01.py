@@ -1,4 +1,4 @@
-"""HC-01 probe-contract: read from the calibration alone; nothing is provoked."""
+"""HC-01 probe-contract: how the balancer probes the nodes. Uses the calibration alone, and sends nothing of its own."""
 
 from typing import Any, Final
 
@@ -8,18 +8,18 @@ from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
-# HEAD was answered 404 by these builds and older ones of their lines (OctopusDeploy/Issues#8081).
+# These builds, and older ones of the same lines, answered HEAD with 404 (OctopusDeploy/Issues#8081).
 HEAD_NOTE = "HEAD: answered 404 by Octopus builds before 2022.4.8517, 2023.1.9716 and 2023.2.3045; GET works on all"
-# Above this a drain is felt: a node keeps getting requests for up to this long after it asked not to.
+# With a longer interval users notice a drain: its node keeps getting requests for up to this long.
 SLOW_INTERVAL_S = 10.0
-# Fewer unsolicited requests of one kind than this are noise, such as a person's browser.
+# Fewer unsolicited requests of one kind than this may come from anybody, for instance from a person's browser.
 PERIODIC_REQUESTS_MIN = 3
 
 HURTS = "users and CI jobs: a node that is drained, starting or broken keeps getting their requests"
 
 
 def judge(case: Case) -> list[Variant]:
-    """Each node has a prober of role balancer, on exactly the ping path, with a method that gets the status."""
+    """Every node is probed by the balancer, on exactly the ping path, with a method that shows the status."""
     found = case.calibration.probers
     balancers = [p for p in found if p.role == "balancer"]
     right = [p for p in balancers if p.method in METHODS_WITH_STATUS]
@@ -35,12 +35,12 @@ def judge(case: Case) -> list[Variant]:
         summary = f"every node is probed with {right[0].method} on the ping path every {interval_s:.1f} s"
         return [case.holds("probe", "core", summary, notes=notes, **evidence)]
     if not case.calibration.drained:
-        return [case.unknown("probe", "core", "the nodes were not watched long enough to tell", **evidence)]
+        return [case.unknown("probe", "core", "the nodes were not watched for long enough to tell", **evidence)]
     if balancers and not right:
-        summary = f"the probe uses {balancers[0].method}, which does not get the status of the ping; use GET"
+        summary = f"the probe uses {balancers[0].method}, which does not show the status of the ping; use GET"
         return [case.breaks("probe", "core", summary, cause="probe-method-blind", hurts=HURTS, **evidence)]
     if right:
-        summary = f"{', '.join(missing)} is never probed, so a drain of it is not noticed; the others are"
+        summary = f"{', '.join(missing)} is never probed, so the balancer does not notice when it drains; the other nodes are probed"
         return [case.breaks("probe", "core", summary, cause="no-active-probe", hurts=HURTS, **evidence)]
     return [_nothing_right(case, evidence, found)]
 
@@ -51,17 +51,17 @@ def _nothing_right(case: Case, evidence: dict[str, Any], found: tuple[Prober, ..
         (what, count) for what, count in case.calibration.other if count >= PERIODIC_REQUESTS_MIN * len(case.nodes)
     ]
     if case.calibration.reacts:
-        # Somebody looks at the ping, so nothing that follows could be true.
+        # Something reads the ping, so none of the findings below could be true.
         summary = (
-            "a drained node is taken out, yet none of the pings and requests seen is recognised as the balancer's probe"
+            "a drained node is taken out, but none of the pings and requests seen is recognized as the balancer's probe"
         )
         return case.unknown("probe", "core", summary, **evidence)
     if unsure:
-        summary = f"something pings ({unsure[0].source}, {unsure[0].user_agent}), but not every node at even intervals"
+        summary = f"something sends pings ({unsure[0].source}, {unsure[0].user_agent}), but not to every node at even intervals"
         return case.unknown("probe", "core", summary, **evidence)
     if periodic:
         what, count = periodic[0]
-        summary = f"the balancer checks {what} instead of GET {PING_PATH}; that path says nothing about a drain"
+        summary = f"the balancer checks {what} instead of GET {PING_PATH}; the answer there does not show a drain"
         cause = "probe-method-blind" if what.startswith("OPTIONS") else "probe-wrong-path"
         return case.breaks("probe", "core", summary, cause=cause, hurts=HURTS, requests=count, **evidence)
     if case.calibration.bare_connections >= PERIODIC_REQUESTS_MIN * len(case.nodes):
@@ -72,9 +72,9 @@ def _nothing_right(case: Case, evidence: dict[str, Any], found: tuple[Prober, ..
         "this balancer does not probe the nodes at all, so it cannot know which one is drained, starting or broken"
     )
     ruled_out = (
-        "not a slow interval: nothing pinged during the time that the slowest known balancer needs",
-        "a TCP check that is reset before a node accepts it (HAProxy's plain `check`) cannot be seen, and cannot see a 418",
-        "not a monitor's ping taken for the balancer's" if found else "no ping of anybody was seen",
+        "not a slow interval: no ping came during the time that the slowest known balancer needs",
+        "a TCP check that is reset before a node accepts it (HAProxy's plain `check`) cannot be seen here; it could not see a 418 either",
+        "no monitor's ping was mistaken for the balancer's" if found else "no ping from anywhere was seen",
     )
     return case.breaks("probe", "core", summary, cause="no-active-probe", hurts=HURTS, ruled_out=ruled_out, **evidence)
 
@@ -107,7 +107,7 @@ CHECK = Check(
         "HAProxy with `option httpchk` and nothing else sends OPTIONS /",
         "AWS NLB, CLB and Azure Load Balancer open a TCP connection by default; Azure Application Gateway asks for /",
     ),
-    quick="probes are watched until their rhythm is known",
+    quick="probes are watched until their interval is known",
     full="the same",
     causes=(
         Cause("no-active-probe", PROBE_THE_PING),

@@ -1,7 +1,7 @@
-"""HC-02 only-200-is-in: a drained node switches its ping to each status; does the balancer let it in again?
+"""HC-02 only-200-is-in: a drained node answers its ping with one status after another; does the balancer use the node again?
 
-Node B is brought out by its 418 first, and stays drained underneath, so that no moment of the switch shows a 200. Only one
-node is ever bad, so that a panic threshold cannot be mistaken for a lax status rule.
+The balancer takes node B out because of a 418. B stays drained underneath, so that its ping never answers 200 between two statuses.
+Only one node is ever bad, so that a panic threshold cannot be mistaken for a lax status rule.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 ID: Final = "HC-02"
 CORE: Final = ("503", "500", "502", "404", "401", "302")
 EXTENDED: Final = ("201", "204", "206", "304", "400", "403", "429")
-# What a balancer makes of a 200 with a broken body: one that decides on the status line is right.
+# A 200 with a broken body: a balancer that decides by the status line is right.
 BODIES: Final[dict[str, dict[str, Any]]] = {
     "200-garbage-body": {"text": "garbage"},
     "200-truncated": {"text": '{"Id":', "content-length": 400},
     "200-wrong-length": {"text": '{"Id": "a node"}', "content-length": 3},
 }
 QUICK: Final = ("302", "404", "503", "204")
-# A login page that answers 200 itself, for balancers that follow redirects: the API root is the mock's page for that.
+# Balancers that follow redirects end at a login page that answers 200. In the mock the API root serves as that page.
 LOGIN_PAGE: Final = "/api"
-# Requests that reach a node by a connection opened before the switch are no verdict; one is enough after this.
+# The first request may come on a connection that was opened before the status changed, so two are needed.
 LET_IN_AT: Final = 2
 
 CAUSES: Final = {"2": "accepts-other-2xx", "3": "accepts-redirect", "4": "accepts-4xx", "5": "accepts-5xx"}
@@ -92,14 +92,14 @@ class _ControlWith200(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """Bring B out with 418, then switch its ping to each status in turn and back."""
+    """Take B out with 418, then switch its ping to each status in turn and back to 418."""
     calibration = await lab.calibrated
     node = lab.serving[len(lab.serving) // 2]
     names = QUICK if lab.quick else (*CORE, *EXTENDED, *BODIES)
     if not calibration.reacts:
         lab.step(ID, _Unseen(node=node))
         return
-    # Twice what was seen: HAProxy probes a node that is down by another interval than one that is up.
+    # Twice the measured time: HAProxy probes a node that is down at another interval than one that is up.
     patience_s = 2 * calibration.out_budget_s + 2.0
     async with lab.traffic(ID):
         since_ns = await lab.state(node, "draining")
@@ -154,7 +154,12 @@ def judge(case: Case) -> list[Variant]:
         hurts = "everybody whose request lands on a node that is being taken down"
         return [
             case.breaks(
-                "418", "core", "a drained node (418) stays in", cause="drained-node-stays", hurts=hurts, node=node
+                "418",
+                "core",
+                "a drained node (418) stays in rotation",
+                cause="drained-node-stays",
+                hurts=hurts,
+                node=node,
             )
         ]
     after_s = round((out_ns - drained.t_ns) / 1e9, 2)
@@ -180,12 +185,12 @@ def _judge_status(case: Case, step: Recorded[_Tried], *, sound: bool) -> Variant
     evidence: dict[str, Any] = {"node": node, "requests": len(arrivals), "elsewhere": others, "probes": len(probes)}
     if late(arrivals, since_ns, 0):
         first_s = round((arrivals[0].t_ns - since_ns) / 1e9, 2)
-        summary = f"a node whose ping answers {name} is let in after {first_s} s"
+        summary = f"a node whose ping answers {name} gets requests after {first_s} s"
         if name in BODIES:
             return case.holds(name, "policy", "the balancer decides on the status line, as it should", **evidence)
         ruled_out = (
             "not the drain: the same node is out on 418",
-            "not panic: the other nodes were healthy all the time",
+            "not panic mode: the other nodes were healthy all the time",
         )
         return case.breaks(
             name,
@@ -198,7 +203,7 @@ def _judge_status(case: Case, step: Recorded[_Tried], *, sound: bool) -> Variant
             **evidence,
         )
     if not sound:
-        return case.unknown(name, level, "the node did not come back on a clean 200 either", **evidence)
+        return case.unknown(name, level, "the node did not come back with a clean 200 either", **evidence)
     if not probes or others < case.requests_to_confirm_out:
         return case.unknown(name, level, "too few probes or requests to tell", **evidence)
     if name in BODIES:
@@ -212,7 +217,7 @@ def _hurts(name: str) -> str:
             "every drain behind a forced redirect: a ping that is redirected to HTTPS or to a login page looks healthy "
             "in every state"
         )
-    return f"users: a node whose ping says {name} is not ready for them, and gets their requests"
+    return f"users: a node whose ping says {name} is not ready for their requests, but gets them"
 
 
 COUNT_200_ONLY: Final = Advice(
@@ -225,7 +230,7 @@ CHECK = Check(
     profile="web",
     claim="Only a ping answered with 200 lets a node in; 418, 5xx, 4xx and redirects keep it out.",
     offenders=(
-        "HAProxy, nginx Plus, Traefik, Apache, NLB and Azure Application Gateway accept 2xx and 3xx unless told otherwise",
+        "HAProxy, nginx Plus, Traefik, Apache, NLB and Azure Application Gateway accept 2xx and 3xx by default",
         "Traefik also follows the redirect; Caddy accepts any 2xx",
         "F5 with an empty receive string accepts anything",
     ),

@@ -1,4 +1,4 @@
-"""HC-03 hung-probe-isolated: a node accepts the probe and never answers; is it out in time, and are the others probed on?"""
+"""HC-03 hung-probe-isolated: a node accepts the probe and never answers. Is it taken out in time, and are the others still probed?"""
 
 import statistics
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "HC-03"
-# How the probe hangs: name to (fault kind, options); `freeze` stops the whole process instead.
+# Fault kind and options for each way to hang; `freeze` stops the whole process instead.
 HANGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "hang": ("hang", {}),
     "reset": ("reset", {"at": "head"}),
@@ -25,12 +25,12 @@ HANGS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 QUICK: Final = ("hang", "freeze")
 FULL: Final = ("hang", "freeze", "reset", "drip")
-# The probe time-out is not visible before it struck. Until then 10 s are allowed for it: the largest default among the
-# balancers of the catalogue whose default is known to be shorter than a minute is 5 s (Traefik, Caddy, ALB).
+# The probe's time-out cannot be seen until it strikes, so 10 s are allowed for it. Of the balancers in the catalogue whose default is
+# known and shorter than a minute, Traefik, Caddy and ALB have the longest: 5 s.
 PROBE_TIMEOUT_S_MAX: Final = 10.0
 FALL_MAX: Final = 3
 SLACK_S: Final = 0.5
-# Others may go without a probe for this many intervals while one probe hangs; more means that probing is serial.
+# The others may go without a probe for this many intervals while one probe hangs; longer means that nodes are probed in turn.
 SERIAL_INTERVALS: Final = 2.0
 SERIAL_ROUNDS: Final = 3
 
@@ -68,9 +68,9 @@ class _Tried(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """Hang one node's probe in each way, until the balancer takes the node out."""
+    """Make one node's probe hang in each way, until the balancer takes the node out."""
     calibration = await lab.calibrated
-    # One that asks and takes a 418 for good may still mind that nothing is answered.
+    # A balancer that asks the ping and accepts a 418 may still react when no answer comes.
     if not calibration.reacts and calibration.unprobed(lab.nodes):
         lab.step(ID, _Unseen())
         return
@@ -92,7 +92,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _three_rounds(lab: "Lab", node: str, since_ns: int) -> None:
-    """Wait until the prober has given up on the node three times, if it does so in time."""
+    """Wait until the balancer has given up on the node's probe three times; it may not do so in time."""
     await lab.until(
         lambda history: sum(p.node == node and p.t_ns >= since_ns for p in history.probes) >= SERIAL_ROUNDS,
         SERIAL_ROUNDS * PROBE_TIMEOUT_S_MAX,
@@ -100,15 +100,15 @@ async def _three_rounds(lab: "Lab", node: str, since_ns: int) -> None:
 
 
 def bound(interval_s: float) -> float:
-    """Longest time until a hung node is out: fall x (interval + time-out) + interval + slack, at its largest."""
+    """Return the longest time until a hung node must be out: fall x (interval + time-out) + interval + slack."""
     return FALL_MAX * (interval_s + PROBE_TIMEOUT_S_MAX) + interval_s + SLACK_S
 
 
 def judge(case: Case) -> list[Variant]:
-    """A node whose probe hangs is out within the calibrated bound, and delays nobody else's probe."""
+    """A node whose probe hangs is taken out within the bound, and the other nodes are still probed."""
     if steps.first(case.history, ID, _Unseen) is not None:
         hurts = "everybody whose request lands on the hung node: it is never taken out"
-        summary = "a node whose ping hangs stays in rotation, as nobody looks at the ping"
+        summary = "a node whose ping hangs stays in rotation, because the balancer does not look at the ping"
         return [
             case.breaks(
                 "hang", "core", summary, cause="hung-probe-stays", hurts=hurts, caused_by=case.root_of_blindness
@@ -134,7 +134,7 @@ def _judge_out(case: Case, step: Recorded[_Tried]) -> Variant:
 
 
 def _timeout_s(case: Case, node: str, since_ns: int, until_ns: int) -> float | None:
-    """How long the prober waited before it gave up, where a live node saw that."""
+    """Return how long the balancer waited before it gave up a probe, if the node was alive to see that."""
     waits = [
         (p.ended_ns - p.t_ns) / 1e9
         for p in case.history.probes
@@ -165,10 +165,10 @@ def _judge_serial(case: Case, step: Recorded[_Tried]) -> Variant:
     if len(hung) < SERIAL_ROUNDS:
         return case.unknown("parallel-probing", "extended", "fewer than three rounds of probes were seen", **evidence)
     if max(longest.values()) > SERIAL_INTERVALS * interval_s + SLACK_S:
-        summary = f"while one node's probe hangs the others go without one for {max(longest.values()):.1f} s: probing is serial"
+        summary = f"while one node's probe hangs the others are not probed for {max(longest.values()):.1f} s: nodes are probed one after another"
         hurts = "users of the other nodes: their drain or failure is noticed only after the hung node's time-out"
         return case.breaks("parallel-probing", "extended", summary, cause="serial-probing", hurts=hurts, **evidence)
-    return case.holds("parallel-probing", "extended", "a hung probe delays no other", **evidence)
+    return case.holds("parallel-probing", "extended", "a hung probe does not delay the others", **evidence)
 
 
 TIME_PROBES_OUT: Final = Advice(
@@ -180,13 +180,13 @@ CHECK = Check(
     id=ID,
     name="hung-probe-isolated",
     profile="web",
-    claim="A node whose ping hangs is taken out in bounded time, and delays nobody else's probe.",
+    claim="A node whose ping hangs is taken out in bounded time, and does not delay the probes of the others.",
     offenders=(
-        "Traefik probes one node after another: a hung one delays all by its time-out",
+        "Traefik probes one node after another: a hung node delays all others by its time-out",
         "Apache with `ProxyHCTPsize 0`; anything with a time-out longer than its interval",
     ),
-    quick="ping accepted and never answered; the process frozen",
-    full="also reset, and dripped at one byte per second",
+    quick="the ping is accepted but not answered; the whole process is frozen",
+    full="also a reset, and an answer of one byte per second",
     causes=(
         Cause("hung-probe-stays", TIME_PROBES_OUT),
         Cause("serial-probing", TIME_PROBES_OUT),

@@ -1,9 +1,8 @@
 """HC-06 no-traffic-before-verdict: an idle balancer, and one that just started, send nothing to a drained node.
 
-(b), core: no traffic for a while, then a node is drained, and after the reaction that this balancer shows under traffic
-the first requests come. (a), extended, only where the balancer is ours to start: the node is drained before it starts.
-The lane of this check carries no other traffic: Envoy probes a cluster every 60 s until its first request, and never so
-slowly again.
+`idle`, core: after a time without traffic a node is drained; once the balancer has had its usual reaction time, the first requests
+are sent. `start`, extended, only if we start the balancer: it starts while a node is drained. No other check uses this lane, as
+Envoy probes a cluster only every 60 s until its first request, and never so slowly again.
 """
 
 import asyncio
@@ -28,14 +27,14 @@ if TYPE_CHECKING:
 
 ID: Final = "HC-06"
 IDLE_S: Final = {"full": 90.0, "quick": 20.0}
-# Where the reaction is not calibrated yet (one balancer for everything: calibrating would wake it): three probe intervals
-# as seen while idle, and at least this.
+# Wait at least this long, and three probe intervals, if the reaction is not calibrated yet: with one balancer for all checks,
+# calibrating would end its idleness.
 UNCALIBRATED_WAIT_S: Final = 15.0
-# On top of the calibrated reaction, so that the wait is never shorter than the budget that is judged by.
+# Added to the calibrated reaction, so that the wait is never shorter than the budget of the verdict.
 WAIT_MARGIN_S: Final = 0.5
-# Requests beyond those that it takes, so that a stray answer of another kind does not leave the question open.
+# Requests beyond those that are needed, in case a few are answered in some other way.
 SPARE: Final = 8
-# (a): requests per second from the moment of start, for one second; 30 are the least that count.
+# After the start: requests per second for one second; at least 30 must be answered.
 START_PER_S: Final = 50
 START_REQUESTS_MIN: Final = 30
 START_GRACE_S: Final = 0.1
@@ -95,7 +94,7 @@ class _StartDone(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """Idle, drain, wait, one burst; then the balancer's start with a drained node."""
+    """Wait idly, drain a node, send a burst of requests; then restart the balancer with the node drained."""
     node = lab.nodes[len(lab.nodes) // 2]
     idle_s = max(0.0, IDLE_S[lab.tier] - (time.monotonic_ns() - lab.started_ns) / 1e9)
     await asyncio.sleep(idle_s)
@@ -119,7 +118,7 @@ def _wait_s(lab: "Lab") -> float:
 
 
 async def _send(lab: "Lab", delays_s: list[float], variant: str) -> None:
-    """GETs on fresh connections, each after its own delay, none waiting for another."""
+    """Send GETs on new connections, each after its own delay and without waiting for the others."""
 
     async def one(delay_s: float) -> "Attempt":
         await asyncio.sleep(delay_s)
@@ -147,7 +146,7 @@ async def _start_with_drained(lab: "Lab", node: str) -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """Nothing reaches the drained node, neither first thing after idling nor first thing after the start."""
+    """No request reaches the drained node, neither after an idle time nor after the balancer's start."""
     burst = steps.first(case.history, ID, _BurstDone)
     variants = []
     if burst is not None:
@@ -185,13 +184,13 @@ def _judge_idle(case: Case, burst: Recorded[_BurstDone], idle_s: float) -> Varia
             **evidence,
         )
     if not case.calibration.drained:
-        return case.unknown("idle", "core", "how fast this balancer reacts under traffic is not known", **evidence)
-    # What the balancer refused itself could not have reached the drained node.
+        return case.unknown("idle", "core", "it is not known how fast this balancer reacts under traffic", **evidence)
+    # Requests that the balancer itself refused could not reach the drained node.
     if not wrong and served < case.requests_to_confirm_out:
         return case.unknown(
             "idle",
             "core",
-            f"only {served} of the {case.requests_to_confirm_out} requests that it takes were served",
+            f"only {served} of the {case.requests_to_confirm_out} requests that are needed were served",
             **evidence,
         )
     if waited_s < case.calibration.out_budget_s:
@@ -205,7 +204,9 @@ def _judge_idle(case: Case, burst: Recorded[_BurstDone], idle_s: float) -> Varia
         return case.breaks(
             "idle", "core", summary, cause="slow-probes-while-idle", hurts=hurts, ruled_out=ruled_out, **evidence
         )
-    return case.holds("idle", "core", f"after {idle_s:.0f} s without traffic a drained node gets none", **evidence)
+    return case.holds(
+        "idle", "core", f"after {idle_s:.0f} s without traffic a drained node gets no request", **evidence
+    )
 
 
 def _judge_start(case: Case, start: Recorded[_StartDone]) -> Variant:
@@ -213,7 +214,7 @@ def _judge_start(case: Case, start: Recorded[_StartDone]) -> Variant:
     answers = [a for a in case.history.attempts_of(ID, "start") if a.status is not None and a.started_ns >= since_ns]
     ready_ns = min((a.response_ns or a.ended_ns for a in answers), default=None)
     if ready_ns is None:
-        return case.unknown("start", "extended", "the balancer did not answer in the time watched")
+        return case.unknown("start", "extended", "the balancer did not answer while it was watched")
     in_time = [a for a in answers if a.started_ns <= ready_ns + 1_000_000_000]
     wrong = late(case.history.arrivals(node, since_ns, start.t_ns), ready_ns, START_GRACE_S)
     last_s = round((max(r.t_ns for r in wrong) - ready_ns) / 1e9, 2) if wrong else 0.0
@@ -229,7 +230,7 @@ def _judge_start(case: Case, start: Recorded[_StartDone]) -> Variant:
         return case.breaks(
             "start", "extended", f"after its start the balancer sends requests to a drained node for {last_s} s",
             cause="traffic-before-first-verdict", caused_by=case.root_of_blindness,
-            hurts="users during a restart of the balancer: it assumes every node is healthy until it looked", **evidence,
+            hurts="users during a restart of the balancer: it assumes that every node is healthy until it has probed it", **evidence,
         )  # fmt: skip
     return case.holds("start", "extended", "a balancer that just started sends nothing to a drained node", **evidence)
 
@@ -244,7 +245,7 @@ CHECK = Check(
         "Traefik, HAProxy before 3.1 without a server-state file, and nginx Plus without `mandatory` assume every node is up",
     ),
     quick="20 s without traffic",
-    full="90 s without traffic; and a start with one node drained, where the balancer is ours to start",
+    full="90 s without traffic; and, if we start the balancer, a start with one node drained",
     causes=(
         Cause("slow-probes-while-idle", advice.PROBE_WHILE_IDLE),
         Cause(

@@ -1,4 +1,4 @@
-"""PR-01 forwarded-headers: what the node learns of the client's scheme, name and address, and whom it can trust."""
+"""PR-01 forwarded-headers: what a node learns about the client's scheme, name and address, and whether it can trust that."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "PR-01"
-# Documentation addresses (RFC 5737) and a reserved name (RFC 2606): nobody's, so they can only come from the client.
+# Documentation addresses (RFC 5737) and a reserved name (RFC 2606) belong to nobody, so they can only come from the client.
 SPOOFED_ADDRESS: Final = "192.0.2.66"
 SPOOFED_NAME: Final = "spoofed.example.net"
 SPOOFED: Final = (
@@ -26,7 +26,7 @@ SPOOFED: Final = (
 
 
 async def run(lab: "Lab") -> None:
-    """One honest and one spoofing GET through each front door."""
+    """Send one honest and one spoofing GET through each front door."""
     for front in dict.fromkeys([lab.front, *([lab.secure] if lab.secure else [])]):
         host = [("Host", lab.public_name)]
         await lab.get(ID, f"{front.scheme}", headers=host, front=front)
@@ -35,7 +35,7 @@ async def run(lab: "Lab") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """Scheme, name and peer address arrive; spoofed values do not pass as the balancer's own."""
+    """Scheme, name and address arrive, and spoofed values do not pass as the balancer's own."""
     variants = []
     for attempt in case.history.attempts_of(ID):
         seen = next(iter(case.history.at_nodes(attempt.id)), None)
@@ -52,7 +52,7 @@ def judge(case: Case) -> list[Variant]:
 
 
 def _entries(seen: Request, name: str) -> list[str]:
-    """All values of a header, in order, lists taken apart."""
+    """Return all values of a header, in order, with lists split into their entries."""
     values = [value for key, value in seen.headers if key.lower() == name.lower()]
     return [entry.strip() for value in values for entry in value.split(",")]
 
@@ -68,8 +68,8 @@ def _proto(case: Case, attempt: Attempt, seen: Request) -> Variant:
         return case.holds(name, "core", f"the node learns the client's scheme ({scheme})", got=got)
     hurts = "links, redirects and secure cookies of the portal: the node believes that its users come by plain HTTP"
     if scheme == "http":
-        hurts = "users that come by HTTPS, as soon as TLS ends at the balancer: nothing tells the node"
-    summary = f"a client came by {scheme}, the node got X-Forwarded-Proto {', '.join(got) or 'none'}"
+        hurts = "users that come by HTTPS, as soon as TLS ends at the balancer: nothing tells the node that they did"
+    summary = f"a client used {scheme}, but the node got X-Forwarded-Proto {', '.join(got) or 'none'}"
     return case.breaks(name, "core", summary, cause="forwarded-proto-missing", hurts=hurts, attempt=attempt.id, got=got)
 
 
@@ -78,7 +78,7 @@ def _name(case: Case, attempt: Attempt, seen: Request) -> Variant:
     name = f"{attempt.variant}-host"
     if any(entry.split(":")[0].lower() == case.public_name.split(":")[0].lower() for entry in got):
         return case.holds(name, "core", "the node learns the name that the client asked for", got=got)
-    summary = f"the client asked for {case.public_name}, the node got {', '.join(got) or 'none'}"
+    summary = f"the client asked for {case.public_name}, but the node got {', '.join(got) or 'none'}"
     hurts = "absolute links, OIDC redirects and name-based rules: the node sees the balancer's or its own name"
     return case.breaks(name, "core", summary, cause="original-host-missing", hurts=hurts, attempt=attempt.id, got=got)
 
@@ -88,8 +88,8 @@ def _address(case: Case, attempt: Attempt, seen: Request) -> Variant:
     name = f"{attempt.variant}-for"
     if got and got[-1] == address:
         return case.holds(name, "core", "the node learns the client's address", got=got)
-    summary = f"the client's address is {address}, the node got X-Forwarded-For {', '.join(got) or 'none'}"
-    hurts = "the audit log and rate limits: everybody has the balancer's address"
+    summary = f"the client's address is {address}, but the node got X-Forwarded-For {', '.join(got) or 'none'}"
+    hurts = "the audit log and rate limits: every request seems to come from the balancer"
     return case.breaks(name, "core", summary, cause="forwarded-for-missing", hurts=hurts, attempt=attempt.id, got=got)
 
 
@@ -97,17 +97,17 @@ def _spoofed(case: Case, attempt: Attempt, seen: Request) -> Variant:
     passed = [
         name
         for name, value in SPOOFED
-        # A list whose last entry the balancer added is marked as somebody else's word: Trusted Proxies read from the right.
+        # If the balancer appended its own entry, the spoofed one does no harm: Trusted Proxies are read from the right.
         if _entries(seen, name)[-1:] == [value]
     ]
     if not passed:
         return case.holds(
             attempt.variant,
             "extended",
-            "values that a client made up do not pass as the balancer's",
+            "values invented by a client do not pass as the balancer's",
             tried=len(SPOOFED),
         )
-    summary = f"a client can make up {', '.join(passed)}: the balancer passes them on as they are"
+    summary = f"a client can spoof {', '.join(passed)}: the balancer forwards these headers unchanged"
     hurts = "the audit log, if the node trusts them: set Trusted Proxies on the Octopus side first"
     return case.breaks(
         attempt.variant,

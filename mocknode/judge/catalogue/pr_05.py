@@ -1,4 +1,4 @@
-"""PR-05 fairness: nobody is starved or overloaded; what the spreading looks like is observed."""
+"""PR-05 fairness: no node is starved or overloaded; how requests are distributed is observed."""
 
 import asyncio
 import itertools
@@ -23,17 +23,17 @@ ID: Final = "PR-05"
 REQUESTS: Final = 600
 KEPT_CONNECTIONS: Final = 6
 KEPT_REQUESTS: Final = 60
-# Largest load of one node in multiples of its share, and how unlikely a fair random balancer may be to show more.
+# Largest load of one node as a multiple of its share, and the largest probability that a fair random balancer exceeds it.
 OVERLOAD: Final = 1.5
 FALSE_ALARM_MAX: Final = 1e-6
-# Requests that follow each other to the same node: a fair random balancer over n nodes shows 1/n of them, round robin
-# none. With 599 pairs the two are 17 standard deviations apart.
+# Share of requests that go to the same node as the one before: a fair random balancer over n nodes has 1/n, round robin has
+# none. With 599 pairs the two differ by 17 standard deviations.
 ROUND_ROBIN_REPEATS_MAX: Final = 0.1
 STICKY_REPEATS_MIN: Final = 0.9
 
 
 async def run(lab: "Lab") -> None:
-    """600 fresh connections one after another; kept connections; one HTTP/2 connection."""
+    """Send 600 requests on new connections one after another, then some on kept connections and on one HTTP/2 connection."""
     for _ in range(REQUESTS):
         await lab.get(ID, "fresh")
     kept = [Http1Connection(lab.front) for _ in range(KEPT_CONNECTIONS)]
@@ -55,12 +55,12 @@ async def _use(lab: "Lab", connection: Http1Connection | Http2Connection, varian
 
 
 def judge(case: Case) -> list[Variant]:
-    """Every node serves, and none takes more than 1.5 times its share of requests on fresh connections."""
+    """Every node serves, and none takes more than 1.5 times its share of the requests on new connections."""
     attempts = [a for a in case.history.attempts_of(ID, "fresh") if a.node is not None]
     if len(attempts) < REQUESTS * 0.9:
         return [case.unknown("fresh", "core", f"only {len(attempts)} of {REQUESTS} requests were served by a node")]
     if len(case.nodes) == 1:
-        return [case.skips("fresh", "core", "one node alone gets everything, however it is shared out")]
+        return [case.skips("fresh", "core", "the only node gets everything, however requests are distributed")]
     variants = [_shares(case, attempts), _algorithm(case, attempts)]
     for name in ("kept", "http2"):
         served = Counter(a.node or "" for a in case.history.attempts_of(ID, name) if a.node is not None)
@@ -85,9 +85,7 @@ def _shares(case: Case, attempts: Sequence[Attempt]) -> Variant:
     starved = sorted(node for node, count in counts.items() if count == 0)
     hurts = "users of the busy node; and the cluster has less capacity than was paid for"
     single = (
-        "; from one client affinity by source address cannot be told from imbalance"
-        if len(counts) - len(starved) == 1
-        else ""
+        "; with a single client affinity by source address looks the same" if len(counts) - len(starved) == 1 else ""
     )
     if starved:
         summary = f"{', '.join(starved)} got none of {len(attempts)} requests{single}"
@@ -107,7 +105,7 @@ def _algorithm(case: Case, attempts: Sequence[Attempt]) -> Variant:
         return case.holds("algorithm", "policy", "it looks like round robin", **evidence)
     if repeats >= STICKY_REPEATS_MIN:
         return case.observes("algorithm", "it looks like one node first, or affinity by source address", **evidence)
-    summary = "it looks random: bursts hit one node by chance"
+    summary = "it looks random: several requests in a row may hit one node by chance"
     return case.observes("algorithm", summary, cause="random-balancing", **evidence)
 
 
@@ -116,9 +114,9 @@ def _reuse(case: Case, name: str, served: "Counter[str]") -> Variant:
     evidence: dict[str, Any] = {"nodes": dict(served)}
     if len(served) == 1 and len(case.nodes) > 1:
         return case.observes(
-            name, f"all requests on {words} go to one node: the balancer works per connection", **evidence
+            name, f"all requests on {words} go to one node: the balancer distributes connections", **evidence
         )
-    return case.holds(name, "policy", f"requests on {words} are spread over {len(served)} nodes", **evidence)
+    return case.holds(name, "policy", f"requests on {words} are distributed over {len(served)} nodes", **evidence)
 
 
 BALANCE_EVENLY: Final = Advice(

@@ -1,4 +1,4 @@
-"""RG-01 region-failover: the standby serves only when no primary node does, and traffic goes back as declared."""
+"""RG-01 region-failover: the standby serves only while no primary node does, and traffic goes back as declared."""
 
 import asyncio
 from collections import Counter
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "RG-01"
-# Small enough for a limit of 1 MB (nginx as shipped): here an upload only has to be under way.
+# Below 1 MB, the default limit of nginx: here an upload only has to be under way.
 UPLOAD_BYTES: Final = 600_000
-# It outlasts the reaction to the change that it must survive.
+# An upload lasts at least this long, and longer than the reaction to the change that it must survive.
 UPLOAD_S_MIN: Final = 6.0
 UPLOADS: Final = {"at-primary": "the last primary node was drained", "at-standby": "the primary region came back"}
-# A dedicated address has a check of its own, mostly slower than the ping: HAProxy and F5 need up to 3 failures, 5 s apart.
+# A node's own address has a check of its own, usually slower than the ping: HAProxy and F5 need up to 3 failures, 5 s apart.
 REPOINT_S_MAX: Final = 20.0
 REPOINT_TRY_S: Final = 0.25
-# At each address while its node is healthy, and again while it only drains: a stand-in that takes every second one is missed by twelve
-# with a probability of 0.0002, and by no round robin.
+# Tentacles at each address while its node is healthy, and again while it only drains. If the stand-in takes every second one, twelve
+# tries miss that with a probability of 0.0002, and never with round robin.
 TENTACLES: Final = 6
 USERS: Final = "users and CI: what they write at the standby is not in the primary region's database"
 
@@ -103,7 +103,7 @@ class _Returned(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """Drain the primary nodes one by one, refuse them all, then bring them back; each step is on the record."""
+    """Drain the primary nodes one by one, make them all refuse, then bring them back; each step is recorded."""
     assert lab.standby is not None
     calibration = await lab.calibrated
     out_s = 2 * calibration.out_budget_s + 2.0
@@ -126,7 +126,7 @@ async def run(lab: "Lab") -> None:
             await lab.sync()
             lab.step(ID, _FailedOver(since_ns=since_ns, watch_ns=watch_ns))
             await _polled(lab, "drained")
-        # No upload is under way now: whoever refuses cuts what is.
+        # No upload is under way now; a node that refuses would cut it.
         for node in lab.nodes:
             await lab.state(node, "offline", "refuse")
         for place in lab.tentacles.values():
@@ -135,7 +135,7 @@ async def run(lab: "Lab") -> None:
 
 
 async def _polled(lab: "Lab", variant: str) -> None:
-    """A few Tentacles at each address, one after another, each gone as soon as it stands."""
+    """Connect a few Tentacles to each address, one after another, and close each as soon as it is connected."""
     for place in lab.tentacles.values():
         for _ in range(TENTACLES):
             async with lab.polling(place, ID, variant):
@@ -143,7 +143,7 @@ async def _polled(lab: "Lab", variant: str) -> None:
 
 
 async def _watch(lab: "Lab", healthy: int) -> None:
-    """Look who serves while so many primary nodes are healthy."""
+    """Watch which nodes serve while this many primary nodes are healthy."""
     since_ns = lab.step(ID, _WatchStarted(healthy=healthy))
     await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
     await lab.sync()
@@ -151,7 +151,7 @@ async def _watch(lab: "Lab", healthy: int) -> None:
 
 
 async def _under_way(lab: "Lab", variant: str, api_key: str, tasks: asyncio.TaskGroup, reaction_s: float) -> None:
-    """Begin an upload that outlasts a reaction, and wait until a node has it."""
+    """Start an upload that lasts longer than a reaction, and wait until a node receives it."""
     lasts_s = max(UPLOAD_S_MIN, reaction_s)
     pace = Pace.lasting(UPLOAD_BYTES, lasts_s)
     upload = tasks.create_task(lab.upload(ID, variant, UPLOAD_BYTES, pace=pace, timeout_s=3 * lasts_s, api_key=api_key))
@@ -160,7 +160,7 @@ async def _under_way(lab: "Lab", variant: str, api_key: str, tasks: asyncio.Task
 
 
 async def _repointed(lab: "Lab", node: str) -> None:
-    """Poll at the address of a node that refuses until somebody answers there."""
+    """Poll at the address of a refusing node until another node answers there."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + REPOINT_S_MAX
     while True:
@@ -190,7 +190,7 @@ async def _return(lab: "Lab", back_s: float) -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """Standby traffic exactly while no primary node is healthy; uploads whole; failback as declared; Tentacles repointed."""
+    """The standby serves exactly while no primary node does; uploads arrive whole; failback and Tentacles' addresses are as expected."""
     found_pools = steps.first(case.history, ID, _Pools)
     if found_pools is None:
         return []
@@ -211,17 +211,17 @@ def judge(case: Case) -> list[Variant]:
 
 
 def _ours(case: Case, since_ns: int, until_ns: int) -> list[Request]:
-    """Requests of ours at any node; uploads under way are judged on their own."""
+    """Return our requests at any node in this time span; uploads under way are judged separately."""
     return [r for r in case.history.requests if r.attempt is not None and since_ns <= r.t_ns < until_ns]
 
 
 def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
-    """Nobody is sent to the standby while a primary node is healthy."""
+    """No request goes to the standby while a primary node is healthy."""
     first = steps.first(case.history, ID, _WatchStarted)
     last = steps.first(case.history, ID, _AllDrained)
     watched = steps.read(case.history, ID, _Watched)
     if first is None or last is None:
-        return case.unknown("standby-waits", "core", "the walk of drains did not come to its end")
+        return case.unknown("standby-waits", "core", "the sequence of drains was not completed")
     wrong: dict[str, int] = {}
     for done in watched:
         seen = _ours(case, done.facts.since_ns, done.t_ns)
@@ -245,7 +245,7 @@ def _stays(case: Case, standby: tuple[str, ...]) -> Variant:
 
 
 def _takes_over(case: Case, standby: tuple[str, ...], done: Recorded[_FailedOver]) -> Variant:
-    """With no primary node healthy everything is served by the standby, within the reaction to a single drain."""
+    """With no primary node healthy the standby serves everything, as soon as the balancer usually reacts to a drain."""
     since_ns, watch_ns = done.facts.since_ns, done.facts.watch_ns
     sent = [a for a in case.history.attempts_of("traffic", ID) if watch_ns <= a.started_ns < done.t_ns]
     seen = _ours(case, watch_ns, done.t_ns)
@@ -262,12 +262,12 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Recorded[_FailedOver
         return case.unknown("standby-serves", "core", "too few requests to tell", **evidence)
     if not slow and not failed:
         return case.holds(
-            "standby-serves", "core", f"with no primary node healthy all {len(sent)} requests were served by the standby", **evidence
+            "standby-serves", "core", f"with no primary node healthy the standby served all {len(sent)} requests", **evidence
         )  # fmt: skip
     what = (
         f"{len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
         if failed
-        else f"{len(slow)} requests still went to drained primary nodes later than {budget_s:.1f} s"
+        else f"{len(slow)} requests still went to drained primary nodes after more than {budget_s:.1f} s"
     )
     return case.breaks(
         "standby-serves", "core", f"with no primary node healthy {what}", cause="standby-not-used",
@@ -277,7 +277,7 @@ def _takes_over(case: Case, standby: tuple[str, ...], done: Recorded[_FailedOver
 
 
 def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool) -> Variant:
-    """Judge that an upload in progress ends in the region where it began."""
+    """An upload that is under way when the region changes ends where it began."""
     (attempt,) = case.history.attempts_of(ID, name)
     at = case.history.at_nodes(attempt.id)
     whole = case.history.deliveries(attempt.id)
@@ -293,23 +293,23 @@ def _upload(case: Case, name: str, standby: tuple[str, ...], *, took_over: bool)
         return case.refused_by_size(name, "core", **evidence)
     if attempt.status == 201 and len(whole) == 1:
         return case.holds(
-            name, "core", f"an upload under way when {UPLOADS[name]} was finished by its node", **evidence
+            name, "core", f"an upload that was under way when {UPLOADS[name]} was completed by its node", **evidence
         )
     if not at and name == "at-standby" and not took_over:
         return case.skips(name, "core", "the standby did not take over, so it had no upload to finish", **evidence)
     if not at:
         return case.unknown(name, "core", "the upload reached no node", **evidence)
     if name == "at-primary" and all(r.node in standby for r in at):
-        # It was none of the primary region's: what that means is `standby-waits`' finding, and tells nothing of a drain.
+        # The upload never reached the primary region, so it says nothing about drains; `standby-waits` reports that.
         return case.skips(name, "core", "the upload went to the standby from the start", **evidence)
     return case.breaks(
-        name, "core", f"an upload under way when {UPLOADS[name]} ended with {attempt.status or attempt.end}",
+        name, "core", f"an upload that was under way when {UPLOADS[name]} ended with {attempt.status or attempt.end}",
         cause="failover-cuts-upload", hurts="CI: pushes fail whenever the region changes", **evidence,
     )  # fmt: skip
 
 
 def _failback(case: Case, standby: tuple[str, ...], back: Recorded[_Returned], *, took_over: bool) -> Variant:
-    """Whether traffic goes back by itself; a policy, so only a declared one can be broken."""
+    """Whether traffic goes back by itself. This is a policy, so it can only fail if one is declared."""
     if not took_over:
         return case.skips("failback", "policy", "the standby did not take over, so nothing could go back")
     back_ns = back.facts.back_ns
@@ -334,10 +334,10 @@ def _failback(case: Case, standby: tuple[str, ...], back: Recorded[_Returned], *
     hurts = (
         "users and CI: they land on a primary database that misses what was written at the standby"
         if found == "auto"
-        else "whoever counts on the primary region taking over again: everybody stays at the standby"
+        else "anybody who relies on the primary region taking over again: everybody stays at the standby"
     )
     return case.breaks(
-        "failback", "core", f"{does}; declared is {case.failback}", cause="failback-not-as-declared", hurts=hurts, **evidence
+        "failback", "core", f"{does}, but {case.failback} is declared", cause="failback-not-as-declared", hurts=hurts, **evidence
     )  # fmt: skip
 
 
@@ -350,7 +350,7 @@ def _tentacles_wait(case: Case, pools: _Pools, own: Mapping[str, str]) -> Varian
     for sessions in at.values():
         if {s.node for s in sessions} != set(own):
             return case.unknown(
-                name, "core", "not every address was tried while its node was healthy, and while it drained"
+                name, "core", "not every address was tried both while its node was healthy and while it drained"
             )
     if lost := [s for s in at["dedicated"] if s.identified_ns is None]:
         return polling.not_connected(case, name, "core", lost)
@@ -375,17 +375,17 @@ def _tentacles_wait(case: Case, pools: _Pools, own: Mapping[str, str]) -> Varian
             return elsewhere
     if refused := [s for s in at["drained"] if s.identified_ns is None]:
         return case.breaks(
-            name, "core", f"while {refused[0].node} only drained its address refused Tentacles: {refused[0].error}",
+            name, "core", f"while {refused[0].node} only drained, its address refused Tentacles: {refused[0].error}",
             cause="drained-node-refuses-polling", caused_by=polling.DRAIN, **evidence,
             hurts="deployments that run on the draining node: a Tentacle that reconnects does not get back to them",
         )  # fmt: skip
     return case.holds(
-        name, "core", "each address led to its node while that was healthy, and while it drained, and never to the standby", **evidence
+        name, "core", "each address led to its node while that was healthy or draining, and never to the standby", **evidence
     )  # fmt: skip
 
 
 def _tentacles(case: Case, pools: _Pools, own: Mapping[str, str]) -> Variant:
-    """With the primary region refused, the address of each node leads to the standby's node of the same number."""
+    """With the primary region refusing, the address of each node leads to the standby node of the same number."""
     name = "tentacles"
     if not own:
         return case.skips(name, "core", "the balancer has no addresses for Tentacles, or none were given")
@@ -396,31 +396,31 @@ def _tentacles(case: Case, pools: _Pools, own: Mapping[str, str]) -> Variant:
     reached = {node: next(iter(polling.nodes_reached(case.history, [s])), None) for node, s in last.items()}
     evidence: dict[str, Any] = {"reached": reached}
     if set(last) != set(own):
-        return case.unknown(name, "core", "not every address was tried with the primary region refused", **evidence)
+        return case.unknown(name, "core", "not every address was tried while the primary region refused", **evidence)
     for node, session in last.items():
         if reached[node] is None and polling.reason_not_connected(case.history, [session]) is not None:
-            where = f" to {stand_in[node]} with the primary region refused"
+            where = f" to {stand_in[node]} while the primary region refused"
             return polling.not_connected(case, name, "core", [session], where=where, reached=reached)
         if reached[node] != stand_in[node]:
             where = f"leads to {reached[node]}" if reached[node] else "leads nowhere"
             return case.breaks(
-                name, "core", f"with the primary region refused the address of {node} {where}, not to {stand_in[node]}",
+                name, "core", f"while the primary region refused, the address of {node} {where}, not to {stand_in[node]}",
                 cause="tentacles-not-repointed", tentacle_says=session.error, **evidence,
                 hurts="deployments: after a failover the standby's node waits for Tentacles that cannot reach it",
             )  # fmt: skip
         if not _both_known(case.history, session, pools.thumbprints.get(stand_in[node])):
             return case.breaks(
-                name, "core", f"at {stand_in[node]} a thumbprint is not the one that is registered there",
+                name, "core", f"at {stand_in[node]} a thumbprint differs from the registered one",
                 cause="server-certificate-replaced", caused_by=polling.ROOT, hurts=polling.HURTS, server=session.server, **evidence,
             )  # fmt: skip
     return case.holds(
-        name, "core", "with the primary region refused each address leads to the standby's node of its number, and both thumbprints match",
+        name, "core", "while the primary region refused, each address led to the standby node of the same number, and both thumbprints match",
         **evidence,
     )  # fmt: skip
 
 
 def _both_known(history: History, session: Session, server: str | None) -> bool:
-    """The Tentacle saw the certificate of the standby's node, and that node the Tentacle's, which it trusts."""
+    """Return whether the Tentacle saw the standby node's certificate, and that node saw and trusts the Tentacle's."""
     seen = polling.connections_at_nodes(history, session)
     return session.server == server and all(c.trusted and c.thumbprint == session.client for c in seen)
 
@@ -434,14 +434,14 @@ CHECK = Check(
     id=ID,
     name="region-failover",
     profile="region",
-    claim="The standby region serves everything when no primary node is healthy, nothing before, and hands back as declared.",
+    claim="The standby region serves everything while no primary node is healthy, nothing before, and hands back as declared.",
     offenders=(
         "Envoy priorities: with 2 of 3 primary nodes healthy 7 % of the requests go to the standby, with 1 of 3 53 %",
-        "standby servers in the same pool, without `backup`; at a node's own address that leads its Tentacles away",
+        "standby servers in the same pool, without `backup`; at a node's own address they take its Tentacles",
         "the ping check at a node's own address: a drained node's Tentacles are led to the standby",
-        "DNS failover (Traffic Manager, Route 53): clients stay for the time to live of a name, and longer",
+        "DNS failover (Traffic Manager, Route 53): clients stay until the name's time to live is over, and longer",
     ),
-    quick="primary nodes are drained one by one, refused, and come back; two uploads are under way meanwhile",
+    quick="primary nodes are drained one by one, refuse, and come back; two uploads are under way meanwhile",
     full="the same",
     causes=(
         Cause("standby-gets-traffic", SECOND_POOL),

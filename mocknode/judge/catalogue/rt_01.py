@@ -1,4 +1,4 @@
-"""RT-01 post-exactly-once: the node took the whole POST and then fails in each way; it must not be delivered again."""
+"""RT-01 post-exactly-once: a node receives a whole POST and then fails in various ways; it must not be delivered again."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "RT-01"
-# Two sizes would add nothing here; one that fits every first buffer is what a replaying balancer can replay.
+# A replaying balancer can only replay what fits its first buffer, so one small size is enough.
 UPLOAD_BYTES: Final = 8 * 1024
-# What the node does after the last body byte: name to (fault kind, options).
+# What the node does after the last body byte: fault kind and options by variant.
 ENDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "close": ("close", {"at": "body-end"}),
     "reset": ("reset", {"at": "body-end"}),
@@ -31,11 +31,11 @@ ENDS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 }
 QUICK: Final = ("close", "503", "truncated")
 HANG: Final = "hang"
-# The longest hang of the quick tier; in full it is the operator's patience.
+# How long the node hangs in the quick tier; in the full tier it is the operator's patience.
 QUICK_HANG_S: Final = 15.0
-# The client outlives the balancer's time-out by this much, so that the balancer is the one who gives up.
+# The client waits this much longer than the hang, so that the balancer gives up first.
 CLIENT_MARGIN_S: Final = 5.0
-# A replay comes right after the failure; the journals are watched this much longer.
+# A replay follows the failure immediately; the journals are watched this much longer.
 REPLAY_WATCH_S: Final = 2.0
 GATEWAY_ERRORS: Final = (502, 503, 504)
 
@@ -48,7 +48,7 @@ class _Watched(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """All ends and the hang side by side; faults are set for one attempt each, on every node."""
+    """Run all variants at the same time; each fault is set on every node, for one attempt only."""
     await asyncio.gather(*(_fail(lab, name) for name in (QUICK if lab.quick else tuple(ENDS))), _hang(lab))
     await asyncio.sleep(REPLAY_WATCH_S)
     await lab.sync()
@@ -74,7 +74,7 @@ async def _hang(lab: "Lab") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """One delivery in the whole cluster, and the client is told the truth."""
+    """Each POST is delivered once in the whole cluster, and the client learns the true result."""
     return [_judge_attempt(case, attempt) for attempt in case.history.attempts_of(ID)]
 
 
@@ -90,21 +90,21 @@ def _judge_attempt(case: Case, attempt: Attempt) -> Variant:
             name, "core", f"the fault did not act on this upload ({attempt.status or attempt.end})", **evidence
         )
     if len(whole) > 1:
-        summary = f"a POST whose node fails ({name}) after it has it all is sent {len(whole)} times, to {', '.join(r.node for r in whole)}"
-        hurts = "CI and users: one deployment or package is created twice, without anybody asking for it"
+        summary = f"a POST whose node fails ({name}) after receiving all of it is sent {len(whole)} times, to {', '.join(r.node for r in whole)}"
+        hurts = "CI and users: one deployment or package is created twice, although nobody asked for that"
         ruled_out = ("not the client: it sends every attempt once and never retries",)
         return case.breaks(name, "core", summary, cause="post-replayed", hurts=hurts, ruled_out=ruled_out, **evidence)
     if name == "truncated" and attempt.told == "acknowledged":
-        summary = "half an answer reaches the client as a whole one"
+        summary = "half an answer reaches the client as if it were whole"
         hurts = "clients that act on half a document"
         return case.breaks(name, "core", summary, cause="truncated-answer-completed", hurts=hurts, **evidence)
     if attempt.told == "acknowledged":
-        summary = f"the node failed ({name}), and the client was told {attempt.status}"
+        summary = f"the node failed ({name}), but the client got {attempt.status}"
         hurts = "CI: a push that failed counts as done"
         return case.breaks(name, "core", summary, cause="answer-rewritten", hurts=hurts, **evidence)
     if name.isdigit() and attempt.status != int(name):
-        summary = f"the node answered {name}, the client got {attempt.status or attempt.end}"
-        hurts = "clients that decide by status, such as those that wait on 429 and 503"
+        summary = f"the node answered {name}, but the client got {attempt.status or attempt.end}"
+        hurts = "clients that decide by status, such as those that wait after 429 and 503"
         return case.breaks(name, "core", summary, cause="answer-rewritten", hurts=hurts, **evidence)
     return case.holds(name, "core", _told(attempt), **evidence)
 
@@ -112,7 +112,7 @@ def _judge_attempt(case: Case, attempt: Attempt) -> Variant:
 def _told(attempt: Attempt) -> str:
     if attempt.variant == HANG and attempt.end == "timeout":
         return f"delivered once; the balancer waits longer than {attempt.duration_s:.0f} s for the node"
-    return f"delivered once; the client was told {attempt.status or attempt.end}"
+    return f"delivered once; the client got {attempt.status or attempt.end}"
 
 
 CHECK = Check(
@@ -121,7 +121,7 @@ CHECK = Check(
     profile="web",
     claim="A POST that a node has received is never delivered again, whatever the node does then.",
     offenders=(
-        "Application Gateway v2 asks a second node after its time-out",
+        "Application Gateway v2 sends it to a second node after its time-out",
         "nginx with `proxy_next_upstream ... non_idempotent`; Traefik with `retryNonIdempotentMethod`",
         "Envoy and Istio with `retry_on: 5xx`; GCP with the policy `5xx`",
     ),

@@ -1,4 +1,4 @@
-"""TL-01 end-to-end-identity: Tentacle and node see each other's certificates, and the ClientHello passes byte by byte."""
+"""TL-01 end-to-end-identity: Tentacle and node see each other's certificates, and the ClientHello arrives unchanged."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "TL-01"
-# Real Tentacles offer no ALPN; whoever looks into TLS as a web server does treats one that does differently.
+# Real Tentacles offer no ALPN. A balancer that handles TLS like a web server treats one that offers it differently.
 ALPN: Final = ("h2", "http/1.1")
 SHOWN: Final = ("sni", "alpn", "versions", "ja3", "size")
 
 
 async def run(lab: "Lab") -> None:
-    """Two sessions at each address, one of which offers ALPN; one after another, so that each is known by its time too."""
+    """Open two sessions at each address, one of them with ALPN. They follow each other, so that times alone tell them apart."""
     polling.record_addresses(lab)
     for place in lab.tentacles.values():
         for variant, alpn in (("plain", ()), ("alpn", ALPN)):
@@ -29,7 +29,7 @@ async def run(lab: "Lab") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """Each side sees the other's thumbprint, and what came first at the node is what the Tentacle sent first."""
+    """Each side sees the other's thumbprint, and the node receives first what the Tentacle sent first."""
     if found := polling.no_addresses(case, ID):
         return found
     addresses = polling.addresses(case.history)
@@ -47,13 +47,13 @@ def judge(case: Case) -> list[Variant]:
 
 
 def _server(case: Case, sessions: list[Session], thumbprints: Any) -> Variant:
-    """The Tentacle's side: what it pins is the node's certificate."""
+    """On the Tentacle's side: it sees the certificate of its node."""
     seen = [s for s in sessions if s.server is not None]
     wrong = [s for s in seen if s.server != thumbprints[s.node]]
     evidence: dict[str, Any] = {"tried": len(sessions), "handshakes": len(seen), "expected": dict(thumbprints)}
     if wrong:
         summary = (
-            f"Tentacles are shown the certificate {wrong[0].server} ({wrong[0].subject}) instead of the node's "
+            f"Tentacles get the certificate {wrong[0].server} ({wrong[0].subject}) instead of the node's "
             f"{thumbprints[wrong[0].node]}, and refuse it"
         )
         evidence |= {
@@ -70,14 +70,14 @@ def _server(case: Case, sessions: list[Session], thumbprints: Any) -> Variant:
 
 
 def _unseen(case: Case, name: str, sessions: list[Session], **evidence: Any) -> Variant:
-    """No handshake came so far: whoever stopped it is another variant's finding, else nothing can be said."""
+    """Return a variant for connections that did not reach a handshake; another variant may say what stopped them."""
     if polling.reason_not_connected(case.history, sessions) is not None:
-        return case.skips(name, "core", "no connection came so far, as another variant says", **evidence)
-    return case.unknown(name, "core", "no connection came so far", **evidence)
+        return case.skips(name, "core", "no connection got this far, as another variant says", **evidence)
+    return case.unknown(name, "core", "no connection got this far", **evidence)
 
 
 def _first_bytes(case: Case, sessions: list[Session]) -> Variant:
-    """The node's side: TLS is the first thing that comes."""
+    """On the node's side: the first bytes are TLS."""
     seen = [(s, c) for s in sessions for c in polling.connections_at_nodes(case.history, s) if c.opening is not None]
     evidence: dict[str, Any] = {"connections": len(seen)}
     wrong = [c for _, c in seen if c.opening != "tls"]
@@ -87,16 +87,16 @@ def _first_bytes(case: Case, sessions: list[Session]) -> Variant:
             summary = f"a PROXY header {wrong[0].opening[-2:]} reaches the node before the Tentacle's TLS; Octopus does not speak that"
             cause = "proxy-header-added"
         else:
-            summary = "plain text reaches the node: the balancer ends the Tentacle's TLS and does not begin another"
+            summary = "plain text reaches the node: the balancer ends the Tentacle's TLS and sends the rest without TLS"
             cause = "tls-terminated"
         return case.breaks("first-bytes", "core", summary, cause=cause, hurts=polling.HURTS, **evidence)
     if not seen:
         return _unseen(case, "first-bytes", sessions, **evidence)
-    return case.holds("first-bytes", "core", "what comes first at the nodes is TLS", **evidence)
+    return case.holds("first-bytes", "core", "the first bytes at the nodes are TLS", **evidence)
 
 
 def _client(case: Case, sessions: list[Session]) -> Variant:
-    """The node's side: it knows the Tentacle by its certificate."""
+    """On the node's side: it recognizes the Tentacle by its certificate."""
     judged = [
         (s, c)
         for s in sessions
@@ -109,10 +109,10 @@ def _client(case: Case, sessions: list[Session]) -> Variant:
             continue
         evidence |= {"expected": session.client, "got": connection.thumbprint, "node_says": connection.log}
         if connection.thumbprint is None:
-            summary = "the balancer makes a TLS of its own to the node and presents no certificate, so the node knows no Tentacle"
+            summary = "the balancer opens its own TLS connection to the node without a certificate, so the node recognizes no Tentacle"
             cause = "client-certificate-missing"
         else:
-            summary = f"the balancer presents the certificate {connection.thumbprint} to the node, which trusts the Tentacle's alone"
+            summary = f"the balancer presents the certificate {connection.thumbprint} to the node, which trusts only the Tentacle's"
             cause = "client-certificate-replaced"
         return case.breaks("client-certificate", "core", summary, cause=cause, hurts=polling.HURTS, **evidence)
     if not judged:
@@ -125,7 +125,7 @@ def _denied(connection: TentacleConnection) -> bool:
 
 
 def _hello(case: Case, sessions: list[Session]) -> Variant:
-    """Both sides: the ClientHello is the same, every byte of it."""
+    """On both sides: every byte of the ClientHello is the same."""
     pairs = [
         (s.hello, c.hello)
         for s in sessions
@@ -139,13 +139,13 @@ def _hello(case: Case, sessions: list[Session]) -> Variant:
         evidence |= {"sent": {name: sent[name] for name in SHOWN}, "got": {name: got[name] for name in SHOWN}}
         differs = ", ".join(name for name in SHOWN if sent[name] != got[name]) or "its random"
         return case.breaks(
-            "client-hello", "core", f"another ClientHello reaches the node than the Tentacle sent ({differs} differ)",
+            "client-hello", "core", f"the node receives another ClientHello than the Tentacle sent ({differs} differ)",
             cause="client-hello-changed", hurts=polling.HURTS, **evidence,
         )  # fmt: skip
     if not pairs:
         return _unseen(case, "client-hello", sessions, **evidence)
     return case.holds(
-        "client-hello", "core", "the ClientHello arrives as it was sent, with its name and protocols", **evidence
+        "client-hello", "core", "the ClientHello arrives unchanged, with its name and protocols", **evidence
     )
 
 
@@ -160,11 +160,11 @@ CHECK = Check(
     profile="polling",
     claim="Tentacle and node see each other's certificates: TLS passes through the balancer untouched.",
     offenders=(
-        "everything that ends TLS: ALB, Application Gateway and Front Door, Cloudflare's proxy, TLS inspection of a company",
+        "everything that ends TLS: ALB, Application Gateway and Front Door, Cloudflare's proxy, a company's TLS inspection",
         "PROXY headers: HAProxy `send-proxy`, nginx `proxy_protocol on`, NLB with Proxy Protocol v2",
         "stock Caddy, which cannot pass TLS through",
     ),
-    quick="two sessions at each address, one of which offers ALPN",
+    quick="two sessions at each address, one of them with ALPN",
     full="the same",
     causes=(
         Cause("no-passage", PASS_TLS_THROUGH),

@@ -1,4 +1,4 @@
-"""TL-02 per-node-address: an address leads to its node, always and only, whatever the ClientHello looks like."""
+"""TL-02 per-node-address: an address always leads to its own node, whatever the ClientHello looks like."""
 
 import asyncio
 from collections import Counter
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "TL-02"
-# A balancer that spreads connections fairly over two nodes sends ten of them all to one with a probability of 0.002, and
-# three addresses are asked; fifty leave no room for chance.
+# If a balancer distributes connections fairly over two nodes, ten of them all reach one node with a probability of 0.002 at each
+# of three addresses; with fifty chance is ruled out.
 SESSIONS: Final = {"quick": 10, "full": 50}
-# How often each odd ClientHello is tried at an address, and a node that is down.
+# How often each unusual ClientHello is tried at an address, and an address whose node is down.
 TRIES: Final = 3
-# How long it is down. A balancer that checks the node fails over once that has failed three times, 2 s apart (HAProxy) or 5 s (F5, which
-# gives up after 16 s); quick sees those only that turn to another node at once.
+# How long a node is down. A balancer with a health check fails over after three failures, 2 s apart (HAProxy) or 5 s apart (F5, which
+# gives up after 16 s). The quick tier notices only a balancer that uses another node immediately.
 DOWN_S: Final = {"quick": 0.0, "full": 20.0}
 DOWN_EVERY_S: Final = 0.5
 AT_ONCE: Final = 8
 PIECES: Final = 3
 UNKNOWN_NAME: Final = "nobody.mocknode.test"
-# 60 names of 32 characters: a ClientHello of some 2.2 KB, more than one segment of 1500 bytes.
+# 60 names of 32 characters make a ClientHello of about 2.2 KB, more than one segment of 1500 bytes.
 LONG_ALPN: Final = tuple(f"mocknode-{number:02d}-{'x' * 20}" for number in range(60))
-# Variants by what is expected of them: to reach the node whose name or address it is, or to reach no other.
+# Variants by what must happen: the session reaches the node with this name or address, or it reaches no other node.
 WHOLE: Final = ("split-hello", "long-hello", "upper-case-name", "by-name", "by-name-upper-case")
 NO_NAME, OTHER_NAME = "no-name", "unknown-name"
 NAMELESS: Final = (NO_NAME, OTHER_NAME, "by-name-none", "by-name-unknown")
 HURTS: Final = (
-    "deployments: the node whose address it is waits for Tentacles that poll another one, and its tasks time out"
+    "deployments: the node with this address waits for Tentacles that poll another one, and its tasks time out"
 )
 
 
@@ -51,7 +51,7 @@ class _NodeDown(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """Many sessions at each address, some with odd ClientHellos; then each node is down once and nobody else may answer."""
+    """Open many sessions at each address, some with unusual ClientHellos; then take each node down once, and see who answers."""
     polling.record_addresses(lab)
     for place in lab.tentacles.values():
         await _all(lab, place, "dedicated", SESSIONS[lab.tier])
@@ -74,13 +74,13 @@ async def run(lab: "Lab") -> None:
             await _all(lab, place, "node-down", TRIES)
             await polling.wait_until_reachable(lab, place, ID, "node-down", DOWN_S[lab.tier], DOWN_EVERY_S)
             await lab.state(node, "online")
-            # The next node's substitute may be this one.
+            # The node that stands in for the next one may be this one.
             await polling.wait_until_reachable_again(lab, ID, place)
     await lab.sync()
 
 
 async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: Any) -> None:
-    """Open `count` sessions, a few at a time, and close each as soon as it is established."""
+    """Open this many sessions, a few at a time, and close each as soon as it is connected."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one() -> None:
@@ -91,7 +91,7 @@ async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: An
 
 
 def judge(case: Case) -> list[Variant]:
-    """Every session that polls, polls the node whose address it was given."""
+    """Every session polls the node whose address it used."""
     if found := polling.no_addresses(case, ID):
         return found
     addresses = polling.addresses(case.history)
@@ -107,13 +107,13 @@ def judge(case: Case) -> list[Variant]:
     if sessions := sessions_of(case.history, ID, "node-down"):
         variants.append(_down(case, sessions, pooled=variants[0].cause == "address-leads-elsewhere"))
         if not DOWN_S[case.tier]:
-            why = f"a health check brings a substitute in later than --quick waits; in full a node is down for {DOWN_S['full']:.0f} s"
+            why = f"a health check fails over later than --quick waits; the full tier takes a node down for {DOWN_S['full']:.0f} s"
             variants.append(case.skips("failover-by-check", "core", why))
     return variants
 
 
 def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
-    """Node whose address it was, to the nodes that were reached through it."""
+    """Return, for each node, which nodes were reached at its address."""
     return {
         node: polling.nodes_reached(case.history, [s for s in sessions if s.node == node])
         for node in dict.fromkeys(s.node for s in sessions)
@@ -121,7 +121,7 @@ def _where(case: Case, sessions: list[Session]) -> dict[str, Counter[str]]:
 
 
 def _strayed(case: Case, name: str, sessions: list[Session], evidence: dict[str, Any]) -> Variant | None:
-    """The finding that an address led elsewhere, if one did."""
+    """Return a failure if an address led to another node."""
     where = _where(case, sessions)
     stray = {node: {other: n for other, n in reached.items() if other != node} for node, reached in where.items()}
     node = max(stray, key=lambda name: sum(stray[name].values()), default=None)
@@ -136,13 +136,13 @@ def _strayed(case: Case, name: str, sessions: list[Session], evidence: dict[str,
 
 
 def _swapped(where: Mapping[str, Mapping[str, int]]) -> str | None:
-    """Addresses that lead to one node each, only to another's: mixed up, and no pool."""
+    """Return a summary if addresses are mixed up: each leads to a single node, but to another's. None otherwise."""
     leads = {node: next(iter(reached)) for node, reached in where.items() if len(reached) == 1}
     mixed = {node: other for node, other in leads.items() if other != node}
     if set(mixed) != set(mixed.values()) or len(leads) != len(where):
         return None
     if len(mixed) == 2:
-        return f"{' and '.join(mixed)} are swapped: the address of each leads to the other, always"
+        return f"{' and '.join(mixed)} are swapped: the address of each always leads to the other"
     pairs = ", ".join(f"that of {node} leads to {other}" for node, other in mixed.items())
     return f"the addresses of {len(mixed)} nodes are mixed up: {pairs}"
 
@@ -194,7 +194,7 @@ def _odd(case: Case, name: str, sessions: list[Session]) -> Variant:
 
 
 def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
-    """Refused, or always one node; the node of the address, if it has one of its own."""
+    """Such a session is refused, or always reaches one node; an address of one node must not lead to another."""
     evidence = _evidence(case, sessions)
     nodes = Counter[str]()
     for where in _where(case, sessions).values():
@@ -202,7 +202,7 @@ def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
     if name.startswith("by-name"):
         if len(nodes) > 1:
             return case.breaks(
-                name, "core", f"{_words(name)} leads to any of {', '.join(sorted(nodes))}", hurts=HURTS,
+                name, "core", f"{_words(name)} leads to several nodes: {', '.join(sorted(nodes))}", hurts=HURTS,
                 cause="address-leads-elsewhere", **evidence,
             )  # fmt: skip
         if nodes:
@@ -211,12 +211,12 @@ def _nameless(case: Case, name: str, sessions: list[Session]) -> Variant:
     found = _strayed(case, name, sessions, evidence)
     if found is not None:
         return found
-    what = "leads to its node as well" if nodes else "is refused"
+    what = "leads to its node too" if nodes else "is refused"
     return case.holds(name, "core", f"{_words(name)} {what}", **evidence)
 
 
 def _down(case: Case, sessions: list[Session], *, pooled: bool) -> Variant:
-    """Nobody takes a node's place: its tasks wait in its own queue. An address that leads elsewhere anyway fails over to nobody."""
+    """Nobody takes the place of a node that is down: its tasks wait in its own queue. An address that leads elsewhere anyway is no failover."""
     evidence = _evidence(case, sessions)
     for down, nodes in _where(case, sessions).items():
         if nodes:
@@ -238,13 +238,13 @@ def _words(name: str) -> str:
     return {
         "split-hello": f"a ClientHello in {PIECES} segments",
         "long-hello": "a ClientHello of more than 1500 bytes",
-        "upper-case-name": "its name in capitals",
+        "upper-case-name": "its name in upper case",
         "by-name": "its name",
-        "by-name-upper-case": "its name in capitals",
+        "by-name-upper-case": "its name in upper case",
         NO_NAME: "a ClientHello without a name",
-        OTHER_NAME: "a name that is no node's",
+        OTHER_NAME: "a name that belongs to no node",
         "by-name-none": "a ClientHello without a name",
-        "by-name-unknown": "a name that is no node's",
+        "by-name-unknown": "a name that belongs to no node",
     }[name]
 
 
@@ -252,7 +252,7 @@ CHECK = Check(
     id=ID,
     name="per-node-address",
     profile="polling",
-    claim="Each node has an address of its own at which Tentacles reach it, and never another node.",
+    claim="Each node has an address of its own, at which Tentacles reach that node and never another.",
     offenders=(
         "one address with a pool of all nodes behind it (round robin), as for the web",
         "a backup server or a failover pool: Tentacles must not follow a node elsewhere",

@@ -1,7 +1,7 @@
-"""TL-03 drain-does-not-touch-polling: a draining node keeps its polling Tentacles, and new ones still get to it.
+"""TL-03 drain-does-not-touch-polling: a draining node keeps its polling Tentacles, and new ones still reach it.
 
-A node that drains still runs deployments on its Tentacles. All drain at once; where connections are cut, others stand at the same
-addresses as long and without a drain: what ends those too is no drain.
+A draining node still runs deployments on its Tentacles. All nodes drain at the same time. If connections are cut, others are kept for
+as long without a drain: if those are cut too, the drain was not the reason.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from mocknode.judge.traffic.polling_session import Place
 
 ID: Final = "TL-03"
-# Together, at the nodes that drain.
+# Live connections at all draining nodes together.
 LIVE: Final = {"quick": 60, "full": 200}
-# At each node whose connections were cut, without a drain; and how much longer than those were: what looks at its timers every second
-# may be as late.
+# Connections without a drain at each node whose connections were cut, and how much longer they are watched: a balancer that checks
+# its timers every second may be this late.
 UNDRAINED: Final = 3
 UNDRAINED_LONGER_S: Final = 2.0
-# How long the drain is watched: long enough for three probes at the intervals that a pool of its own may have; shipped
-# defaults are 2 s (HAProxy) to 30 s (NLB, Traefik).
+# How long the drain is watched: three probes at the intervals of a pool for Tentacles; defaults are 2 s (HAProxy) to 30 s (NLB,
+# Traefik).
 WATCH_S: Final = {"quick": 12.0, "full": 100.0}
 NEW_EVERY_S: Final = 1.0
 AT_ONCE: Final = 20
@@ -57,8 +57,10 @@ class _Watched(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """All nodes drain at once, as a configuration has a paragraph for each and a mistake may be in any. Where connections were cut
-    others stand as long without a drain: if they are cut too, it was no drain."""
+    """Drain all nodes at the same time, as each has its own part of the configuration and any part may be wrong.
+
+    If connections are cut, keep others for as long without a drain, to see whether the drain was the reason.
+    """
     polling.record_addresses(lab)
     if not lab.tentacles:
         return
@@ -94,7 +96,7 @@ async def _drain(lab: "Lab") -> None:
 
 
 async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
-    """Connections to these nodes, which do not drain, for so long; beside them one that is called all the time."""
+    """Keep connections to these nodes, which do not drain, for this long, and beside them one that is called all the time."""
     places = [lab.tentacles[node] for node in nodes]
     await asyncio.gather(*(polling.wait_until_reachable_again(lab, ID, place) for place in places))
 
@@ -112,7 +114,7 @@ async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
 
 
 async def _news(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
-    """A new session at each every second."""
+    """Open a new session at each node every second."""
     until = time.monotonic() + for_s
     while time.monotonic() < until:
         await asyncio.gather(*(_new(lab, node, "new") for node in nodes))
@@ -126,7 +128,7 @@ async def _new(lab: "Lab", node: str, variant: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drain:
-    """The drain, and the sessions that belong to it: `live` those that polled, `undrained` those that stood without one."""
+    """The drain and its sessions: `live` polled when it began; `undrained` were kept without a drain."""
 
     nodes: list[str]
     since_ns: int
@@ -140,11 +142,11 @@ class _Drain:
 
     @property
     def cut(self) -> list[Session]:
-        """Live sessions that the balancer cut."""
+        """Return the live sessions that the balancer cut during the drain."""
         return [s for s in self.live if s.cut and s.ended_ns >= self.since_ns]
 
     def limit_at(self, node: str) -> polling.Limit | None:
-        """What ends connections to this node without a drain; None where most of them stayed."""
+        """Return what ends connections to this node without a drain; None if most of them were kept."""
         stood = [s for s in self.undrained if s.node == node]
         if sum(s.cut for s in stood) * 2 <= len(stood):
             return None
@@ -152,7 +154,7 @@ class _Drain:
 
 
 def _drained(history: History) -> _Drain | None:
-    """None where the run was cut short in it."""
+    """Return the recorded drain, None if the run was interrupted during it."""
     drained = steps.first(history, ID, _Drained)
     end = steps.first(history, ID, _Watched)
     if drained is None or end is None:
@@ -178,7 +180,7 @@ def _drained(history: History) -> _Drain | None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """What was live stays, what is new is let in."""
+    """Live connections are kept, and new ones get through."""
     if found := polling.no_addresses(case, ID):
         return found
     drain = _drained(case.history)
@@ -200,13 +202,13 @@ def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
     live, cut = drain.live, drain.cut
     evidence: dict[str, Any] = {**drain.evidence, "live": len(live), "cut": len(cut)}
     if not cut:
-        # This variant speaks for the check: where new ones got in as well it says so.
+        # The first variant is the check's headline, so it also says that new connections got through.
         beside = f" and {accepted} new ones were accepted" if accepted else ""
         return case.holds(
-            "live", "core", f"{len(live)} polling connections stayed{beside} while their node drained", **evidence
+            "live", "core", f"{len(live)} polling connections were kept{beside} while their node drained", **evidence
         )
     limits = {node: drain.limit_at(node) for node in sorted({s.node for s in cut})}
-    # What ends connections anyway says nothing of a drain; where nothing does it was that.
+    # A connection that would have ended anyway says nothing about drains.
     by_drain = [s for s in cut if limits[s.node] is None]
     told = by_drain or cut
     first = min(told, key=lambda s: s.ended_ns)
@@ -223,13 +225,13 @@ def _live(case: Case, drain: _Drain, accepted: int) -> Variant:
     )
     limit = limits[first.node]
     if limit is None:
-        # Where none got through afterwards there is nothing to compare with.
-        ruled_out = ("not silence or age: others stayed as long without a drain",) if stood else ()
+        # If none got through afterwards, there is nothing to compare with.
+        ruled_out = ("not silence or age: others were kept as long without a drain",) if stood else ()
         return case.breaks(
             "live", "core", summary, cause="drain-cuts-polling", hurts=hurts, ruled_out=ruled_out, **evidence
         )
-    summary += f"; so were others, after {seconds(limit.after_ns)} s, when it did not drain"
-    # A limit above the silences that were tried is nobody's finding but this one's.
+    summary += f"; others were cut too, after {seconds(limit.after_ns)} s, while it did not drain"
+    # A limit longer than the silences that TL-04 tried is reported here only.
     missed = polling.idle_connections_survived(case.history, first.node)
     root = None if missed else polling.SILENCE
     return case.breaks("live", "core", summary, cause=limit.cause, caused_by=root, hurts=hurts, **evidence)
@@ -251,7 +253,7 @@ def _new_ones(case: Case, drain: _Drain) -> Variant:
     let_in = {s.node for s in (*drain.before, *new) if s.identified_ns is not None}
     full = next((s for s in refused if s.node not in let_in), None)
     if full is not None:
-        summary = f"beside {len(drain.live)} polling connections no other gets in, whether {full.node} drains or not: {full.error}"
+        summary = f"beside {len(drain.live)} polling connections no other gets through, whether {full.node} drains or not: {full.error}"
         return case.breaks(
             "new", "core", summary, cause="connection-limit", caused_by=polling.FLEET, hurts=polling.HURTS, **evidence
         )
@@ -290,10 +292,10 @@ CHECK = Check(
     id=ID,
     name="drain-does-not-touch-polling",
     profile="polling",
-    claim="A node that drains keeps its polling connections and takes new ones.",
+    claim="A node that drains keeps its polling connections and accepts new ones.",
     offenders=(
         "any pool on :10943 that reuses the ping check: HAProxy `track` or `httpchk` to the web port, NLB and Azure LB by habit",
-        "NLB and NetScaler cut what is connected as well; HAProxy with `on-marked-down shutdown-sessions`",
+        "NLB and NetScaler also cut existing connections; HAProxy does so with `on-marked-down shutdown-sessions`",
     ),
     quick=f"{LIVE['quick']} live connections, {WATCH_S['quick']:.0f} s of drain of all nodes, new ones every second",
     full=f"{LIVE['full']} live connections, {WATCH_S['full']:.0f} s of drain of all nodes, new ones every second",

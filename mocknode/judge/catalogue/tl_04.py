@@ -1,9 +1,9 @@
-"""TL-04 idle-and-long-rpc: a polling connection survives silence, that of an idle poll and that of a long call.
+"""TL-04 idle-and-long-rpc: a polling connection survives the silence of an idle poll and of a long call.
 
-Beside the silent ones another connection is called every second: what ends that one as well is its age.
+The silence is a call that takes this long: the node sends a request, the Tentacle answers later, and nothing is sent in between. An
+idle poll is silent for 30 s, so a balancer that ends a connection after 35 s of silence ends polling.
 
-The silence is a call that takes as long: the node has sent its request, the Tentacle answers so much later, and between the
-two nothing is on the wire. An idle poll is silent for 30 s by itself, so whatever ends a connection at 35 s ends polling.
+Another connection at the same address is called every second: if that one is cut too, the limit is on age.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 ID: Final = "TL-04"
 CORE_S: Final = (31, 35)
 QUICK_S: Final = (35,)
-# The longest stays below the 5 minutes after which a server gives a call up by itself.
+# The longest is below the 5 minutes after which a server gives up a call.
 EXTENDED_S: Final = (65, 120, 290)
-# After the silence: until the answer has passed and the server has said PROCEED.
+# Time after the silence for the answer to arrive and the server to send PROCEED.
 MARGIN_S: Final = 15.0
 
 
 async def run(lab: "Lab") -> None:
-    """All silences side by side: those that are core at every address, the longer ones at one."""
+    """Try all silences at the same time: the core ones at every address, the longer ones at one address."""
     polling.record_addresses(lab)
     places = list(lab.tentacles.values())
     core = QUICK_S if lab.quick else CORE_S
     longer = () if lab.quick else tuple(s for s in EXTENDED_S if s <= lab.patience_s)
-    # The last node, as other checks would wait for so long to have the others.
+    # The last node, because other checks need the other nodes earlier.
     silences = {place.node: [*core, *(longer if place is places[-1] else ())] for place in places}
     await asyncio.gather(*(_undisturbed(lab, place, silences[place.node]) for place in places))
     await lab.sync()
 
 
 async def _undisturbed(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
-    """Side by side, and beside nothing that drains or restarts the node."""
+    """Try the silences of one node at the same time, while no other check drains or restarts the node."""
     async with lab.exclusive(place.node):
         await asyncio.gather(
             *(_silence(lab, place, silent_s) for silent_s in silences),
@@ -67,16 +67,16 @@ async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """After each silence the answer gets through, and the connection goes on."""
+    """The answer gets through after each silence, and the connection goes on."""
     if found := polling.no_addresses(case, ID):
         return found
     sessions = [s for s in sessions_of(case.history, ID) if s.variant != polling.TALKING]
-    # The longest first: where all hold, that one speaks for the check.
+    # The longest first: if all pass, it is the check's headline.
     names = sorted({s.variant for s in sessions}, key=lambda name: int(name.removesuffix("s")), reverse=True)
-    return [_rung(case, name, [s for s in sessions if s.variant == name]) for name in names]
+    return [_judge_silence(case, name, [s for s in sessions if s.variant == name]) for name in names]
 
 
-def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
+def _judge_silence(case: Case, name: str, sessions: list[Session]) -> Variant:
     silent_s = int(name.removesuffix("s"))
     level: Level = "extended" if silent_s in EXTENDED_S else "core"
     evidence: dict[str, Any] = {
@@ -99,7 +99,7 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
         if lost := [s for s in sessions if s.identified_ns is None]:
             return polling.not_connected(case, name, level, lost, silent_s=silent_s)
         short = next(s for s in sessions if "proceeded" not in s.marks)
-        return case.unknown(name, level, f"the call did not get as far: {short.error or short.how}", **evidence)
+        return case.unknown(name, level, f"the call did not get that far: {short.error or short.how}", **evidence)
     limits = [limit for node in {s.node for s in cut} if (limit := _limit_at(case, node)) is not None]
     limit = min(limits, key=lambda limit: limit.after_ns)
     evidence |= {
@@ -109,25 +109,25 @@ def _rung(case: Case, name: str, sessions: list[Session]) -> Variant:
         "how": cut[0].how,
     }
     nodes = sorted({s.node for s in cut})
-    where = "" if len(nodes) == len({s.node for s in sessions}) else f" at the address of {' and '.join(nodes)} alone"
+    where = "" if len(nodes) == len({s.node for s in sessions}) else f" at the address of {' and '.join(nodes)} only"
     if limit.cause == "polling-lifetime-limit":
         summary = (
-            f"the balancer ends a polling connection {evidence['limit_s']} s after its beginning, silent or not{where}"
+            f"the balancer ends a polling connection {evidence['limit_s']} s after its start, silent or not{where}"
         )
-        hurts = "every polling Tentacle: what runs on it at that moment fails, and it connects anew for ever"
+        hurts = "every polling Tentacle: what runs on it at that moment fails, and it reconnects again and again"
     else:
         summary = f"the balancer ends a polling connection after {evidence['limit_s']} s of silence{where}"
-        hurts = "every polling Tentacle: an idle poll is silent for 30 s, so it is cut and connects anew for ever"
+        hurts = "every polling Tentacle: an idle poll is silent for 30 s, so it is cut and reconnects again and again"
         if silent_s in EXTENDED_S:
-            hurts = "long deployments: a call that takes as long fails, although the Tentacle finishes its work"
+            hurts = "long deployments: a call that takes this long fails, although the Tentacle finishes its work"
     return case.breaks(
         name, level, summary, cause=limit.cause, hurts=hurts, **evidence,
-        ruled_out=("not the drain of a node: these nodes were left alone",),
+        ruled_out=("not the drain of a node: these nodes did not drain",),
     )  # fmt: skip
 
 
 def _limit_at(case: Case, node: str) -> polling.Limit | None:
-    """What the silences of all lengths say of the address of a node."""
+    """Return the limit at the address of a node, given all its silent sessions."""
     sessions = [s for s in sessions_of(case.history, ID) if s.node == node]
     silent = [
         s for s in sessions if "message" in s.marks and "proceeded" not in s.marks and s.variant != polling.TALKING
@@ -139,14 +139,14 @@ CHECK = Check(
     id=ID,
     name="idle-and-long-rpc",
     profile="polling",
-    claim="A polling connection that is silent for 35 s goes on: that is the least that polling survives on.",
+    claim="A polling connection that is silent for 35 s goes on; polling needs at least that.",
     offenders=(
         "GCP's proxy NLB ends it after 30 s",
         "longer calls: HAProxy with Debian's defaults (50 s), Azure LB (240 s), F5 (300 s), NLB (350 s), nginx (600 s)",
         "Envoy with `max_downstream_connection_duration`: the age of a connection, silent or not",
     ),
     quick="35 s at every address, beside a connection that is called every second",
-    full="31 and 35 s at every address, beside a connection that is called every second; 65, 120 and 290 s at one, as far as patience goes",
+    full="31 and 35 s at every address, beside a connection that is called every second; 65, 120 and 290 s at one, up to the operator's patience",
     causes=(
         Cause(
             "polling-idle-limit",

@@ -1,6 +1,6 @@
-"""TL-05 half-open-and-half-close: when one side has ended, the rest of the other still gets through.
+"""TL-05 half-open-and-half-close: when one side has closed its half, the other can still send the rest.
 
-A peer that vanishes without a word (half-open) can only be made by dropping packets, which nodes here do not do.
+A peer that vanishes without closing (half-open) needs dropped packets, which the nodes cannot do.
 """
 
 import asyncio
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "TL-05"
-# Between the half-close and the rest; the claim is that the rest still gets through for 5 s.
+# Time between the half-close and the rest; the claim is that the rest gets through for 5 s.
 REST_AFTER_S: Final = 3.0
 REST_S_MAX: Final = 5.0
 TRIES: Final = 2
-# The call itself is never answered: its Tentacle has nothing more to send.
+# The call is never answered, as its Tentacle has stopped sending.
 UNANSWERED_S: Final = 3600.0
-VANISHED: Final = "a peer that vanishes without a word needs packets to be dropped (capability packet-drop), which nodes do not do yet"
+VANISHED: Final = (
+    "a peer that vanishes without closing needs dropped packets (capability packet-drop), which the nodes cannot do yet"
+)
 
 
 async def run(lab: "Lab") -> None:
-    """A Tentacle half-closes while it polls; then its node has something for it."""
+    """Half-close a polling connection at the Tentacle, then let its node send something."""
     polling.record_addresses(lab)
     if not lab.tentacles:
         return
@@ -58,7 +60,7 @@ async def _half_close(lab: "Lab", node: str) -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """The rest comes."""
+    """What the node sends after the half-close arrives."""
     if found := polling.no_addresses(case, ID):
         return found
     sessions = sessions_of(case.history, ID, "half-close")
@@ -74,19 +76,24 @@ def judge(case: Case) -> list[Variant]:
     skipped = case.skips("half-open", "extended", VANISHED)
     if cut:
         after_s = seconds(min(s.ended_ns - s.marks["half-closed"] for s in cut))
-        summary = f"{after_s} s after a Tentacle half-closed, the balancer ends the connection, and what its node has left is lost"
+        summary = f"{after_s} s after a Tentacle half-closed, the balancer ends the connection, and what its node still sends is lost"
         found_cut = case.breaks(
             "half-close", "extended", summary, cause="half-close-cut", after_s=after_s, **evidence,
-            hurts="nobody as a rule: Octopus and its Tentacles close whole; other clients of that port lose the rest of an answer",
+            hurts="usually nobody: Octopus and its Tentacles close both halves; other clients of that port lose the rest of an answer",
         )  # fmt: skip
         return [found_cut, skipped]
     if not closed or not all("rest" in s.marks for s in closed):
         return [
-            case.unknown("half-close", "extended", "the node's rest did not come, nor the end", **evidence),
+            case.unknown(
+                "half-close",
+                "extended",
+                "neither the rest from the node nor the end of the connection arrived",
+                **evidence,
+            ),
             skipped,
         ]
     return [
-        case.holds("half-close", "extended", "what a node has left still comes after a half-close", **evidence),
+        case.holds("half-close", "extended", "what a node sends after a half-close still arrives", **evidence),
         skipped,
     ]
 
@@ -95,10 +102,10 @@ CHECK = Check(
     id=ID,
     name="half-open-and-half-close",
     profile="polling",
-    claim="When one side has ended its half of a polling connection, the rest of the other gets through for 5 s.",
+    claim="When one side has closed its half of a polling connection, the rest from the other gets through for 5 s.",
     offenders=(
-        "Traefik waits for the rest for 100 ms (`terminationDelay`)",
-        "nginx closes both halves at once (`proxy_half_close off`)",
+        "Traefik waits 100 ms for the rest (`terminationDelay`)",
+        "nginx closes both halves immediately (`proxy_half_close off`)",
     ),
     quick="a Tentacle half-closes, 3 s later its node sends something",
     full="the same",

@@ -1,7 +1,7 @@
-"""TL-06 fleet-scale: hundreds of polling connections stand at once, and all are back after their node was restarted.
+"""TL-06 fleet-scale: hundreds of polling connections are open at once, and all are back after their node was restarted.
 
-At one address, as limits count by address, by pool or by process. Sizes are what a check can afford beside others; a fleet of
-thousands is `mocknode tentacles`.
+All use one address, as limits count by address, by pool or by process. The sizes are those that a check can afford beside others; for
+a fleet of thousands see `mocknode tentacles`.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from mocknode.judge.traffic.polling_session import PollingSession
 
 ID: Final = "TL-06"
-# Full: above the 1024 connections that Envoy allows a cluster, and the 512 that nginx' two default workers hold.
+# Full: more than the 1024 connections that Envoy allows a cluster, and the 512 of nginx' two default workers.
 FLEET: Final = {"quick": 300, "full": 1200}
-# Of those, so many may fail: one in a hundred is a network, not a limit.
+# Up to this share may fail: one in a hundred is the network, not a limit.
 REFUSED_SHARE_MAX: Final = 0.01
-# As real Tentacles: exactly so long after a connection that polled was cut.
+# Real Tentacles wait exactly this long after a polling connection was cut.
 BACK_OFF_S: Final = 5.0
 BACK_S_MAX: Final = 60.0
 AT_ONCE: Final = 20
-# A fleet that does not get in is told so by the first that wait in vain; the others need not wait as well.
+# After this many failures the rest of the fleet is not tried any more.
 VAIN_MAX: Final = 20
 
 
@@ -66,7 +66,7 @@ class _FleetBack(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """The fleet at the first node's address; in the full tier the node is restarted under it."""
+    """Connect the fleet at the first node's address; in the full tier restart the node meanwhile."""
     polling.record_addresses(lab)
     if not lab.tentacles:
         return
@@ -119,7 +119,7 @@ async def _gone(session: "PollingSession") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """Judge that all connections of the fleet are established, except one in a hundred."""
+    """All connections that were asked for are open, except for one in a hundred."""
     if found := polling.no_addresses(case, ID):
         return found
     stand = steps.first(case.history, ID, _FleetConnected)
@@ -150,15 +150,18 @@ def _fleet(case: Case, wanted: int, up: list[Session], lost: list[Session], stan
     }
     if missing / wanted < REFUSED_SHARE_MAX:
         return case.holds(
-            "fleet", "extended", f"{evidence['stand']} of {wanted} polling connections stand at one address", **evidence
+            "fleet",
+            "extended",
+            f"{evidence['stand']} of {wanted} polling connections are open at one address",
+            **evidence,
         )
     if lost and polling.loses_connections_anyway(case.history, lost[0].node):
         return polling.not_connected(case, "fleet", "extended", lost, **evidence)
-    said = lost[0].error if lost else "cut again before all stood"
-    summary = f"only {evidence['stand']} of {wanted} polling connections stand at one address: {said}"
+    said = lost[0].error if lost else "cut again before all were open"
+    summary = f"only {evidence['stand']} of {wanted} polling connections are open at one address: {said}"
     return case.breaks(
         "fleet", "extended", summary, cause="connection-limit", **evidence,
-        hurts="the Tentacles beyond the limit: they poll nobody, and their machines get no deployments",
+        hurts="the Tentacles beyond the limit: they poll no node, and their machines get no deployments",
     )  # fmt: skip
 
 
@@ -168,12 +171,12 @@ def _back(case: Case, wanted: int, missing: int, after_s: float) -> Variant:
         return case.holds(
             "restart",
             "extended",
-            f"{wanted - missing} of {wanted} are back {after_s:.0f} s after their node",
+            f"{wanted - missing} of {wanted} Tentacles are back {after_s:.0f} s after their node",
             **evidence,
         )
     return case.breaks(
         "restart", "extended", f"{missing} of {wanted} Tentacles are not back {after_s:.0f} s after their node was", **evidence,
-        cause="reconnects-refused", hurts="deployments after a restart of a node: their Tentacles are not there yet",
+        cause="reconnects-refused", hurts="deployments after a restart of a node: its Tentacles are not connected yet",
     )  # fmt: skip
 
 
@@ -186,10 +189,10 @@ CHECK = Check(
     id=ID,
     name="fleet-scale",
     profile="polling",
-    claim="A fleet of polling Tentacles gets in whole, and is back within a minute after a node was restarted.",
+    claim="A whole fleet of polling Tentacles gets through, and is back within a minute after its node was restarted.",
     offenders=(
-        "Envoy allows a cluster 1024 connections; nginx' 512 worker connections are two a session",
-        "HAProxy with a small `maxconn`; limits on open files of a container or a service",
+        "Envoy allows a cluster 1024 connections; in nginx a session takes two of 512 worker connections",
+        "HAProxy with a small `maxconn`; limits on the open files of a container or a service",
     ),
     quick=f"{FLEET['quick']} connections at one address",
     full=f"{FLEET['full']} connections at one address, and a restart of its node",

@@ -1,4 +1,4 @@
-"""UP-01 size-ladder: bodies of growing size, all really sent; whoever refuses one must be the node."""
+"""UP-01 size-ladder: uploads of growing size, really sent; only the node may refuse one."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 ID: Final = "UP-01"
 MIB: Final = 1024**2
 GIB: Final = 1024**3
-# Total sizes of the request body, around the limits that are known: 1 MB and 1 MiB (nginx), 30,000,000 (IIS), 100 MB
-# (Cloudflare, WAFs), 1 GiB (Apache), 2 GiB (Front Door, 32-bit counters), 4 GiB (Application Gateway, 32-bit counters).
+# Total sizes of the request body, around known limits: 1 MB and 1 MiB (nginx), 30,000,000 (IIS), 100 MB (Cloudflare, WAFs), 1 GiB
+# (Apache), 2 GiB (Front Door, 32-bit counters), 4 GiB (Application Gateway, 32-bit counters).
 QUICK: Final = (1024, MIB - 1, MIB + 1, 30_000_001, 100 * MIB + 1, GIB + 1)
 FULL: Final = (
     1024, MIB - 1, MIB, MIB + 1, 29_999_999, 30_000_000, 30_000_001, 100 * MIB + 1, GIB - 1, GIB, GIB + 1, 2 * GIB + 1,
     4 * GIB + 1,
 )  # fmt: skip
 CORE_MAX: Final = GIB + 1
-# Two refusals by the balancer in a row: the larger ones would meet the same limit, and cost minutes to send.
+# After two refusals by the balancer in a row larger sizes are left out: they would meet the same limit, and take minutes.
 REFUSALS_ENOUGH: Final = 2
-# Slowest transfer that is still waited for: 4 MB/s through a busy balancer on two shared cores.
+# Slowest transfer that is waited for: 4 MB/s, through a busy balancer on two shared cores.
 BYTES_PER_S_MIN: Final = 4_000_000
 EMPTY: Final = "empty"
 
 
 async def run(lab: "Lab") -> None:
-    """Up the ladder one by one; these uploads are heavy and run alone."""
+    """Upload one size after another; these uploads are large, so nothing else runs meanwhile."""
     await lab.upload(ID, EMPTY, 0, timeout_s=30.0)
     refused = 0
     for size in QUICK if lab.quick else FULL:
@@ -45,7 +45,7 @@ async def run(lab: "Lab") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """201 from a node with an equal digest for every size; the empty file is refused by the node itself."""
+    """The node stores every size with an equal digest; the node itself refuses the empty file."""
     attempts = case.history.attempts_of(ID)
     largest = max((int(a.variant) for a in attempts if a.variant != EMPTY and a.status == 201), default=0)
     variants = [_judge_size(case, a, largest) for a in attempts if a.variant != EMPTY]
@@ -54,7 +54,7 @@ def judge(case: Case) -> list[Variant]:
     if any(size <= case.max_upload and size <= CORE_MAX and size not in sent for size in QUICK) and not _stopped(
         variants
     ):
-        variants.append(case.unknown("ladder", "core", "the ladder was not climbed to its end"))
+        variants.append(case.unknown("ladder", "core", "not all sizes were tried"))
     return variants
 
 
@@ -82,9 +82,11 @@ def _judge_size(case: Case, attempt: Attempt, largest: int) -> Variant:
     if attempt.node is not None and attempt.status is not None and attempt.status >= 400:
         return case.unknown(name, level, f"the node itself answered {attempt.status}: {attempt.body[:80]}", **evidence)
     what = f"with {attempt.status}" if attempt.status else f"by {attempt.end}"
-    summary = f"a package of {name} is refused {what} by the balancer, not by a node; {format_size(largest)} passed"
+    summary = (
+        f"a package of {name} is refused {what} by the balancer, not by a node; {format_size(largest)} was accepted"
+    )
     if attempt.status is not None and attempt.status >= 500:
-        summary += "; if that is no limit on size, its error log says what it is, such as no room for request bodies"
+        summary += "; if this is no limit on size, the balancer's error log says what it is, for instance no room for request bodies"
     ruled_out = (
         ("not the node: it never saw the whole body", f"not the upload as such: {format_size(largest)} was stored")
         if largest
@@ -97,7 +99,7 @@ def _judge_size(case: Case, attempt: Attempt, largest: int) -> Variant:
 def _judge_false_201(
     case: Case, name: str, level: Level, whole: Sequence[Request], evidence: dict[str, Any]
 ) -> Variant:
-    """The client was told that the package is stored, and no node has it as it was sent."""
+    """Return the failure of an upload that the client believes stored, although no node has it unchanged."""
     if whole:
         summary, cause = f"a package of {name} was stored, but changed on the way", "truncated-body-completed"
         hurts = "everybody who deploys the package: it is not what was pushed"
@@ -110,9 +112,9 @@ def _judge_false_201(
 def _judge_empty(case: Case, attempt: Attempt) -> Variant:
     evidence: dict[str, Any] = {"attempt": attempt.id, "status": attempt.status, "node": attempt.node}
     if attempt.status == 400 and attempt.body and "length" in attempt.body:
-        return case.holds(EMPTY, "extended", "the node's own refusal of an empty file comes through", **evidence)
-    summary = f"the node refuses an empty file with 400; the client got {attempt.status or attempt.end}"
-    hurts = "people who look for the reason of a failed push"
+        return case.holds(EMPTY, "extended", "the node's own refusal of an empty file reaches the client", **evidence)
+    summary = f"the node refuses an empty file with 400, but the client got {attempt.status or attempt.end}"
+    hurts = "people who want to know why a push failed"
     return case.breaks(EMPTY, "extended", summary, cause="answer-rewritten", hurts=hurts, **evidence)
 
 
@@ -120,7 +122,7 @@ CHECK = Check(
     id=ID,
     name="size-ladder",
     profile="upload",
-    claim="Packages of any size up to the operator's limit are stored; whoever refuses one is the node, not the balancer.",
+    claim="Packages of any size up to the operator's limit are stored; only a node refuses one, never the balancer.",
     offenders=(
         "nginx and ingress-nginx refuse more than 1 MB (413); IIS ARR more than 30,000,000 bytes (404)",
         "Apache refuses more than 1 GiB (413); Cloudflare more than 100 MB; Application Gateway 2 or 4 GB, Front Door 2 GB",

@@ -1,4 +1,4 @@
-"""UP-02 request-streaming: the client pauses after 256 KiB; does the node see them while it pauses?"""
+"""UP-02 request-streaming: the client pauses after 256 KiB. Does a node receive them during the pause?"""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 ID: Final = "UP-02"
 BEFORE_PAUSE_BYTES: Final = 256 * 1024
-# Below 1 MB, so that the default limit of nginx (UP-01) does not answer first.
+# Below 1 MB, so that nginx' default limit (UP-01) does not answer first.
 UPLOAD_BYTES: Final = 600 * 1024
 PAUSE_S: Final = 3.0
 SEEN_WITHIN_S: Final = 1.0
 
 
 async def run(lab: "Lab") -> None:
-    """One upload with a pause."""
+    """Send one upload with a pause."""
     pauses = (Pause(at=BEFORE_PAUSE_BYTES, seconds=PAUSE_S),)
     attempt = await lab.upload(ID, "pause", UPLOAD_BYTES, pauses=pauses, timeout_s=30.0)
     await lab.until(lambda h: any(r.ended_ns for r in h.at_nodes(attempt.id)), 5.0)
 
 
 def judge(case: Case) -> list[Variant]:
-    """The first body byte is at a node within a second."""
+    """The first body byte reaches a node within a second."""
     attempt = next(iter(case.history.attempts_of(ID, "pause")), None)
     if attempt is None:
         return []
@@ -45,11 +45,9 @@ def judge(case: Case) -> list[Variant]:
         return [case.holds("pause", "extended", "body bytes reach the node as they are sent", **evidence)]
     summary = (
         f"the balancer stores the whole upload before a node sees its first byte ({delay_s:.1f} s after the client sent it, "
-        "through a pause of 3 s)"
+        "during a pause of 3 s)"
     )
-    hurts = (
-        "nobody by itself: slow clients do not occupy a node, at the price of the balancer's disk and twice the time"
-    )
+    hurts = "nobody by itself: slow clients do not occupy a node, but uploads use the balancer's disk and take twice the time"
     return [case.breaks("pause", "extended", summary, cause="request-buffering", hurts=hurts, **evidence)]
 
 
@@ -57,7 +55,7 @@ CHECK = Check(
     id=ID,
     name="request-streaming",
     profile="upload",
-    claim="The bytes of an upload reach a node while the client still sends.",
+    claim="The bytes of an upload reach a node while the client is still sending.",
     offenders=(
         "nginx and ingress-nginx; Application Gateway, Cloudflare",
         "Traefik with `buffering`; HAProxy with `http-buffer-request`",

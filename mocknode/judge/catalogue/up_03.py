@@ -1,7 +1,7 @@
 """UP-03 long-slow-and-stalled: uploads that take minutes, and uploads that pause.
 
-Diagnosis goes by age and silence, never by status: a limit on the total time cuts a steady upload, whatever flows; an idle
-limit cuts a stall only. Traefik's cut shows as 504, 499 or a bare close, always at the same age.
+The diagnosis goes by age and silence, never by status: a limit on the total time cuts even a steady upload, an idle limit cuts only a
+stalled one. Traefik's cut appears as 504, 499 or a bare close, but always at the same age.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
 ID: Final = "UP-03"
-# Sizes stay below 1 MB, the default limit of nginx, which is UP-01's finding.
+# Sizes stay below 1 MB, the default limit of nginx, which UP-01 reports.
 STEADY: Final[dict[str, tuple[float, int]]] = {"steady-95s": (95.0, 950_000), "steady-135s": (135.0, 810_000)}
 STALLS: Final[dict[str, tuple[float, Level]]] = {
     "stall-20s": (20.0, "core"),
@@ -33,7 +33,7 @@ STALL_AT: Final = 128 * 1024
 
 
 async def run(lab: "Lab") -> None:
-    """All side by side: they only wait."""
+    """Run all variants at the same time, as they mostly wait."""
     steady, stalls = (QUICK_STEADY, QUICK_STALLS) if lab.quick else (STEADY, STALLS)
     work = [
         lab.upload(ID, name, size, pace=Pace.lasting(size, duration_s), timeout_s=duration_s + 30.0)
@@ -49,7 +49,7 @@ async def run(lab: "Lab") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """201 with an equal digest in every variant."""
+    """Every variant is stored with an equal digest."""
     attempts = case.history.attempts_of(ID)
     cut = [a for a in attempts if _cut(case, a)]
     steady_cut = [a for a in cut if a.variant.startswith("steady")]
@@ -70,7 +70,7 @@ def _refused_by_node(attempt: Attempt) -> bool:
 
 
 def _cut(case: Case, attempt: Attempt) -> bool:
-    """Broken off on the way, which is what ages and silences are measured from."""
+    """Return whether the upload was cut on the way; ages and silences are measured on these only."""
     return not (
         _intact(case, attempt)
         or _refused_by_size(attempt)
@@ -80,12 +80,12 @@ def _cut(case: Case, attempt: Attempt) -> bool:
 
 
 def _age_s(attempt: Attempt) -> float:
-    """Age of an upload when its client learned that it was cut."""
+    """Return the age of an upload when its client learned that it was cut."""
     return ((attempt.response_ns or attempt.ended_ns) - attempt.started_ns) / 1e9
 
 
 def _node_cut_s(case: Case, attempt: Attempt) -> float | None:
-    """Age of an upload when the node lost it: sooner than the client learns, where the balancer answers late."""
+    """Return the age of an upload when the node lost it. A balancer may tell the client later."""
     ended = [r.ended_ns for r in case.history.at_nodes(attempt.id) if r.ended_ns is not None and not r.complete]
     return (ended[0] - attempt.started_ns) / 1e9 if ended else None
 
@@ -109,7 +109,7 @@ def _judge_attempt(case: Case, attempt: Attempt, cut: Sequence[Attempt], *, tota
     evidence["cut_at_s"] = round(age_s, 1)
     if total:
         ages = sorted(round(_node_cut_s(case, a) or _age_s(a), 1) for a in cut)
-        summary = f"every upload that takes longer is cut at an age of {ages[0]:.0f} s, however steadily it flows"
+        summary = f"every upload that takes longer is cut at an age of {ages[0]:.0f} s, even if it flows steadily"
         hurts = "everybody who pushes a large package over a slow line"
         reasons: tuple[str, ...] = (
             f"not a stall: steady uploads are cut too, at {', '.join(f'{age} s' for age in ages)}",

@@ -1,4 +1,4 @@
-"""UP-04 node-think-time: the node has the whole package and thinks before it answers; the client still gets the 201."""
+"""UP-04 node-think-time: a node has received the whole package and answers late; the client still gets the 201."""
 
 import asyncio
 import statistics
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 ID: Final = "UP-04"
 CORE_S: Final = (10, 18, 25, 45)
 EXTENDED_S: Final = (65, 130)
-# One second above the shortest limit that is known (15 s, Envoy): at exactly 15 s node and balancer would race.
+# One second above the shortest known limit (15 s, Envoy); at exactly 15 s it would be chance who is first.
 QUICK_S: Final = (16,)
-# Each wait is tried with these sizes: three tries, two sizes, all below nginx' default limit of 1 MB.
+# Each wait is tried with these sizes: three times with two sizes, all below nginx' default limit of 1 MB.
 SIZES: Final = (64 * 1024, 64 * 1024, 512 * 1024)
 
 
 async def run(lab: "Lab") -> None:
-    """All waits and tries side by side."""
+    """Run all waits and tries at the same time."""
     waits = QUICK_S if lab.quick else (*CORE_S, *(s for s in EXTENDED_S if s <= lab.patience_s))
     await asyncio.gather(*(_try(lab, wait_s, size, index) for wait_s in waits for index, size in enumerate(SIZES)))
     await lab.sync()
@@ -32,7 +32,7 @@ async def run(lab: "Lab") -> None:
 
 async def _try(lab: "Lab", wait_s: int, size: int, index: int) -> None:
     attempt = new_attempt_id()
-    # The node is the balancer's choice, so every node is told about this one attempt.
+    # The balancer chooses the node, so every node is told to wait for this one attempt.
     faults = await lab.fault(lab.nodes, "think", options={"for": f"{wait_s}s"}, on="api", attempt=attempt)
     await lab.upload(ID, f"{wait_s}s-{index + 1}", size, attempt=attempt, timeout_s=wait_s + 30.0)
     await lab.until(lambda h: all(r.ended_ns for r in h.at_nodes(attempt)), wait_s + 5.0)
@@ -40,7 +40,7 @@ async def _try(lab: "Lab", wait_s: int, size: int, index: int) -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """The client gets the node's 201 in every variant; what was cut is cut at one limit."""
+    """The client gets the node's 201 in every variant; the cuts show the balancer's limit."""
     attempts = case.history.attempts_of(ID)
     cuts = [_limit_s(a) for a in attempts if _cut(a)]
     return [_judge_attempt(case, attempt, cuts) for attempt in attempts]
@@ -51,7 +51,7 @@ def _cut(attempt: Attempt) -> bool:
 
 
 def _limit_s(attempt: Attempt) -> float:
-    """How long the balancer waited for the node, from the last body byte on."""
+    """Return how long the balancer waited for the node, from the last body byte on."""
     assert attempt.body_sent_ns is not None
     return ((attempt.response_ns or attempt.ended_ns) - attempt.body_sent_ns) / 1e9
 
@@ -66,13 +66,13 @@ def _judge_attempt(case: Case, attempt: Attempt, cuts: list[float]) -> Variant:
     }  # fmt: skip
     if len(whole) > 1:
         hurts = "CI: the package is pushed twice"
-        return case.breaks(attempt.variant, "core", "a slow answer is asked for again, at another node", cause="post-replayed", hurts=hurts,
+        return case.breaks(attempt.variant, "core", "a request with a slow answer is sent again, to another node", cause="post-replayed", hurts=hurts,
                            caused_by="RT-01", **evidence)  # fmt: skip
     if attempt.status == 201 and len(whole) == 1:
-        return case.holds(attempt.variant, level, f"the answer comes through after {wait_s} s", **evidence)
+        return case.holds(attempt.variant, level, f"the answer reaches the client after {wait_s} s", **evidence)
     if not whole or not _cut(attempt):
         return case.unknown(
-            attempt.variant, level, f"the upload did not get as far ({attempt.status or attempt.end})", **evidence
+            attempt.variant, level, f"the upload did not get that far ({attempt.status or attempt.end})", **evidence
         )
     middle = statistics.median(cuts)
     spread = max(cuts) - min(cuts)
@@ -81,7 +81,7 @@ def _judge_attempt(case: Case, attempt: Attempt, cuts: list[float]) -> Variant:
         f"the balancer gives up {middle:.1f} s after the last byte ({attempt.status or attempt.end}) although the node has the "
         f"package (cut {len(cuts)} times, within {spread:.1f} s)"
     )
-    hurts = "CI: the package is stored, the job is told that it failed, and its retry gets a 409"
+    hurts = "CI: the package is stored, but the job learns that the push failed, and its retry gets a 409"
     ruled_out = (
         "not the size: two sizes are cut at the same time",
         "not the client: its own limit was 30 s above the think time",

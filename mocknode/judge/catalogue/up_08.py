@@ -1,4 +1,4 @@
-"""UP-08 chunked-integrity: a chunked upload arrives equal; one that breaks off never arrives as whole."""
+"""UP-08 chunked-integrity: a chunked upload arrives unchanged; one that breaks off never arrives as whole."""
 
 import asyncio
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ VARIANTS: Final = {
     "trailers": Framing.chunked(*SIZES, trailers=(("X-Mocknode-Trailer", "end"),)),
     "truncated": Framing.chunked(*SIZES, truncated=True),
 }
-# A balancer has this long to tell the node that a body broke off.
+# How long a balancer may take to tell the node that a body broke off.
 ABORT_S_MAX: Final = 5.0
 
 
@@ -39,7 +39,7 @@ class _Watched(StepFacts):
 
 
 async def run(lab: "Lab") -> None:
-    """All shapes side by side."""
+    """Send all forms at the same time."""
     await asyncio.gather(
         *(lab.upload(ID, name, UPLOAD_BYTES, chunks=shape, timeout_s=20.0) for name, shape in VARIANTS.items())
     )
@@ -49,7 +49,7 @@ async def run(lab: "Lab") -> None:
 
 
 def judge(case: Case) -> list[Variant]:
-    """Whole bodies equal, the truncated one never whole."""
+    """Whole bodies arrive unchanged, and the truncated one never arrives as whole."""
     found = {a.variant: a for a in case.history.attempts_of(ID)}
     return [_judge_truncated(case, a) if name == "truncated" else _judge_whole(case, a) for name, a in found.items()]
 
@@ -66,7 +66,7 @@ def _judge_whole(case: Case, attempt: Attempt) -> Variant:
         return case.replayed(attempt.variant, **evidence)
     if attempt.status == 413 and attempt.node is None:
         return case.refused_by_size(attempt.variant, "core", **evidence)
-    hurts = "clients that do not know the size beforehand: the Go CLI and Octopus.Client send chunked"
+    hurts = "clients that do not know the size in advance: the Go CLI and Octopus.Client send chunked"
     summary = f"a chunked upload ({attempt.variant}) does not arrive: {attempt.status or attempt.end}"
     return case.breaks(attempt.variant, "core", summary, cause="chunked-not-forwarded", hurts=hurts, **evidence)
 
@@ -79,11 +79,11 @@ def _judge_truncated(case: Case, attempt: Attempt) -> Variant:
     }  # fmt: skip
     if whole or attempt.told == "acknowledged":
         hurts = "everybody who deploys the package: half of it was stored as if it were whole"
-        summary = "a chunked upload whose end never came reached a node as a complete request"
+        summary = "a chunked upload that broke off reached a node as a complete request"
         return case.breaks("truncated", "core", summary, cause="truncated-body-completed", hurts=hurts, **evidence)
     if attempt.body_bytes == 0:
         return case.unknown("truncated", "core", "the upload ended before it began", **evidence)
-    return case.holds("truncated", "core", "a broken-off body never arrives as whole", **evidence)
+    return case.holds("truncated", "core", "an upload that breaks off never arrives as whole", **evidence)
 
 
 def _framing(headers: tuple[tuple[str, str], ...]) -> str:
@@ -95,8 +95,10 @@ CHECK = Check(
     id=ID,
     name="chunked-integrity",
     profile="upload",
-    claim="A chunked upload reaches a node equal to what was sent, and one that breaks off never as a whole one.",
-    offenders=("Front Door above 2 GB; middlewares that buffer; proxies that end a broken body with a last chunk",),
+    claim="A chunked upload reaches a node unchanged, and one that breaks off never arrives as whole.",
+    offenders=(
+        "Front Door above 2 GB; middlewares that buffer; proxies that end a body that broke off with a last chunk",
+    ),
     quick="chunks of 1 byte to 64 KiB, with extensions, with trailers, and broken off",
     full="the same",
     causes=(

@@ -194,7 +194,7 @@ def led(where: dict[str, str]) -> str:
         ),
         (
             {"node-1": "22", "node-2": "11", "node-3": "33"},
-            "node-1 and node-2 are swapped: the address of each leads to the other, always",
+            "node-1 and node-2 are swapped: the address of each always leads to the other",
         ),
         (
             {"node-1": "22", "node-2": "33", "node-3": "11"},
@@ -232,14 +232,14 @@ def test_a_limit_at_one_address_of_several_is_said_to_be_there() -> None:
     )
     gone = polling.session("TL-04", "35s", "node-2", marks={"message": SECOND}, by="peer", ended_ns=21 * SECOND)
     found = tl_04.judge(polling.history(*((made, polling.seen(made)) for made in (whole, gone))))
-    assert found[0].summary.endswith("after 20.0 s of silence at the address of node-2 alone")
+    assert found[0].summary.endswith("after 20.0 s of silence at the address of node-2 only")
 
 
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({}, "1 polling connections stayed and 1 new ones were accepted while their node drained"),
-        ({"refused": True}, "1 polling connections stayed while their node drained"),
+        ({}, "1 polling connections were kept and 1 new ones were accepted while their node drained"),
+        ({"refused": True}, "1 polling connections were kept while their node drained"),
     ],
 )
 def test_a_drain_that_is_passed_says_what_stayed_and_what_came(facts: dict[str, bool], says: str) -> None:
