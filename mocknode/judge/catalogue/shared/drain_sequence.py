@@ -12,6 +12,7 @@ from mocknode.judge.traffic.connecting import NotConnectedError
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
 
+# The recorded id; run directories hold it, so it keeps its first name.
 ID: Final = "drain-walk"
 # The last node is watched for at least this long; for longer where many nodes need more requests.
 SURVIVOR_WATCH_S: Final = 2.0

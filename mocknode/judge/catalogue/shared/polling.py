@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
     from mocknode.judge.traffic.polling_session import Place
 
+# The recorded id; run directories hold it, so it keeps its first name.
 ID: Final = "passage"
 ROOT: Final = "TL-01"
 ADDRESSES: Final = "TL-02"
