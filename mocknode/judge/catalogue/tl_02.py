@@ -10,7 +10,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
 from mocknode.judge.record.steps import StepFacts
-from mocknode.judge.traffic.polling_session import Place
+from mocknode.judge.traffic.polling_session import PollingAddress
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
@@ -79,7 +79,7 @@ async def run(lab: "Lab") -> None:
     await lab.sync()
 
 
-async def _all(lab: "Lab", place: Place, variant: str, count: int, **options: Any) -> None:
+async def _all(lab: "Lab", place: PollingAddress, variant: str, count: int, **options: Any) -> None:
     """Open this many sessions, a few at a time, and close each as soon as it is connected."""
     gate = asyncio.Semaphore(AT_ONCE)
 

@@ -23,7 +23,7 @@ from mocknode.judge.verdict.outcome import Outcome, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
-    from mocknode.judge.traffic.polling_session import Place
+    from mocknode.judge.traffic.polling_session import PollingAddress
 
 ID: Final = "TL-03"
 # Live connections at all draining nodes together.
@@ -100,7 +100,7 @@ async def _undrained(lab: "Lab", nodes: Sequence[str], for_s: float) -> None:
     places = [lab.tentacles[node] for node in nodes]
     await asyncio.gather(*(polling.wait_until_reachable_again(lab, ID, place) for place in places))
 
-    async def stand(place: "Place") -> None:
+    async def stand(place: "PollingAddress") -> None:
         async with lab.polling(place, ID, "undrained") as session:
             if session.ready:
                 session.keep_polling()

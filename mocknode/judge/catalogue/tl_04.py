@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import polling
 from mocknode.judge.record.history import Session, sessions_of
-from mocknode.judge.traffic.polling_session import NotedServices, Place
+from mocknode.judge.traffic.polling_session import NotedServices, PollingAddress
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
@@ -43,7 +43,7 @@ async def run(lab: "Lab") -> None:
     await lab.sync()
 
 
-async def _undisturbed(lab: "Lab", place: Place, silences: Sequence[int]) -> None:
+async def _undisturbed(lab: "Lab", place: PollingAddress, silences: Sequence[int]) -> None:
     """Try the silences of one node at the same time, while no other check drains or restarts the node."""
     async with lab.exclusive(place.node):
         await asyncio.gather(
@@ -52,7 +52,7 @@ async def _undisturbed(lab: "Lab", place: Place, silences: Sequence[int]) -> Non
         )
 
 
-async def _silence(lab: "Lab", place: Place, silent_s: int) -> None:
+async def _silence(lab: "Lab", place: PollingAddress, silent_s: int) -> None:
     async with lab.polling(place, ID, f"{silent_s}s", services=NotedServices(takes_s=silent_s)) as session:
         if not session.ready:
             return

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mocknode.judge.traffic.polling_session import Place
+from mocknode.judge.traffic.polling_session import PollingAddress
 from mocknode.text import strict_yaml
 from mocknode.text.strict_yaml import Document, StrictYamlError
 from mocknode.text.units import parse_duration, parse_size
@@ -49,7 +49,7 @@ class Timeouts(_Strict):
     idle: Annotated[float, BeforeValidator(lambda value: parse_duration(str(value)))] | None = None
 
 
-def place(node: str, address: str) -> Place:
+def place(node: str, address: str) -> PollingAddress:
     """Return where a node is polled.
 
     Raises:
@@ -62,7 +62,7 @@ def place(node: str, address: str) -> Place:
         port = None
     if not parts.hostname or not port or parts.path or parts.username is not None:
         raise ValueError(f"got {address!r}, allowed: HOST:PORT with a port from 1 to 65535")
-    return Place(node=node, host=parts.hostname, port=port)
+    return PollingAddress(node=node, host=parts.hostname, port=port)
 
 
 def _addresses(value: dict[str, str]) -> dict[str, str]:
@@ -88,7 +88,7 @@ class BalancerFile(_Strict):
     timeouts: Timeouts = Timeouts()
     accept: tuple[Acceptance, ...] = ()
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, PollingAddress]:
         """Return where Tentacles poll each node."""
         return {node: place(node, address) for node, address in self.tentacles.items()}
 

@@ -24,7 +24,7 @@ from mocknode.judge.lab.lanes import (
 from mocknode.judge.lab.region import Standby
 from mocknode.judge.record.recording import Recording
 from mocknode.judge.traffic import FrontDoor
-from mocknode.judge.traffic.polling_session import Place
+from mocknode.judge.traffic.polling_session import PollingAddress
 from mocknode.mock.cluster.client import ControlClient
 
 
@@ -42,7 +42,7 @@ class GivenLanes:
     shared: bool = True
     nodes: tuple[str, ...] = ()
     url: str = ""
-    tentacles: Mapping[str, Place] = field(default_factory=dict)
+    tentacles: Mapping[str, PollingAddress] = field(default_factory=dict)
     standby_url: str | None = None
 
     @contextlib.asynccontextmanager
@@ -124,7 +124,7 @@ def _refuse_busy(nodes: list[dict[str, Any]]) -> None:
         raise LaneError(f"the nodes are not healthy: {', '.join(busy)}; `mocknode reset` puts them right")
 
 
-def _refuse_unpolled(nodes: list[dict[str, Any]], given: Mapping[str, Place]) -> None:
+def _refuse_unpolled(nodes: list[dict[str, Any]], given: Mapping[str, PollingAddress]) -> None:
     """Refuse addresses of nodes that do not exist or do not listen for Tentacles, and nodes without an address."""
     polled = [node["name"] for node in nodes if node["tentacle"] is not None]
     if not polled:

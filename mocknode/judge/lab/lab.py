@@ -19,7 +19,7 @@ from mocknode.judge.record.recording import Recording
 from mocknode.judge.record.steps import Restored, RestoreStarted, StepFacts, to_step
 from mocknode.judge.traffic import FrontDoor, RequestSpec, request, steady
 from mocknode.judge.traffic import upload as send_upload
-from mocknode.judge.traffic.polling_session import Place, Poller, PollingSession
+from mocknode.judge.traffic.polling_session import Poller, PollingAddress, PollingSession
 from mocknode.judge.verdict.calibration import Calibration, requests_to_confirm_out
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
@@ -81,8 +81,8 @@ class Lab:
     calibrated: asyncio.Future[Calibration]
     restart: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]] | None = None
     say: Callable[[str], None] = lambda text: None
-    tentacles: Mapping[str, Place] = field(default_factory=dict)
-    tentacles_by_name: Mapping[str, Place] = field(default_factory=dict)
+    tentacles: Mapping[str, PollingAddress] = field(default_factory=dict)
+    tentacles_by_name: Mapping[str, PollingAddress] = field(default_factory=dict)
     thumbprints: Mapping[str, str] = field(default_factory=dict)
     poller: Poller | None = None
     standby: Standby | None = None
@@ -193,7 +193,7 @@ class Lab:
 
     @contextlib.asynccontextmanager
     async def polling(
-        self, place: Place, check: str, variant: str = "", **options: Any
+        self, place: PollingAddress, check: str, variant: str = "", **options: Any
     ) -> AsyncIterator[PollingSession]:
         """Open a polling connection and keep it while the block runs; record it at the end, whether or not it got through.
 

@@ -25,7 +25,7 @@ from mocknode.judge.lab.lanes import (
 from mocknode.judge.lab.region import PREFIX, Standby
 from mocknode.judge.record.recording import Recording
 from mocknode.judge.traffic import FrontDoor
-from mocknode.judge.traffic.polling_session import Place
+from mocknode.judge.traffic.polling_session import PollingAddress
 from mocknode.mock.cluster import certificates, ports
 from mocknode.mock.cluster.client import ControlClient
 from mocknode.mock.cluster.running_cluster import Cluster
@@ -96,9 +96,9 @@ class OwnLanes:
 
             self.url = self.url or running.url
             users, secure = self._front_doors(front)
-            own = {node: Place(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()}
+            own = {node: PollingAddress(node=node, host=HOST, port=port) for node, port in front.tentacle_ports.items()}
             by_name = {
-                node: Place(node=node, host=HOST, port=front.tentacle_port, sni=name)
+                node: PollingAddress(node=node, host=HOST, port=front.tentacle_port, sni=name)
                 for node, name in front.tentacle_names.items()
                 if front.tentacle_port is not None
             }

@@ -15,7 +15,7 @@ from mocknode.judge.lab.given_lanes import GivenLanes
 from mocknode.judge.lab.lanes import NODES, Demands, LaneError, Lanes
 from mocknode.judge.lab.own_lanes import OwnLanes
 from mocknode.judge.traffic import FrontDoor
-from mocknode.judge.traffic.polling_session import Place
+from mocknode.judge.traffic.polling_session import PollingAddress
 from mocknode.mock.cluster.settings import DEFAULT_CONTROL
 
 NO_PUBLIC_NAME: Final = "octopus.example.test"
@@ -136,7 +136,7 @@ def passes_tentacles(options: TargetOptions) -> bool:
     return not missing or bool(used & {"FRONT_TENTACLE", "FRONT_TENTACLE_PORT"})
 
 
-def tentacle_places(options: TargetOptions, declared: BalancerFile | None) -> dict[str, Place]:
+def tentacle_places(options: TargetOptions, declared: BalancerFile | None) -> dict[str, PollingAddress]:
     """Where Tentacles poll each node: from `--tentacle`, else from the balancer file.
 
     Raises:
@@ -144,7 +144,7 @@ def tentacle_places(options: TargetOptions, declared: BalancerFile | None) -> di
     """
     if not options.tentacles:
         return dict(declared.places()) if declared else {}
-    found: dict[str, Place] = {}
+    found: dict[str, PollingAddress] = {}
     for text in ",".join(options.tentacles).split(","):
         node, separator, address = text.strip().partition("=")
         if not separator or not node:

@@ -34,7 +34,7 @@ a balancer keeps waiting longer than this does not count as connected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PollingAddress:
     """Where one node is polled through the balancer.
 
     Attributes:
@@ -86,7 +86,7 @@ class Poller:
         return cls(identity, Credential.of(identity), client_context())
 
     def session(
-        self, place: Place, check: str, variant: str = "", *, sni: str | None = "", alpn: Sequence[str] = (),
+        self, place: PollingAddress, check: str, variant: str = "", *, sni: str | None = "", alpn: Sequence[str] = (),
         pieces: int = 1, services: NotedServices | None = None, hello: bool = False, id_: str | None = None,
     ) -> "PollingSession":  # fmt: skip
         """Return a connection that is still to be opened.
@@ -110,7 +110,7 @@ class PollingSession:
     """
 
     poller: Poller
-    place: Place
+    place: PollingAddress
     check: str
     variant: str
     sni: str | None

@@ -20,7 +20,7 @@ from mocknode.judge.verdict.outcome import Level, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
-    from mocknode.judge.traffic.polling_session import Place
+    from mocknode.judge.traffic.polling_session import PollingAddress
 
 # The recorded id; run directories hold it, so it keeps its first name.
 ID: Final = "passage"
@@ -72,7 +72,7 @@ def record_addresses(lab: "Lab") -> None:
         lab.step(ID, found)
 
 
-async def wait_until_reachable_again(lab: "Lab", check: str, place: "Place") -> None:
+async def wait_until_reachable_again(lab: "Lab", check: str, place: "PollingAddress") -> None:
     """Wait until Tentacles get through at an address again, as before its node was disturbed. Gives up after a while; judges nothing."""
     if not any(s.node == place.node and s.identified_ns is not None for s in lab.history.sessions):
         return  # It never worked.
@@ -80,7 +80,7 @@ async def wait_until_reachable_again(lab: "Lab", check: str, place: "Place") -> 
 
 
 async def wait_until_reachable(
-    lab: "Lab", place: "Place", check: str, variant: str, for_s: float, every_s: float
+    lab: "Lab", place: "PollingAddress", check: str, variant: str, for_s: float, every_s: float
 ) -> None:
     """Try an address again and again until a Tentacle gets through, for at most `for_s` seconds."""
     deadline = time.monotonic() + for_s
@@ -91,7 +91,7 @@ async def wait_until_reachable(
         await asyncio.sleep(0 if through else every_s)
 
 
-async def keep_calling(lab: "Lab", check: str, place: "Place", for_s: float) -> None:
+async def keep_calling(lab: "Lab", check: str, place: "PollingAddress", for_s: float) -> None:
     """Keep a connection open and call its Tentacle again and again, until the connection is cut or the time is over."""
     async with lab.polling(place, check, TALKING) as session:
         if not session.ready:
