@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mocknode.judge.lab.lab import Lab
 from mocknode.judge.lab.lanes import LaneError, Lanes
-from mocknode.judge.run.runner import ENVIRONMENT
+from mocknode.judge.run.environment_errors import ENVIRONMENT_ERRORS
 from mocknode.load.conditions import Condition, contradictions, opposite, parse_condition
 from mocknode.load.document import EXIT_CODES, balancer_of, build, load_of
 from mocknode.load.generator import Workload
@@ -157,7 +157,7 @@ class LimitSearch:
                     self.bisection.tell(value, held=not probe["gave_way"])
                     verdict = f"gave way: {'; '.join(probe['gave_way'])}" if probe["gave_way"] else "held"
                     self.plan.say(f"{self.scale.shown(value)} {self.scale.unit} {verdict}")
-        except ENVIRONMENT as exc:
+        except ENVIRONMENT_ERRORS as exc:
             raise LaneError(str(exc)) from exc
 
     async def _probe(self, lab: Lab, value: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mocknode.judge.lab.lanes import LaneError, Lanes
 from mocknode.judge.lab.loop_watch import LoopWatch
 from mocknode.judge.lab.preflight import preflight
 from mocknode.judge.record.ledger import Ledger
-from mocknode.judge.run.runner import ENVIRONMENT
+from mocknode.judge.run.environment_errors import ENVIRONMENT_ERRORS
 from mocknode.judge.traffic import FrontDoor
 from mocknode.load.conditions import ALWAYS, Condition
 from mocknode.load.early import Failing
@@ -130,7 +130,7 @@ class LoadRun:
                 return
             async with self.lanes.open("load") as lab:
                 await self.on(lab)
-        except ENVIRONMENT as exc:
+        except ENVIRONMENT_ERRORS as exc:
             self.environment = str(exc)
             raise LaneError(str(exc)) from exc
         except (LaneError, GeneratorError) as exc:

@@ -1,10 +1,10 @@
-"""A run's directory: what was recorded, and what judging it again needs. `mocknode judge RUN_DIR` reads nothing else."""
+"""Saves what judging a run again needs beside its recordings, and loads it; `mocknode judge RUN_DIR` reads nothing else."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from mocknode.judge.record import recording
 from mocknode.judge.record.history import History
@@ -19,38 +19,53 @@ class SavedRunError(ValueError):
     """A directory is not a saved run that this version can judge."""
 
 
+class RunRecord(TypedDict):
+    """What the report says about a run, apart from its results."""
+
+    seed: int
+    started: str
+    duration_s: float
+    versions: dict[str, str]
+    binary: str | None
+    mode: str | None
+    url: str
+    configuration: dict[str, str]
+    reproduce: str
+    planned: list[str]
+    notes: list[str]
+    trusted: bool
+    detected: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRun:
     """A run as it was saved.
 
     Attributes:
-        calibrated_lane: Lane that calibrated, None when none did.
-        report: The rest of what the report says: balancer, started, seed and so on.
+        calibrated_lane: The lane that calibrated; None if none did.
     """
 
     facts: Facts
     done: tuple[str, ...]
     calibrated_lane: str | None
     histories: Mapping[str, History]
-    report: Mapping[str, Any]
+    report: RunRecord
 
     @property
     def calibration(self) -> Calibration:
-        """Read from the history of the lane that calibrated."""
+        """The calibration, from the history of the lane that calibrated."""
         return calibration_of(self.histories, self.calibrated_lane, self.facts.nodes)
 
 
 def calibration_of(histories: Mapping[str, History], lane: str | None, nodes: tuple[str, ...]) -> Calibration:
-    """The calibration of a run, an empty one when no lane calibrated."""
+    """Return the calibration of a run, an empty one if no lane calibrated."""
     if lane is None or lane not in histories:
         return Calibration(probers=(), out_after_s=None, in_after_s=None, drained=False)
     return calibrate(histories[lane], nodes)
 
 
-def save(
-    run_dir: Path, facts: Facts, *, done: tuple[str, ...], calibrated_lane: str | None, report: Mapping[str, Any]
-) -> None:
-    """Write the run's file; the histories are written as they grow."""
+def save(run_dir: Path, facts: Facts, *, done: tuple[str, ...], calibrated_lane: str | None, report: RunRecord) -> None:
+    """Write the run's file. The recordings are written while the run goes on."""
     document = {
         "schema": SCHEMA,
         "facts": facts.document(),
@@ -67,7 +82,7 @@ def load(run_dir: Path) -> SavedRun:
     """Read a saved run.
 
     Raises:
-        SavedRunError: naming what is missing or of another version.
+        SavedRunError: naming the file that is missing or of another version.
     """
     try:
         document = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
@@ -90,4 +105,4 @@ def load(run_dir: Path) -> SavedRun:
             report=document["report"],
         )
     except (OSError, KeyError, TypeError, ValueError) as exc:
-        raise SavedRunError(f"{run_dir} is not a whole run: {exc}") from exc
+        raise SavedRunError(f"{run_dir} is not a complete run: {exc}") from exc

@@ -19,7 +19,9 @@ from mocknode.judge.report import REPORT_FILE, Report, write
 from mocknode.judge.run import judging, run_directory
 from mocknode.judge.run.judging import Facts
 from mocknode.judge.run.outputs import make_run_directory, refuse_unwritable
-from mocknode.judge.run.runner import Plan, Run, report_document, timeline_of
+from mocknode.judge.run.plan import Plan
+from mocknode.judge.run.reporting import report_document, timeline_of
+from mocknode.judge.run.runner import Run
 from mocknode.judge.run.selection import offered_profiles, selected_checks
 from mocknode.judge.verdict.outcome import EXIT_CODES, CheckResult, overall
 
@@ -91,17 +93,17 @@ async def run_check(
         watcher.say(f"{proxy} is set and ignored: traffic goes straight to the balancer")
     run = _prepared(options, watcher)
     try:
-        return await run.run(), run.document
+        return await run.run(), run.reporter.document
     except LaneError as exc:
         complain(str(exc))
-        if not options.balancer and not run.done and options.run_dir is None:
+        if not options.balancer and not run.reporter.done and options.run_dir is None:
             # It holds nothing to judge again. With --with it holds the balancer's log, which the message names.
             shutil.rmtree(run.plan.run_dir, ignore_errors=True)
-        return EXIT_ENVIRONMENT, run.document if run.results else None
+        return EXIT_ENVIRONMENT, run.reporter.document if run.reporter.results else None
     except asyncio.CancelledError:
         if not interrupted():
             raise
-        return EXIT_INTERRUPTED, run.document
+        return EXIT_INTERRUPTED, run.reporter.document
 
 
 def _prepared(options: CheckOptions, watcher: Watcher) -> Run:
