@@ -169,9 +169,9 @@ class _Pen:
         self.out.lines.append(Lines(path=path, kind="cuts"))
         x, text = self.x(cuts[-1][0]), f"{sum(n for _, n in cuts)} cut"
         if x + 5 + len(text) * _CHARACTER < WIDTH:
-            self.say(x + 5, text, "told bad", dy=11)
+            self.say(x + 5, text, "outcome bad", dy=11)
         else:
-            self.say(x - 5, text, "told bad", dy=11, anchor="end")
+            self.say(x - 5, text, "outcome bad", dy=11, anchor="end")
 
     def _ticks(self, ticks: Sequence[Tick], family: str) -> None:
         """Draw a tick for each answer; bad ones are longer, and have another colour."""
@@ -216,7 +216,7 @@ class _Pen:
         good = bar["told"] == "acknowledged"
         if not good:
             self._cut(bar["end_s"], 11)
-        self.say(self.x(bar["end_s"]) + 5, client_result(bar), "told good" if good else "told bad", dy=10)
+        self.say(self.x(bar["end_s"]) + 5, client_result(bar), "outcome good" if good else "outcome bad", dy=10)
         self.y += 13
         for seen in bar["at"]:
             self.say(LEFT - 10, seen["node"], "small", dy=9, anchor="end")
@@ -226,7 +226,7 @@ class _Pen:
             end_s = self.span_s if seen["end_s"] is None else seen["end_s"]
             if seen["end"] not in ("complete", None):
                 self._cut(end_s, 9)
-            self.say(self.x(end_s) + 5, node_result(seen), "told", dy=9)
+            self.say(self.x(end_s) + 5, node_result(seen), "outcome", dy=9)
             self.y += 13
         self.y += 7
 
@@ -262,10 +262,10 @@ def node_phases(seen: NodeBar, span_s: float) -> Iterator[tuple[float, float, st
         return
     first_s = seen["start_s"] if seen["first_body_s"] is None else seen["first_body_s"]
     if first_s > seen["start_s"]:
-        yield seen["start_s"], first_s, "head", "has the head alone"
+        yield seen["start_s"], first_s, "head", "has only the head"
     yield first_s, last_s, "body", "reads the body"
     if end_s > last_s:
-        yield last_s, end_s, "wait", "thinks"
+        yield last_s, end_s, "wait", "processes"
 
 
 def client_result(bar: Bar) -> str:

@@ -1,4 +1,4 @@
-"""One check on a screen: from a report what happened and why, without one what the check claims and who breaks it."""
+"""Explains one check on a screen: what happened and why, from a report; without one, what it claims and who breaks it."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from mocknode.judge.balancers import title
-from mocknode.judge.report import text_timeline as strip
+from mocknode.judge.report import text_timeline
 from mocknode.judge.report.document import ReportError
 from mocknode.judge.report.schema import Bar, Report, ReportedCheck, ReportedVariant, Timeline
 from mocknode.judge.report.screen import diff, only
@@ -18,13 +18,13 @@ from mocknode.judge.report.wording import SIGNS, figures, plain
 from mocknode.judge.verdict.outcome import Fix
 
 _INDENT: Final = 12
-# Pictures of attempts on one screen: the worst two show a pattern, more would push the fix off it.
+# Pictures of attempts on one screen: the worst two show a pattern, and more would push the fix off the screen.
 STORIES_MAX: Final = 2
-# Below this a request was answered at once, as far as its user is concerned.
+# Users notice no shorter wait.
 STORY_S_MIN: Final = 1.0
 # Variants whose figures are listed; HC-02 alone has seventeen.
 MEASURED_MAX: Final = 6
-# Columns of a picture that must remain when long words stand behind it.
+# A picture has at least this many columns, however long the words behind it are.
 _COLUMNS_MIN: Final = 30
 _DIFF: Final = {"added": "green", "removed": "red", "kept": ""}
 
@@ -59,20 +59,20 @@ def explain(
     colour: bool = False,
     unicode: bool = True,
 ) -> str:
-    """The screen of one check.
+    """Return the screen of one check.
 
     Args:
         check_id: Id of the check, for example `UP-04`.
         document: A report; None shows the catalogue's entry.
         entry: The check in the catalogue; needed without a report.
         fixes: Causes and the fix of each balancer, for the catalogue's entry.
-        limits: Balancers that can't be mended and why, a sentence each, for the catalogue's entry.
+        limits: A sentence for each balancer that cannot be fixed, for the catalogue's entry.
         width: Columns.
         colour: Whether to use ANSI colours.
         unicode: False gives ASCII.
 
     Raises:
-        ReportError: if the report hasn't judged this check, or nothing is known about it.
+        ReportError: the report has not judged this check, or nothing is known about it.
     """
     if document is not None:
         lines = _judged(_find(check_id, document), document, width)
@@ -104,7 +104,7 @@ def _judged(check: ReportedCheck, document: Report, width: int) -> list[Text]:
     for name, text in (("hurts", check["hurts"]), ("claim", document["claims"].get(check["id"]))):
         lines += _field(name, [text] if text else [], width)
     if check["caused_by"]:
-        lines += _field("root", [f"a consequence of {check['caused_by']}: mend that first"], width)
+        lines += _field("root", [f"a consequence of {check['caused_by']}: fix that first"], width)
     lines += _pictures(check, document, width)
     lines += [Text(), *_variants(check["variants"], width)]
     lines += _field("measured", _measured(check), width)
@@ -114,7 +114,7 @@ def _judged(check: ReportedCheck, document: Report, width: int) -> list[Text]:
     )
     lines += _field("not it", [text.removeprefix("not ") for text in check["ruled_out"]], width)
     if document["tier"] == "quick":
-        lines += _field("tier", ["quick: the shorter form of the claim was judged"], width)
+        lines += _field("tier", ["quick: a shorter form of the claim was tested"], width)
     for fix in check["fixes"]:
         lines += [Text(), *_fix("fix", fix["file"], fix["snippet"], fix["costs"], width)]
     if check["outcome"] not in ("pass", "skip", "observed"):
@@ -133,14 +133,14 @@ def _pictures(check: ReportedCheck, document: Report, width: int) -> list[Text]:
     for bar in _telling(check, timeline):
         title = " ".join(part for part in (bar["variant"], bar["title"]) if part)
         lines += [Text(), Text(f"{'':{_INDENT}}{plain(title)}", "dim")]
-        lines += _fitted(partial(strip.story, bar), width)
-    if strip.eventful(timeline):
-        lines += [Text(), *_fitted(partial(strip.states, timeline), width)]
+        lines += _fitted(partial(text_timeline.story, bar), width)
+    if text_timeline.eventful(timeline):
+        lines += [Text(), *_fitted(partial(text_timeline.states, timeline), width)]
     return lines
 
 
 def _telling(check: ReportedCheck, timeline: Timeline) -> list[Bar]:
-    """The attempts of variants that don't hold first, among them those that went wrong; then the longest."""
+    """Return the attempts to draw: those of failed variants first, then those that went wrong, then the longest."""
     wrong = {variant["name"] for variant in check["variants"] if variant["outcome"] != "pass"}
 
     def rank(bar: Bar) -> tuple[bool, bool, float]:
@@ -151,12 +151,12 @@ def _telling(check: ReportedCheck, timeline: Timeline) -> list[Bar]:
 
 
 def _has_a_story(bar: Bar) -> bool:
-    """It took its time, went wrong, or went to several nodes; else there is nothing to see between sending and answer."""
+    """Return whether an attempt took long, went wrong or went to several nodes; any other picture would show nothing."""
     return bar["end_s"] - bar["start_s"] >= STORY_S_MIN or bar["told"] != "acknowledged" or len(bar["at"]) > 1
 
 
-def _fitted(rows: Callable[[int], list[strip.Row]], width: int) -> list[Text]:
-    """A picture as wide as its names and the words behind it leave room for."""
+def _fitted(rows: Callable[[int], list[text_timeline.Row]], width: int) -> list[Text]:
+    """Return a picture as wide as its names and the words behind it allow."""
     least = rows(_COLUMNS_MIN)
     indent = max(_INDENT, *(len(name) + 3 for name, _, _ in least))
     room = width - indent - max(len(words) for _, _, words in least) - 1
@@ -168,7 +168,7 @@ def _fitted(rows: Callable[[int], list[strip.Row]], width: int) -> list[Text]:
 
 
 def _variants(variants: Sequence[ReportedVariant], width: int) -> list[Text]:
-    """Each variant's name with its sign, which no line break parts."""
+    """Return the variants with their signs; no line break separates a name from its sign."""
     lines = [_label("variants")]
     for variant in variants:
         sign = SIGNS[variant["outcome"]]
@@ -188,7 +188,7 @@ def _measured(check: ReportedCheck) -> list[str]:
         if facts:
             lines.append(f"{variant['name']}: {', '.join(facts)}")
     if len(wrong) > MEASURED_MAX:
-        lines.append(f"and {len(wrong) - MEASURED_MAX} variants more, in the report")
+        lines.append(f"and {len(wrong) - MEASURED_MAX} more variants in the report")
     return lines
 
 
@@ -212,7 +212,7 @@ def _fix(label: str, title: str, snippet: str, costs: str, width: int) -> list[T
 
 
 def _line(text: str) -> str:
-    """A line of a snippet: its sign and its indentation mean something, control characters don't."""
+    """Return a line of a snippet with its sign and indentation, and without control characters."""
     body = text.lstrip(" +-")
     return text[: len(text) - len(body)] + plain(body)
 

@@ -1,4 +1,4 @@
-"""Writing a report, whole or not at all: it is written after every check, and a job may be killed at any time."""
+"""Writes reports completely or not at all: a report is written after every check, and a job may be killed at any time."""
 
 import json as json_
 import os
@@ -18,10 +18,10 @@ def write(
     junit: Path | None = None,
     markdown: Path | None = None,
 ) -> None:
-    """The report in every format that has a path; a reader sees the old file or the new one, never half of one.
+    """Write the report in every format that has a path; readers see the old file or the new one, never a part.
 
     Raises:
-        OSError: if a file can't be written; those before it are there.
+        OSError: a file cannot be written; those before it have been written.
     """
     if json:
         replace(json, json_.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -34,10 +34,10 @@ def write(
 
 
 def replace(path: Path, text: str) -> None:
-    """Put `text` at `path` in one step; missing folders are made."""
+    """Put `text` at `path` in one step, and make missing directories."""
     content = text.encode("utf-8", "replace")
     if path.exists() and not path.is_file():
-        # A pipe, /dev/stdout or /dev/null: renaming would put a file in the place of the device.
+        # A pipe, /dev/stdout or /dev/null: renaming would replace the device with a file.
         path.write_bytes(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)

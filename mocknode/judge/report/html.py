@@ -1,6 +1,6 @@
-"""One HTML file that opens from an e-mail: no network, light and dark, each check linkable as `#UP-04`.
+"""Shows a report as one HTML file that opens from an e-mail: no network, light and dark, a link to each check such as `#UP-04`.
 
-Everything that came from outside is escaped by the template engine; nothing here builds markup.
+The template engine escapes everything that came from outside; nothing here builds markup.
 """
 
 import json
@@ -15,13 +15,13 @@ from mocknode.judge.report.screen import diff, only, screen
 from mocknode.judge.report.wording import SIGNS, WORST_FIRST, figures
 from mocknode.text.units import format_duration
 
-# Mail gateways and issue trackers take a megabyte without questions.
+# Mail gateways and issue trackers accept a megabyte.
 HTML_BYTES_MAX: Final = 1_000_000
-# Raw evidence of a check; the JSON has it whole. Ten variants with ten facts each are 4000 characters.
+# Raw evidence of a check; the JSON has all of it. Ten variants with ten facts each take 4000 characters.
 EVIDENCE_CHARACTERS_MAX: Final = 6000
-# Figures behind a variant; a line that is longer is read by nobody.
+# Most figures behind a variant: nobody reads a longer line.
 FIGURES_MAX: Final = 12
-# Configurations that balancers ran with were 1 to 8 KiB.
+# Configurations of our balancers take 1 to 8 KiB.
 CONFIGURATION_CHARACTERS_MAX: Final = 24 * 1024
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("mocknode.judge.report", ""),
@@ -33,9 +33,9 @@ _ENVIRONMENT: Final = jinja2.Environment(
 
 
 def render(document: Report) -> str:
-    """The report as a page of at most `HTML_BYTES_MAX`.
+    """Return the report as a page of at most `HTML_BYTES_MAX`.
 
-    Where that is too little, timelines go, those of good checks first, and at last the raw evidence: the JSON has both.
+    A page that would be larger loses timelines, those of good checks first, and then the raw evidence; the JSON has both.
     """
     bare = _page(document, {}, evidence=True)
     evidence = _size(bare) <= HTML_BYTES_MAX
@@ -92,7 +92,7 @@ def _figures(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _telling(check: ReportedCheck) -> list[ReportedVariant]:
-    """Variants that don't hold and say more than the check's own summary."""
+    """Return the variants that failed and say more than the check's own summary."""
     return [
         variant
         for variant in check["variants"]

@@ -1,7 +1,7 @@
-"""JUnit XML for CI: a test case a check.
+"""Writes a report as JUnit XML for CI, with one test case for each check.
 
-A core failure is a failure, a core claim left unknown an error; limitation, accepted, observed and skip are skipped
-with their message (CI shows it, and stays green); advice passes and says its piece in system-out.
+A core failure is a failure, and an undecided core claim an error. Limitation, accepted, observed and skip are skipped with their
+message, so that CI shows it and stays green. Advice passes, and its text is in system-out.
 """
 
 import re
@@ -13,12 +13,12 @@ from mocknode.judge.report.schema import Report, ReportedCheck, ReportedVariant
 from mocknode.judge.report.wording import RESULTS, figures, plain, product
 
 _SKIPPED: Final = ("limitation", "accepted", "observed", "skip")
-# XML 1.0 has no way to write these, escaped or not.
+# XML 1.0 cannot hold these characters, not even escaped.
 _ILLEGAL: Final = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(document: Report) -> str:
-    """The report as a `testsuites` document with one suite."""
+    """Return the report as a `testsuites` document with one suite."""
     cases = [_case(check) for check in document["checks"]]
     totals = {
         "tests": str(len(cases)),

@@ -1,4 +1,4 @@
-"""The first screen in Markdown, for a CI job's summary."""
+"""Writes the first screen in Markdown, for the summary of a CI job."""
 
 import re
 from typing import Final
@@ -11,12 +11,12 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
 
 def render(document: Report) -> str:
-    """Verdict, grid, findings with the line that mends each, ledger and commands."""
+    """Return verdict, grid, findings with their fixes, ledger and commands."""
     shown = screen(document)
     checks = {check["id"]: check for check in document["checks"]}
     lines = [f"## mocknode: {shown.verdict}", "", *_facts(shown), "", *_grid(shown), ""]
     if shown.findings:
-        lines += ["|   | check | what is wrong | what mends it |", "|---|---|---|---|"]
+        lines += ["|   | check | what is wrong | how to fix it |", "|---|---|---|---|"]
         for finding in shown.findings:
             text = _escape(finding.text)
             if finding.consequences:
@@ -60,10 +60,10 @@ def _escape(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span in a table cell; more backticks around it than it has inside, and no bar that would end the cell.
+    """Return a code span for a table cell, with more backticks around it than inside, and with escaped bars.
 
-    A bar behind a backslash cannot stand in a span: escaping it pairs the two backslashes, and the bar ends the cell after
-    all. Such a text is written as text.
+    A bar after a backslash cannot be escaped: the two backslashes would pair up, and the bar would end the cell. Such a text becomes
+    ordinary text.
     """
     if "\\|" in text:
         return _escape(text)

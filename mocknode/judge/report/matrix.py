@@ -1,6 +1,6 @@
-"""Several reports side by side: `python -m mocknode.judge.report.matrix REPORT... > scenarios/RESULTS.md`.
+"""Compares several reports in one table: `python -m mocknode.judge.report.matrix REPORT... > scenarios/RESULTS.md`.
 
-Each report becomes a column; what is not a pass is spelled out below, with its cause and root.
+Each report is a column. Below the table stands every result that is not a pass, with its cause and root.
 """
 
 import sys
@@ -15,20 +15,25 @@ from mocknode.text.units import format_duration
 QUIET = ("pass", "skip")
 HEAD = """# Measured results
 
-What each balancer did in each mode, from runs of `mocknode check --with BALANCER --mode MODE --json FILE`, put together by
-`python -m mocknode.judge.report.matrix FILE...`. Outcomes are those of the run, never of the documentation: {legend}.
+This page shows what each balancer did in each mode. Every column is one run of
+`mocknode check --with BALANCER --mode MODE --json FILE`, and `python -m mocknode.judge.report.matrix FILE...` wrote the table and the
+lists below it. Every outcome was measured; none comes from documentation. The signs: {legend}.
 """
 
 
+def head() -> str:
+    """Return the introduction of the page."""
+    return HEAD.format(legend=", ".join(f"`{sign.mark}` {sign.legend}" for sign in SIGNS.values()))
+
+
 def render(documents: Sequence[Report]) -> str:
-    """The matrix and the findings of each run, as Markdown."""
+    """Return the table, and the findings of each run, as Markdown."""
     ids = list(dict.fromkeys(check["id"] for document in documents for check in document["checks"]))
-    legend = ", ".join(f"`{sign.mark}` {sign.legend}" for sign in SIGNS.values())
     titles = [
         f"{d['balancer']['kind']} {d['balancer']['version'] or ''} {d['balancer']['mode'] or ''}".strip()
         for d in documents
     ]
-    lines = [HEAD.format(legend=legend), f"| check | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
+    lines = [head(), f"| check | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
     for id_ in ids:
         cells = [next((SIGNS[c["outcome"]].mark for c in d["checks"] if c["id"] == id_), " ") for d in documents]
         lines.append(f"| {id_} | {' | '.join(cells)} |")

@@ -1,6 +1,6 @@
-"""The first screen as data: verdict, whom it hurts, the next command. Terminal, HTML and Markdown draw the same one.
+"""Makes the first screen as data: the verdict, whom the faults hurt, the next command. Terminal, HTML and Markdown show the same.
 
-A failure that follows from another stands under its root, so that one wrong probe line is one finding.
+A failure that follows from another is listed under its root, so that one wrong probe line is one finding.
 """
 
 import shlex
@@ -25,17 +25,17 @@ GROUPS: Final[Mapping[str, str]] = {
     "RG": "region",
     "OP": "reload",
 }
-# A first screen is one screen: faults are all named, of the rest so many; the grid and the counts hold them all.
+# The first screen must fit on one screen: it names all faults, and this many other findings. Grid and counts include all of them.
 MINOR_FINDINGS_MAX: Final = 10
 FATAL: Final = ("fail", "unknown")
-# Options of a run that don't hold for its repetition: a part of the checks must not overwrite the report of all.
+# A command that repeats some checks drops these options, so that it does not overwrite the report of all checks.
 _REPLACED: Final = ("--only", "--profile", "--run-dir", "--json", "--html", "--junit", "--markdown")
 _SILENT: Final = ("pass", "skip", "accepted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Checks that share the first letters of their id; `cells` are number and outcome."""
+    """Checks whose ids have the same prefix; `cells` are their numbers and outcomes."""
 
     prefix: str
     title: str
@@ -44,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A check that is not in order, whom a fault hurts, the one line that mends it, and the checks that fail because of it."""
+    """A check that found something: whom it hurts, the line that fixes it, and the checks that fail because of it."""
 
     id: str
     outcome: str
@@ -56,7 +56,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """Everything on the first screen, worded."""
+    """All texts of the first screen."""
 
     verdict: str
     result: str
@@ -79,14 +79,14 @@ class Screen:
 
 
 def screen(document: Report) -> Screen:
-    """The first screen of a report."""
+    """Return the first screen of a report."""
     checks = document["checks"]
     findings = _findings(checks)
     minor = [finding for finding in findings if finding.outcome not in FATAL]
     shown = [f for f in findings if f.outcome in FATAL] + minor[:MINOR_FINDINGS_MAX]
     faults = tuple(check["id"] for check in checks if check["outcome"] in FATAL)
     tally = Counter[str](check["outcome"] for check in checks)
-    # Tentacles upload nothing.
+    # Polling checks upload nothing.
     polling = checks and all(check["profile"] == "polling" for check in checks)
     finished = bool(checks) and not document["unfinished"]
     ledger, aside = ("", "") if polling else _ledger(document["ledger"])
@@ -114,7 +114,7 @@ def screen(document: Report) -> Screen:
 
 
 def only(command: str, ids: Sequence[str]) -> str:
-    """The same command line, for these checks alone, without the files that it would write over."""
+    """Return the command line for these checks only, without the files that it would overwrite."""
     kept: list[str] = []
     skip = False
     for word in shlex.split(command):
@@ -126,9 +126,9 @@ def only(command: str, ids: Sequence[str]) -> str:
 
 
 def diff(snippet: str) -> list[tuple[str, str]]:
-    """Kind (`added`, `removed`, `kept`) and text of each line of a fix.
+    """Return kind (`added`, `removed`, `kept`) and text of each line of a fix.
 
-    The first character is a sign only where some line begins with `+`, or all with `-`: lists in YAML begin with `-` too.
+    The first character is a sign only if some line begins with `+`, or all lines with `-`: YAML lists begin with `-` too.
     """
     lines = snippet.rstrip().splitlines()
     signed = any(line.startswith("+") for line in lines) or all(line.startswith("-") for line in lines)
@@ -137,7 +137,10 @@ def diff(snippet: str) -> list[tuple[str, str]]:
 
 
 def fix_line(fixes: Sequence[ReportedFix]) -> str | None:
-    """The line of the first fix that matters, the first it adds, else the first that is no comment; and how many more."""
+    """Return the most telling line of the first fix, and how many lines follow it.
+
+    That is the first line that the fix adds, or else the first that is no comment.
+    """
     if not fixes:
         return None
     lines = diff(fixes[0]["snippet"])
@@ -152,14 +155,14 @@ def fix_line(fixes: Sequence[ReportedFix]) -> str | None:
     if len(telling) == 1:
         return plain(f"remove {first}" if kind == "removed" else first)
     if kind == "added" and _indent(telling[1]) > _indent(telling[0]):
-        # The head of a block says little without what the blocks are for.
+        # The first line of a block says little without the section that it belongs to.
         first = f"{fixes[0]['file'].rpartition(', ')[2]}: {first}"
     more = f"(+{len(telling) - 1} line{'s'[: len(telling) > 2]})"
     return plain(f"{'remove ' if kind == 'removed' else ''}{first} {more}")
 
 
 def _only_shortens(lines: Sequence[tuple[str, str]]) -> bool:
-    """All that is added is what stays of removed lines, and others go whole: it is those that mend."""
+    """Return whether added lines only shorten removed ones, and other lines are removed completely: these are the fix."""
     added = [text[1:].strip() for kind, text in lines if kind == "added"]
     removed = [text[1:].strip() for kind, text in lines if kind == "removed"]
     whole = [text for text in removed if not any(text.startswith(stays) for stays in added)]
@@ -194,7 +197,7 @@ def _groups(checks: Sequence[ReportedCheck]) -> tuple[Group, ...]:
 
 
 def _findings(checks: Sequence[ReportedCheck]) -> list[Finding]:
-    """Worst first; what has its root among the findings is listed under the root alone."""
+    """Return the findings, worst first; one whose root is also a finding is listed under its root only."""
     noisy = {check["id"]: check for check in checks if check["outcome"] not in _SILENT}
     roots = {id_: _root(id_, noisy) for id_ in noisy}
     return [
@@ -228,12 +231,12 @@ def _elsewhere(check: ReportedCheck, noisy: Mapping[str, ReportedCheck]) -> str:
 
 
 def _unnamed(document: Report) -> list[str]:
-    """How to get lines to paste, where nothing tells what the balancer is."""
+    """Return a note on how to get lines to paste, if there are fixes and the kind of balancer is not known."""
     if document["balancer"]["kind"] is not None or not any(check["fixes"] for check in document["checks"]):
         return []
     return [
-        "what balancer this is cannot be told, so the fixes are in words; with --balancer-file FILE, in it `kind: haproxy` (or "
-        "nginx, envoy, traefik, f5, aws-nlb, ...), they are lines to paste"
+        "the kind of balancer could not be detected, so the fixes are in words; to get lines to paste, name it with "
+        "--balancer-file FILE and `kind: haproxy` (or nginx, envoy, traefik, f5, aws-nlb, ...) in that file"
     ]
 
 
@@ -260,7 +263,7 @@ def _reaction(calibration: CalibrationFacts | None, *, finished: bool) -> str:
 
 
 def _ledger(ledger: LedgerCounts) -> tuple[str, str]:
-    """`412 attempts = 408 delivered once + 4 refused`, and the classes nobody wants, zeros included."""
+    """Return a text such as `412 attempts = 408 delivered once + 4 refused`, and the counts of the worst classes, zeros included."""
     parts = [f"{ledger[name]} {name.replace('_', ' ')}" for name in CLASSES if ledger[name]]
     if not ledger["attempts"]:
         return "none sent", ""

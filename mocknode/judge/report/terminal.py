@@ -1,4 +1,4 @@
-"""The first screen on a terminal: colours only where they carry meaning, nothing that only a colour says."""
+"""Shows the first screen on a terminal. Colours have a meaning, and no meaning is in a colour alone."""
 
 import io
 import textwrap
@@ -13,7 +13,7 @@ from mocknode.judge.report.screen import Finding, Group, Screen, screen
 from mocknode.judge.report.wording import SIGNS, ascii_only
 
 WIDTH: Final = 100
-# Below this the grid's cells and a finding's words have no room; a narrower terminal wraps by itself.
+# The grid and the findings need this much space; a narrower terminal wraps by itself.
 WIDTH_MIN: Final = 60
 _INDENT: Final = 10
 _VERDICT_STYLES: Final = {"conformant": "bold green", "limited": "bold blue", "partial": "bold magenta"}
@@ -27,14 +27,14 @@ def render(
     unicode: bool = True,
     files: Sequence[str] = (),
 ) -> str:
-    """The first screen, ending with a line end.
+    """Return the first screen, ending with a line end.
 
     Args:
         document: A report.
         width: Columns; commands to copy are never wrapped.
         colour: Whether to use ANSI colours; the caller knows the stream and NO_COLOR.
         unicode: False gives ASCII.
-        files: Names of the files that this report was written to, shown under `next`.
+        files: Names of the files that the report was written to.
     """
     shown = screen(document)
     width = max(width, WIDTH_MIN)
@@ -49,9 +49,9 @@ def render(
 
 
 def draw(lines: Iterable[Text], *, colour: bool, unicode: bool) -> str:
-    """Styled lines as text with or without ANSI colours, in Unicode or ASCII."""
+    """Return styled lines as text, with or without ANSI colours, in Unicode or ASCII."""
     out = io.StringIO()
-    # The width is the caller's business: a console that wraps would break commands that people copy.
+    # The caller has wrapped the lines already; a console that wraps would break commands that people copy.
     console = Console(
         file=out, width=10_000, color_system="standard" if colour else None, force_terminal=colour, legacy_windows=False
     )
@@ -67,7 +67,7 @@ def _ascii(text: str) -> str:
 
 
 def spread(left: Text | str, right: Text | str, width: int) -> list[Text]:
-    """One line with its parts at both margins, or two lines where they don't fit."""
+    """Return one line with its parts at both margins, or two lines if they do not fit."""
     left, right = (part.copy() if isinstance(part, Text) else Text(part) for part in (left, right))
     gap = width - left.cell_len - right.cell_len
     if gap < 2 and right.cell_len:
@@ -88,7 +88,7 @@ def _head(shown: Screen, width: int) -> list[Text]:
 
 
 def _grid(groups: Sequence[Group], width: int) -> list[Text]:
-    """Two groups a line where they fit, and the legend of the signs in use."""
+    """Return two groups for each line if they fit, and the legend of the signs in use."""
     cells = [_cells(group) for group in groups]
     half = max((cell.cell_len for cell in cells[::2]), default=0) + 5
     other = max((cell.cell_len for cell in cells[1::2]), default=0)
@@ -118,11 +118,11 @@ def _finding(finding: Finding, width: int) -> list[Text]:
     sign = SIGNS[finding.outcome]
     first = Text(" ").append(f"{sign.mark} {finding.id}", sign.style).append("  ")
     fix = f"-> {finding.fix}" if finding.fix else ""
-    told = _wrapped(finding.text, width)
-    lines = [first.append(told[0].plain.strip()), *told[1:]]
+    text = _wrapped(finding.text, width)
+    lines = [first.append(text[0].plain.strip()), *text[1:]]
     if finding.hurts:
         lines += _wrapped(f"hurts {finding.hurts}", width)
-    # Behind words that go over several lines it would read as their end.
+    # After several lines of text the fix would look like the end of the sentence.
     if fix and len(lines) == 1 and lines[0].cell_len + len(fix) + 3 <= width:
         lines = spread(lines[0], fix, width)
     elif fix:

@@ -1,6 +1,6 @@
-"""The words and signs that every format shares, and text from outside made safe to print.
+"""Has the words and signs that all formats share, and makes text from outside safe to print.
 
-A balancer's answer, a header or a path may hold anything, terminal escapes included: whatever is printed goes through
+A balancer's answer, a header or a path may contain anything, even terminal escapes, so everything that is printed goes through
 `plain` first.
 """
 
@@ -14,9 +14,9 @@ from mocknode.judge.balancers import title
 from mocknode.judge.report.schema import ReportedBalancer
 from mocknode.text.units import format_duration, format_size
 
-# One figure is one cell of a line; longer text is evidence, and that is in the JSON.
+# A figure is one cell of a line; longer text is in the evidence of the JSON.
 FIGURE_CHARACTERS_MAX: Final = 80
-# A list of a few nodes or sizes reads well on a line; one of attempt ids doesn't.
+# A list of a few nodes or sizes is readable on one line; a list of attempt ids is not.
 LIST_MAX: Final = 6
 
 
@@ -51,9 +51,9 @@ RESULTS: Final[Mapping[str, str]] = {
     "untrusted": "NOT TO BE TRUSTED",
 }
 
-# Evidence names attempts so that they can be looked up in the record; a person reading figures has no use for them.
+# Evidence names attempts so that they can be found in the record; readers of figures do not need them.
 _LOOKUPS: Final = ("attempt", "attempts")
-# Every character of ours that ASCII lacks. What is left afterwards (a package's name, say) becomes a question mark.
+# Every character of ours that ASCII lacks. Any other character, such as one in a package's name, becomes a question mark.
 _ASCII: Final = str.maketrans(
     {"±": "+-", "…": "...", "→": "->", "—": "-"} | dict(zip("✓✗·–×▓┄┤✂▶━╌•▒░≈", "+x.-x#.|%>=-o/:~", strict=True))
 )
@@ -61,7 +61,7 @@ _SPACE: Final = re.compile(r"\s+")
 
 
 def plain(text: object) -> str:
-    """One line without control characters, format characters (which reorder text) or lone surrogates."""
+    """Return one line without control characters, format characters (which reorder text) and lone surrogates."""
     line = _SPACE.sub(" ", str(text)).strip()
     if line.isprintable():
         return line
@@ -69,7 +69,7 @@ def plain(text: object) -> str:
 
 
 def ascii_only(text: str) -> str:
-    """The same picture in ASCII."""
+    """Return the text in ASCII."""
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
@@ -88,14 +88,14 @@ def product(balancer: ReportedBalancer) -> str:
 
 
 def seconds(value: float) -> str:
-    """`50.02` as `50.02 s`, `0.25` as `250 ms`, `130` as `2 m 10 s`: measured, so two decimals up to two minutes."""
+    """Format a measured time: `50.02 s`, `250 ms`, `2 m 10 s`, with two decimals up to two minutes."""
     return f"{value:.2f}".rstrip("0").rstrip(".") + " s" if value == 0 or 1 <= value < 120 else format_duration(value)
 
 
 def figures(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of each fact in an evidence: `cut_after_s: 50.02` gives `cut after`, `50.02 s`.
+    """Return name and value of each fact: `cut_after_s: 50.02` gives `cut after` and `50.02 s`.
 
-    Long lists and nested facts are for the raw evidence.
+    Long lists and nested facts are left to the raw evidence.
     """
     found = []
     for key, value in evidence.items():

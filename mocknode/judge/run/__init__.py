@@ -1,1 +1,1 @@
-"""A run of checks from start to report, and the same verdicts again from its record."""
+"""Runs checks from start to report, and judges a saved run again from its record."""

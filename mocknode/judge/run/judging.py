@@ -1,7 +1,7 @@
-"""From the record to the results: every check's judge, and what is the same for all of them. Pure.
+"""Turns the record of a run into results: applies each check's judge, and the rules that all checks share.
 
-After a check's own judge has spoken: dropped evidence makes it unknown, a cause that no configuration of this product can
-mend makes it a limitation, the owner's acceptances are applied, and the fixes for this balancer are looked up.
+The shared rules: a check whose evidence was dropped is unknown; a failure that no configuration of this product can fix is a
+limitation; failures that the owner has accepted are accepted; each result names the fixes for this balancer. Nothing here does I/O.
 """
 
 import datetime
@@ -20,24 +20,23 @@ from mocknode.judge.verdict.detection import Detected, detect
 from mocknode.judge.verdict.outcome import CheckResult, Fix, Outcome, Tier, Variant, accept, merge
 
 _WITHOUT_BUDGETS = ("heavy", "light", "waiting")
-"""Lanes whose checks are held to no reaction time."""
-
+"""No check of these lanes depends on how fast the balancer reacts."""
 
 LIMIT: Final = "429"
-"""Status of a node's own limiter; a check that has nodes answer it on purpose names the variant after it."""
+"""The status of a node's own rate limiter. A check that makes nodes answer it on purpose has a variant of this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What judging needs beside the histories; saved with them.
+    """What judging needs beside the histories, and what is saved with them.
 
     Attributes:
-        kind: Declared or known kind of balancer, None to go by detection.
-        lanes: Check id to the lane that it ran in.
-        durations_s: Check id to how long its run took.
-        acceptances: (check id, because, until) of the balancer file.
+        kind: Declared or known kind of balancer; None to detect it.
+        lanes: Check id -> the lane that it ran in.
+        durations_s: Check id -> how long its run took.
+        acceptances: (check id, because, until), from the balancer file.
         core_only: Leave out variants that are not core.
-        errors: Check id to what its run raised: it is unknown then.
+        errors: Check id -> the error that ended its run, which makes it unknown.
     """
 
     nodes: tuple[str, ...]
@@ -56,15 +55,15 @@ class Facts:
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Return the document that is saved."""
+        """Return the facts as `run.json` has them."""
         return asdict(self)
 
 
 def facts_from(document: Mapping[str, Any]) -> Facts:
-    """The facts that `document` saved.
+    """Return the facts that `Facts.document` made.
 
     Raises:
-        ValueError: when it is not theirs.
+        ValueError: the document was made by something else, or by another version.
     """
     try:
         return Facts(
@@ -79,7 +78,7 @@ def facts_from(document: Mapping[str, Any]) -> Facts:
 
 
 def detection(histories: Sequence[History]) -> Detected:
-    """What kind of balancer it is, by what it said and how it probes."""
+    """Detect the kind of balancer from its answers and its probes."""
     attempts = [a for history in histories for a in history.attempts if a.status is not None]
     return detect(attempts, [p for history in histories for p in history.probes])
 
@@ -87,23 +86,23 @@ def detection(histories: Sequence[History]) -> Detected:
 def judge(
     ids: Sequence[str], facts: Facts, histories: Mapping[str, History], calibration: Calibration, today: datetime.date
 ) -> list[CheckResult]:
-    """Results of the checks named, in the order of the catalogue."""
+    """Judge the checks with these ids, in the order of the catalogue."""
     kind = facts.kind or detection(list(histories.values())).kind
     done = [CHECKS[id_] for id_ in CHECKS if id_ in ids]
-    # Budgets come from the lane that calibrated: what it lost is missing to every check that is held to a reaction time.
-    doubt = [d for history in histories.values() if history.steps_of("calibration") for d in history.dropped]
+    # Reaction times come from the lane that calibrated, so entries that it lost make every check doubtful that depends on them.
+    lost = [d for history in histories.values() if history.steps_of("calibration") for d in history.dropped]
     results = [
         _judge_one(
             check, facts, histories[facts.lanes[check.id]], calibration, kind, today,
-            doubt=[] if check.lane in _WITHOUT_BUDGETS else doubt,
+            lost=[] if check.lane in _WITHOUT_BUDGETS else lost,
         )
         for check in done
     ]  # fmt: skip
-    return _said_once(results)
+    return _without_repeated_fixes(results)
 
 
-def _said_once(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Results without the fixes that the root of what they found shows already."""
+def _without_repeated_fixes(results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Remove fixes from a result if the check that is the root of its failure already shows them."""
     shown = {result.id: result.fixes for result in results}
     return [
         replace(
@@ -119,7 +118,7 @@ def _roots(result: CheckResult) -> set[str]:
 
 def _judge_one(
     check: Check, facts: Facts, history: History, calibration: Calibration, kind: str | None, today: datetime.date, *,
-    doubt: Sequence[Dropped],
+    lost: Sequence[Dropped],
 ) -> CheckResult:  # fmt: skip
     case = Case(
         history=history,
@@ -133,10 +132,10 @@ def _judge_one(
         layer=facts.layer,
         failback=facts.failback,
     )
-    variants = _variants(check, case, facts, doubt)
+    variants = _variants(check, case, facts, lost)
     if facts.core_only and variants:
         variants = [v for v in variants if v.level == "core"] or [
-            case.skips("core", "core", "this check has no core claim, and only those were asked for")
+            case.skips("core", "core", "this check has no core claim, and the run was asked for core claims only")
         ]
     variants = [_as_limitation(v, kind) for v in variants]
     result = merge(check.id, check.name, check.profile, variants, duration_s=facts.durations_s.get(check.id, 0.0))
@@ -147,39 +146,34 @@ def _judge_one(
     return result
 
 
-def _variants(check: Check, case: Case, facts: Facts, doubt: Sequence[Dropped]) -> list[Variant]:
+def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped]) -> list[Variant]:
     if (error := facts.errors.get(check.id)) is not None:
         return [case.unknown("run", "core", f"the check could not be run: {error}")]
-    if missing := {*case.history.dropped, *doubt}:
-        lost = sum(d.entries for d in missing)
-        return [
-            case.unknown(
-                "evidence", "core", f"the nodes' journals dropped {lost} entries; nothing can be said", dropped=lost
-            )
-        ]
+    if missing := {*case.history.dropped, *lost}:
+        entries = sum(d.entries for d in missing)
+        text = f"the nodes' journals dropped {entries} entries, so the check cannot be judged"
+        return [case.unknown("evidence", "core", text, dropped=entries)]
     try:
         return _limited(case, check.id, check.judge(case))
-    except Exception as exc:  # noqa: BLE001  # a judge that fails must never read as a pass, nor end the run
+    except Exception as exc:  # noqa: BLE001  # an error in a judge must neither count as a pass nor end the run
         return [case.unknown("judge", "core", f"the judge failed: {exc!r}")]
 
 
 def _limited(case: Case, check: str, variants: list[Variant]) -> list[Variant]:
-    """Nothing is the balancer's failure where the nodes themselves refused this check's requests, or the traffic beside it
-    (`mocknode up --rate`)."""
+    """Turn failures into unknowns if the nodes' own rate limit (`mocknode up --rate`) refused requests of this check or of the
+    background traffic.
+    """
     asked = {a.id for a in case.history.attempts if a.check in (check, "traffic") and a.variant != LIMIT}
     refused = sum(r.status == int(LIMIT) and r.attempt in asked for r in case.history.requests)
     if not refused:
         return variants
-    text = (
-        f"the nodes themselves refused {refused} requests with 429; start the cluster without a limit of its rate, or with "
-        "--rate-audit"
-    )
+    text = f"the nodes themselves refused {refused} requests with 429; start the cluster without --rate, or with --rate-audit"
     broken = (Outcome.FAIL, Outcome.ADVICE)
     return [case.unknown(v.name, v.level, text, **v.evidence) if v.outcome in broken else v for v in variants]
 
 
 def _as_limitation(variant: Variant, kind: str | None) -> Variant:
-    """A failure that no configuration of this product can mend."""
+    """Turn a failure into a limitation if no configuration of this product can fix it."""
     if kind is None or variant.cause is None or variant.outcome not in (Outcome.FAIL, Outcome.ADVICE):
         return variant
     reason = limitation(kind, cause_of(variant.cause))
@@ -189,13 +183,13 @@ def _as_limitation(variant: Variant, kind: str | None) -> Variant:
 
 
 def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
-    """One fix for each cause that is a finding of its own, in the order of the variants' badness.
+    """Return one fix for each cause, those of the worst variants first.
 
-    One whose lines all stand in another's is left out: pasting both would set them twice.
+    A fix is left out if another one contains all its lines: pasting both would set them twice.
     """
     found: dict[str, Fix] = {}
     for variant in sorted(variants, key=lambda v: v.outcome.badness):
-        # A limitation has said already what to change or buy.
+        # The summary of a limitation already says what to change or buy.
         if variant.cause is not None and variant.cause not in found and variant.outcome is not Outcome.LIMITATION:
             cause = cause_of(variant.cause)
             found[variant.cause] = (fix(kind, cause) if kind else None) or generic_fix(cause)
@@ -203,12 +197,12 @@ def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
     return tuple(one for one in fixes if not any(_changes(one) < _changes(other) for other in fixes))
 
 
-def _changes(mending: Fix) -> frozenset[str]:
-    return frozenset(line for line in mending.snippet.splitlines() if line.startswith(("+", "-")))
+def _changes(one: Fix) -> frozenset[str]:
+    return frozenset(line for line in one.snippet.splitlines() if line.startswith(("+", "-")))
 
 
 def for_timeline(history: History, check: Check) -> History:
-    """The history as a timeline of one check wants it: the walk that it read counts as its own."""
+    """Return the history for the timeline of one check, in which a sequence of drains that it shares counts as its own."""
     shared = {drain_sequence.ID} if check.run is drain_sequence.run else {"calibration"} if check.run is None else set()
     return History(
         attempts=[replace(a, check=check.id) if a.check in shared else a for a in history.attempts],

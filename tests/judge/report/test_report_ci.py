@@ -1,6 +1,7 @@
 """What CI systems read: JUnit and Markdown."""
 
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mocknode.judge.report import build
+from mocknode.judge.report import build, matrix
 from mocknode.judge.report.junit import render as junit
 from mocknode.judge.report.markdown import render as markdown
 from mocknode.judge.verdict.outcome import Level, Outcome, Variant, merge
@@ -88,7 +89,7 @@ def test_markdown_of_a_clean_run_repeats_the_whole(facts: Any) -> None:
     document = build(facts(result="conformant"), [merge("HC-01", "n", "web", [fine], duration_s=1)], NO_UPLOADS, {})
     text = markdown(document)
     assert "## mocknode: CONFORMANT\n" in text
-    assert "what mends it" not in text
+    assert "how to fix it" not in text
     assert "**Repeat this run:**" in text
 
 
@@ -102,3 +103,8 @@ def test_text_from_outside_stays_in_its_cell(text: str, snippet: str, facts: Any
     (row,) = [line for line in markdown(document).split("\n") if "**HC-01**" in line]
     assert len(re.findall(r"(?<!\\)\|", row.replace("\\\\", ""))) == 5
     assert "<" not in re.sub(r"\\.|`.*`", "", row)
+
+
+def test_the_measured_results_begin_as_the_command_writes_them() -> None:
+    page = Path(__file__).parents[3] / "scenarios" / "RESULTS.md"
+    assert page.read_text(encoding="utf-8").startswith(matrix.head())

@@ -67,7 +67,7 @@ def test_quick_tier_and_root_are_said(facts: Any) -> None:
     wrong = Variant(name="v", level="core", tier="quick", outcome=Outcome.FAIL, summary="s", caused_by="HC-01")
     document = build(facts(tier="quick"), [merge("DR-01", "n", "web", [wrong], duration_s=1)], NO_UPLOADS, {})
     text = explain("DR-01", document)
-    assert "root      a consequence of HC-01: mend that first" in text
+    assert "root      a consequence of HC-01: fix that first" in text
     assert "tier      quick" in text
 
 
@@ -79,7 +79,7 @@ def test_variants_with_figures_are_bounded(facts: Any) -> None:
     text = explain("DR-01", build(facts(), [merge("DR-01", "n", "web", variants, duration_s=1)], NO_UPLOADS, {}))
     assert "v5: requests 5\n" in text
     assert "v6: requests" not in text
-    assert "and 14 variants more, in the report" in text
+    assert "and 14 more variants in the report" in text
 
 
 def test_long_names_of_nodes_keep_the_pictures_aligned(document: dict[str, Any]) -> None:
