@@ -148,7 +148,7 @@ class Adapter:
         kind: Its name on the command line.
         title: Its name in a sentence.
         modes: Names of its configurations, `recommended` first.
-        probing: By mode, whether its configuration probes the nodes.
+        probing: Whether the configuration of each mode probes the nodes.
         passing: Modes that pass the TLS of Tentacles through, with an address for each node.
         by_name: Modes among `passing` that also have one shared address, routed by the TLS server name.
         regional: Modes that can have a second pool, used only while the first has no healthy node.
