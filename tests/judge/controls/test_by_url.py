@@ -217,7 +217,7 @@ def test_one_node_alone_is_refused_where_nodes_are_taken_away(tmp_path: Path) ->
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
         assert (done.returncode, done.stdout) == (3, "")
         assert (
-            "the cluster has one node, and a check needs another while it is away (HC-02); start two or more"
+            "the cluster has one node, and these checks take a node away and need a second one: HC-02; start two or more"
             in done.stderr
         )
         assert check([*arguments, "--only", "UP-02,PR-05"], tmp_path).findings == {}
