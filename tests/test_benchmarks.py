@@ -16,6 +16,7 @@ KEPT = "Other mock servers on the same work"
 
 # Nine scripts start about fifty processes.
 @pytest.mark.balancer
+@pytest.mark.burns
 @pytest.mark.timeout(400)
 def test_one_command_measures_everything_and_keeps_what_it_was_not_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "BENCHMARKS.md"

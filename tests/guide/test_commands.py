@@ -59,10 +59,10 @@ SHORT: Final = {
     # Plugins that readers need not have, and that take seconds to load.
     "pytest": {"PYTEST_ADDOPTS": "-p no:locust -p no:schemathesis"},
 }
-NOT_RUN: Final = (".venv/bin/python -m pytest -q -n 2",)
+NOT_RUN: Final = (".venv/bin/python -m pytest -q -n auto",)
 """What would run this test; .ci/run takes the command from README.md."""
 INLINE_NOT_RUN: Final = (
-    "pytest -m 'not balancer'",
+    "pytest -n auto -m 'not balancer'",
     "python loadtests/benchmarks.py",
     "mocknode help TOPIC",
     "mocknode COMMAND --help",

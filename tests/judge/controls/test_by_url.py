@@ -24,7 +24,7 @@ from tests.up_process import up
 # The shipped interval of 2 s makes a run of two minutes.
 OFTEN = (" check\n", " check inter 500ms\n")
 
-pytestmark = [pytest.mark.balancer, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.balancer, pytest.mark.timeout(320)]
 
 
 @pytest.fixture

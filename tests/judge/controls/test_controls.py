@@ -1,6 +1,5 @@
 """Every claim has a configuration that must fail it, and fails exactly it: the recommended one with one line edited."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,12 +191,8 @@ CONTROLS = (
         only="UP-02,UP-08,PR-01,PR-05",
         fails={"PR-05": ("fail", "node-starved")},
     ),
-)
-
-
-# These take one to two minutes each, nearly all of it waiting: nobody says "does not probe" before Envoy's second probe
-# would have come.
-WAITING = (
+    # These take one to two minutes each, nearly all of it waiting: nobody says "does not probe" before Envoy's second
+    # probe would have come.
     Control(
         name="probe-on-the-wrong-path",
         kind="haproxy",
@@ -230,35 +225,21 @@ WAITING = (
 )
 
 
-def must_fail(control: Control, directory: Path) -> None:
-    directory.mkdir(exist_ok=True)
-    (directory / "config").write_text(edited(control.kind, control.edits))
+@pytest.mark.timeout(320)
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)
+def test_a_fault_fails_its_check_and_nothing_else(control: Control, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(edited(control.kind, control.edits))
     arguments = ["--with", control.kind, "--config", "config", "--only", control.only]
     if control.declared is not None:
-        (directory / "declared.yaml").write_text(control.declared)
+        (tmp_path / "declared.yaml").write_text(control.declared)
         arguments += ["--balancer-file", "declared.yaml"]
-    found = check(arguments, directory)
+    found = check(arguments, tmp_path)
     roots = control.consequences or {}
     assert {id_: finding[:2] for id_, finding in found.findings.items() if id_ not in roots} == control.fails
     assert {id_: finding[2] for id_, finding in found.findings.items() if id_ in roots} == roots
 
 
-@pytest.mark.timeout(200)
-@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)
-def test_a_fault_fails_its_check_and_nothing_else(control: Control, tmp_path: Path) -> None:
-    must_fail(control, tmp_path)
-
-
-@pytest.mark.timeout(200)
-def test_faults_that_only_waiting_shows(tmp_path: Path) -> None:
-    """Side by side, as they cost time and no work."""
-    with ThreadPoolExecutor(len(WAITING)) as side_by_side:
-        under_way = {c.name: side_by_side.submit(must_fail, c, tmp_path / c.name) for c in WAITING}
-    wrong = {name: error for name, done in under_way.items() if (error := done.exception()) is not None}
-    assert not wrong
-
-
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(320)
 def test_headers_that_a_balancer_takes_away_are_no_fault(tmp_path: Path) -> None:
     # Ours in requests and the nodes' in answers: attempts are joined by what is left, and nobody is accused.
     away = ("X-Mocknode-Attempt", "traceparent")
@@ -283,7 +264,7 @@ def test_workers_that_are_another_user_store_what_they_buffer(tmp_path: Path) ->
     assert (found.code, found.findings) == (0, {})
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(320)
 def test_an_address_that_pins_and_a_front_without_http2(tmp_path: Path) -> None:
     edits = (("balance roundrobin", "balance source"), (" alpn h2,http/1.1", " alpn http/1.1"))
     (tmp_path / "config").write_text(edited("haproxy", edits))
@@ -293,7 +274,7 @@ def test_an_address_that_pins_and_a_front_without_http2(tmp_path: Path) -> None:
     assert {v["name"]: v["outcome"] for v in dr_02["variants"]} == {"http1": "pass", "http2": "skip"}
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(320)
 def test_the_recommended_configuration_fails_nothing(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(configuration("haproxy"))
     found = check(["--with", "haproxy", "--config", "config"], tmp_path)

@@ -1,6 +1,5 @@
 """Every claim about polling Tentacles has a configuration that fails it, and fails exactly it."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +12,6 @@ pytestmark = pytest.mark.balancer
 Edit = tuple[str, str]
 NODES = (1, 2, 3)
 ALL = "TL-01,TL-02,TL-03,TL-04,TL-05,TL-06"
-AT_ONCE = 4
-"""Most of a run is waiting for silences and drains; so many share two cores."""
 
 
 def bind(more: str) -> tuple[Edit, ...]:
@@ -154,25 +151,17 @@ CONTROLS = (
 )  # fmt: skip
 
 
-def must_fail(control: Control, directory: Path) -> None:
-    directory.mkdir()
-    (directory / "config").write_text(edited(control.kind, control.edits, polled=True))
-    arguments = ["--with", control.kind, "--config", "config", "--only", ALL]
-    found = check(arguments, directory)
+@pytest.mark.timeout(320)
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)
+def test_a_fault_fails_its_check_and_nothing_else(control: Control, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(edited(control.kind, control.edits, polled=True))
+    found = check(["--with", control.kind, "--config", "config", "--only", ALL], tmp_path)
     roots = control.consequences
     assert {id_: finding[:2] for id_, finding in found.findings.items() if id_ not in roots} == control.fails
     assert {id_: finding[2] for id_, finding in found.findings.items() if id_ in roots} == roots
 
 
-@pytest.mark.timeout(420)
-def test_a_fault_fails_its_check_and_nothing_else(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as side_by_side:
-        under_way = {c.name: side_by_side.submit(must_fail, c, tmp_path / c.name) for c in CONTROLS}
-    wrong = {name: error for name, done in under_way.items() if (error := done.exception()) is not None}
-    assert not wrong
-
-
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(320)
 def test_the_recommended_configuration_fails_nothing(tmp_path: Path) -> None:
     """One file serves the lanes of the web as well, whose nodes nobody polls."""
     (tmp_path / "config").write_text(configuration("haproxy", polled=True))

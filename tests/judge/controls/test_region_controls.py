@@ -1,6 +1,5 @@
 """A standby takes over and hands back; each way in which it may not fails RG-01, for its own cause."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +60,13 @@ CONTROLS = (
     ),
     Control(name="by-hand", edits=BY_HAND, wrong={"failback": "failback-not-as-declared"}),
 )
-AT_ONCE = 2
-"""Two clusters and a balancer each: three at once stall each other on two cores, and a run says so."""
 
 
-def must_find(control: Control, directory: Path) -> None:
-    directory.mkdir()
-    (directory / "config").write_text(edited(control.balancer, control.edits, polled=True, standby=True))
-    (directory / "declared.yaml").write_text("mocknode-balancer: 1\nfailback: auto\n")
+@pytest.mark.timeout(320)
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)
+def test_a_standby_takes_over_as_declared_or_fails_for_its_cause(control: Control, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(edited(control.balancer, control.edits, polled=True, standby=True))
+    (tmp_path / "declared.yaml").write_text("mocknode-balancer: 1\nfailback: auto\n")
     arguments = [
         "--with",
         control.balancer,
@@ -79,7 +77,7 @@ def must_find(control: Control, directory: Path) -> None:
         "--balancer-file",
         "declared.yaml",
     ]
-    found = check(arguments, directory)
+    found = check(arguments, tmp_path)
     (result,) = found.document["checks"]
     variants = {v["name"]: (v["outcome"], v["cause"]) for v in result["variants"]}
     assert set(variants) == {
@@ -95,12 +93,3 @@ def must_find(control: Control, directory: Path) -> None:
     # Where the standby serves from the start, the upload meets it by chance, and then tells nothing of a drain.
     by_chance = {"at-primary"} if "standby-waits" in expected and variants["at-primary"][0] == "skip" else set()
     assert {n: verdict for n, verdict in variants.items() if verdict[0] != "pass" and n not in by_chance} == expected
-
-
-@pytest.mark.timeout(400)
-def test_a_standby_takes_over_as_declared_or_fails_for_its_cause(tmp_path: Path) -> None:
-    """Side by side, as they cost time and little work."""
-    with ThreadPoolExecutor(AT_ONCE) as side_by_side:
-        under_way = {c.name: side_by_side.submit(must_find, c, tmp_path / c.name) for c in CONTROLS}
-    wrong = {name: error for name, done in under_way.items() if (error := done.exception()) is not None}
-    assert not wrong

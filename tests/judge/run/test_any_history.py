@@ -17,6 +17,8 @@ from mocknode.judge.verdict.outcome import Outcome, merge
 from tests.judge.histories import BLIND, DIGEST, NODES, SECOND, SEEING, attempt, case, probe, request
 from tests.judge.polling_histories import ADDRESSES, BALANCERS, HELLO, OTHER_HELLO, OURS, THEIRS, seen, session
 
+pytestmark = pytest.mark.burns
+
 TODAY = datetime.date(2026, 11, 23)
 UNCALIBRATED = replace(SEEING, probers=(), out_after_s=None, in_after_s=None, drained=False)
 VARIANTS = (

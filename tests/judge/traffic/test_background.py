@@ -21,15 +21,17 @@ async def quick(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
-@pytest.mark.parametrize(("connection", "most"), [("fresh", 1000), ("kept", 5)])
-def test_schedule_is_kept_and_every_request_recorded(run: Run, serve: Any, connection: Any, most: int) -> None:
+@pytest.mark.parametrize("connection", ["fresh", "kept"])
+def test_schedule_is_kept_and_every_request_recorded(run: Run, serve: Any, connection: Any) -> None:
     attempts: list[Attempt] = []
+    under_way: list[int] = []
 
     async def main() -> tuple[int, int, int]:
         enough = asyncio.Event()
 
         def record(attempt: Attempt) -> None:
             attempts.append(attempt)
+            under_way.append(traffic.sent - traffic.answered + 1)
             if len(attempts) == 20:
                 enough.set()
 
@@ -49,7 +51,8 @@ def test_schedule_is_kept_and_every_request_recorded(run: Run, serve: Any, conne
     }
     assert len({a.id for a in attempts}) == sent
     connections = {a.connection for a in attempts}
-    assert len(connections) == sent if connection == "fresh" else len(connections) <= most
+    # A kept connection is used again; how many were needed at once is the machine's affair.
+    assert len(connections) == sent if connection == "fresh" else len(connections) <= max(under_way) < sent
 
 
 def test_a_dead_server_slows_nothing_down_and_is_bounded(run: Run, serve: Any) -> None:

@@ -1,5 +1,6 @@
 """Faults over the control API: set, listed, ended, kept while their node is down."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -78,8 +79,9 @@ def test_faults_set_and_removed_while_their_node_is_frozen(up: Any) -> None:
 
 def test_a_fault_that_ended_while_its_node_was_frozen_keeps_it_from_nothing(up: Any) -> None:
     async def conversation(client: ControlClient) -> dict[str, Any]:
-        number = await client.add_fault("node-3", "status", options={"code": 597}, ttl="100ms")
+        number = await client.add_fault("node-3", "status", options={"code": 597}, ttl="2s")
         await client.set_state("node-3", "offline", "freeze")
+        await asyncio.sleep(2)
         await client.remove_fault("node-3", number)
         await client.clear_faults("node-3")
         await client.remove_fault("node-3", await client.add_fault("node-3", "hang"))

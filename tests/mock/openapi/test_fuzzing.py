@@ -23,6 +23,8 @@ from mocknode.mock.cluster.openapi import openapi as control_document
 from mocknode.mock.node.rest.openapi import openapi as node_document
 from mocknode.mock.node.rest.routes import OPERATIONS
 
+pytestmark = pytest.mark.burns
+
 PROMISES = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 LIMIT_S = 20.0
 # A long run: MOCKNODE_FUZZ_EXAMPLES=200 pytest tests/openapi

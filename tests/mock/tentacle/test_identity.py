@@ -1,5 +1,6 @@
 """Certificates of Tentacles: as the real ones make them, kept and reused, and refused by name where they are broken."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mocknode.mock.tentacle.addresses import host_and_port, style_of, subscription_of
 from mocknode.mock.tentacle.identity import Identity, IdentityError, identities, kept_identity, parse_thumbprint
 from mocknode.mock.tentacle.tls import Credential
+
+pytestmark = pytest.mark.burns
 
 
 def test_a_certificate_is_as_a_tentacle_makes_it() -> None:
@@ -52,22 +55,22 @@ def test_an_identity_file_is_made_once(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (
-            Identity.generate().certificate_pem,
+            lambda identity: identity.certificate_pem,
             "no private key in it; allowed: PEM of a certificate and its unencrypted key",
         ),
-        (Identity.generate().key_pem, "no certificate in it"),
-        (b"", "no private key in it"),
-        (Identity.generate().key_pem + Identity.generate().certificate_pem, "the key is not the certificate's"),
+        (lambda identity: identity.key_pem, "no certificate in it"),
+        (lambda identity: b"", "no private key in it"),
+        (lambda identity: identity.key_pem + Identity.generate().certificate_pem, "the key is not the certificate's"),
         (
-            b"-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n" + Identity.generate().certificate_pem,
+            lambda identity: b"-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n" + identity.certificate_pem,
             "allowed: PEM",
         ),
     ],
     ids=["certificate-without-key", "key-without-certificate", "nothing", "no-pair", "no-key"],
 )
-def test_files_that_hold_no_identity_are_named(tmp_path: Path, content: bytes, says: str) -> None:
+def test_files_that_hold_no_identity_are_named(tmp_path: Path, content: Callable[[Identity], bytes], says: str) -> None:
     path = tmp_path / "server.pem"
-    path.write_bytes(content)
+    path.write_bytes(content(Identity.generate()))
     with pytest.raises(IdentityError, match=says) as caught:
         kept_identity(path, "Octopus Portal")
     assert str(path) in str(caught.value)

@@ -255,6 +255,12 @@ def deflated(document: bytes) -> bytes:
     return deflate.compress(document) + deflate.flush()
 
 
+def bomb() -> bytes:
+    """Return 200 MiB of zeros, deflated; that takes two seconds, which no other test waits for."""
+    size = 200 * 1024 * 1024
+    return deflated(size.to_bytes(4, "little") + bytes(size))
+
+
 def lying(declared: int) -> bytes:
     document = bytearray(bson.encode({"Message": None}))
     document[:4] = declared.to_bytes(4, "little")
@@ -277,7 +283,7 @@ def with_stream(declared: int, sent: bytes, trailing: int) -> bytes:
 
 
 BAD_ANSWERS = {
-    "bomb": (deflated((200 * 1024 * 1024).to_bytes(4, "little") + bytes(200 * 1024 * 1024)), "document-too-large"),
+    "bomb": (None, "document-too-large"),
     "lying-long": (lying(1000), "bad-document"),
     "lying-short": (lying(6), "bad-document"),
     "endless": (b"\0\0\0\xff\xff" * (DEFLATED_MAX // 5 + 1), "document-too-large"),
@@ -289,7 +295,9 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize(("answer", "cause"), BAD_ANSWERS.values(), ids=list(BAD_ANSWERS))
-def test_a_bad_answer_ends_its_connection_and_its_call_and_harms_nobody_else(answer: bytes, cause: str) -> None:
+def test_a_bad_answer_ends_its_connection_and_its_call_and_harms_nobody_else(answer: bytes | None, cause: str) -> None:
+    answer = bomb() if answer is None else answer
+
     async def work() -> None:
         async with Stage(null_s=0.05) as stage, stage.tentacle() as other:
             rough = Rough(tentacle_identity(), "poll://rough/", "127.0.0.1", stage.number)
