@@ -75,8 +75,6 @@ class ActiveFaults:
 
     def plan(self, candidate: Candidate) -> Plan:
         """Return what to do to a new request or connection, and count it."""
-        if not self._set.faults:
-            return []
         plan = self._set.select(candidate)
         self._report_exhausted()
         return plan

@@ -61,7 +61,7 @@ class Admission:
         return (
             condition.form is None
             and condition.state is not State.STARTING
-            and not self._scheduled
+            and not self._scheduled.waiting
             and not self._faults.any
             and web.force_ssl is None
             and not web.limits_ping
@@ -83,7 +83,7 @@ class Admission:
                 return [(None, Raw(at=BODY_END, data=b"\xff" + self._rng.randbytes(GARBAGE_BYTES - 1)))]
             case _, State.STARTING:
                 return [(None, Reply(at=BODY_END, status=503))]
-        return self._faults.plan(facts.candidate)
+        return self._faults.plan(facts.candidate) if self._faults.any else []
 
     def upload_moved(self, upload: Upload) -> None:
         """Let the triggers act that wait for this upload to have come this far."""
@@ -106,9 +106,11 @@ class Admission:
             self.requests += 1
         self._activate()
 
-    def count_ping(self) -> None:
-        """Count a plain ping that was answered."""
+    def count_ping(self) -> int:
+        """Count a plain ping, and return its number as a request."""
         self.pings += 1
+        self._requests_seen += 1
+        return self._requests_seen
 
     def add_fault(self, spec: FaultSpec) -> None:
         """Set a fault."""
@@ -135,8 +137,10 @@ class Admission:
 
     def _activate(self, upload: Upload | None = None) -> None:
         """Let every trigger act that is met."""
-        self._scheduled.activate(pings=self.pings, upload=upload)
-        self._faults.activate(pings=self.pings, upload=upload)
+        if self._scheduled.waiting:
+            self._scheduled.activate(pings=self.pings, upload=upload)
+        if self._faults.any:
+            self._faults.activate(pings=self.pings, upload=upload)
         if self.watches_uploads:
             self._look_for_uploads()
 

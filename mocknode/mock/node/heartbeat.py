@@ -7,7 +7,7 @@ from typing import Final
 
 from mocknode.mock.data.store import NodeRow, StoreError
 from mocknode.mock.node.http.ping import PingState
-from mocknode.mock.node.lifecycle import Form
+from mocknode.mock.node.lifecycle import Form, State
 from mocknode.mock.node.services import Services
 
 _log: Final = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Heartbeat:
 
     def ping_state(self) -> PingState:
         """Return what a ping says now."""
-        return PingState(self._services.draining, self.last_seen_s, self.task_cap)
+        return (self._services.condition.state is State.DRAINING, self.last_seen_s, self.task_cap)
 
     def beat(self) -> None:
         """Check in, in the background."""

@@ -34,22 +34,22 @@ class ScheduledStates:
 
     Args:
         become: Changes the node's condition, for a cause.
+
+    Attributes:
+        waiting: The changes whose trigger is not met yet.
     """
 
     def __init__(self, services: Services, become: Callable[[Condition, str], Awaitable[None]]) -> None:
         self._services, self._become = services, become
-        self._waiting: list[ScheduledState] = []
+        self.waiting: list[ScheduledState] = []
         self._resets = 0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def add(self, wanted: Condition, trigger: Trigger, *, pings: int, later: Callable[[], None]) -> None:
         """Change the condition when the trigger is met; `later` is called when the time that it waits for is over.
 
         A later change for the same moment does not replace an earlier one.
         """
-        self._waiting.append(
+        self.waiting.append(
             ScheduledState(wanted=wanted, trigger=trigger, set_s=time.monotonic(), set_pings=pings)
         )  # fmt: skip
         if trigger.measure is Measure.TIME:
@@ -57,16 +57,16 @@ class ScheduledStates:
 
     def waits_for_uploads(self) -> bool:
         """Return whether a change waits for a share or bytes of a body."""
-        return any(item.trigger.measure in (Measure.SHARE, Measure.BYTES) for item in self._waiting)
+        return any(item.trigger.measure in (Measure.SHARE, Measure.BYTES) for item in self.waiting)
 
     def activate(self, *, pings: int, upload: Upload | None) -> None:
         """Carry out the changes whose trigger is met."""
         now_s = time.monotonic()
         received, length = (-1, None) if upload is None else (upload.received, upload.length)
-        for item in list(self._waiting):
+        for item in list(self.waiting):
             elapsed_s = now_s - item.set_s
             if item.trigger.met(elapsed_s=elapsed_s, pings=pings - item.set_pings, received=received, length=length):
-                self._waiting.remove(item)
+                self.waiting.remove(item)
                 late = item.trigger.measure is Measure.TIME and elapsed_s > item.trigger.value + OVERDUE_S
                 self._services.spawn(self._change(item.wanted, self._resets, late=late))
 
@@ -82,8 +82,8 @@ class ScheduledStates:
     def clear(self) -> None:
         """Forget every change, including those that are just being carried out."""
         self._resets += 1
-        self._waiting.clear()
+        self.waiting.clear()
 
     def documents(self) -> list[dict[str, Any]]:
         """Return the changes that wait, for the agent."""
-        return [{**item.wanted.document(), "after": item.trigger.text} for item in self._waiting]
+        return [{**item.wanted.document(), "after": item.trigger.text} for item in self.waiting]

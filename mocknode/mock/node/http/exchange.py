@@ -38,7 +38,6 @@ class Exchange:
         self._site, self._stream, self._config, self._batches = site, stream, config, batches
         self._chunks: list[bytes | bytearray] = []
         self._buffered = 0
-        self._news = asyncio.Event()
         self._answer_whole = self._finished = False
         self._effects = EffectsRunner(site, stream, facts, self._answered)
         self._journal = RequestJournal(site.note, facts)
@@ -92,7 +91,7 @@ class Exchange:
         self._buffered += len(data)
         if self._buffered >= BATCH_BYTES:
             self._stream.pause_reading()
-        self._news.set()
+        self._stream.news.set()
 
     def count(self, nbytes: int) -> None:
         """Record that body bytes came, and carry out what acts at or before them."""
@@ -107,7 +106,7 @@ class Exchange:
 
     def body_over(self) -> None:
         """Take the end of the body, unless a fault keeps the node from having read so far."""
-        self._news.set()
+        self._stream.news.set()
         if self._effects.stalled:
             return
         self.facts.complete = True
@@ -117,7 +116,7 @@ class Exchange:
 
     def lost(self, end: str) -> None:
         """End with the connection; `end` is `fin`, `rst`, `timeout`, or `local` when this node ended it."""
-        self._news.set()
+        self._stream.news.set()
         self._finish("complete" if self._answer_whole else end)
 
     async def read(self) -> list[bytes | bytearray]:
@@ -137,8 +136,8 @@ class Exchange:
             if facts.complete or not facts.expects_body:
                 return []
             stream.resume_reading()
-            await self._news.wait()
-            self._news.clear()
+            await stream.news.wait()
+            stream.news.clear()
         chunks, self._chunks, self._buffered = self._chunks, [], 0
         return chunks
 
@@ -203,7 +202,7 @@ class Exchange:
     def _answered(self) -> None:
         """Take the end of the answer; the request lasts until its body is over too."""
         self._answer_whole = True
-        self._news.set()
+        self._stream.news.set()
         if self.facts.complete or not self.facts.expects_body:
             self._finish("complete")
 

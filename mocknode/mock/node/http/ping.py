@@ -6,27 +6,20 @@ of a 2022.4 server (OctopusDeploy/Issues 7964) for fields and their order; HEAD 
 """
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from mocknode.mock.data.store import timestamp
 from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.http.answers import Headers, json_bytes, json_headers
 
 PATH: Final = "/api/octopusservernodes/ping"
+PingState = tuple[bool, float, int]
+"""What changes about a node's ping: whether it drains, when it last checked in (seconds since the epoch), its task cap.
+
+A plain tuple, because one is made for every ping.
+"""
+
 _SLASHES: Final = re.compile("/{2,}")
-
-
-class PingState(NamedTuple):
-    """What of a node's ping changes.
-
-    Attributes:
-        last_seen_s: When the node last checked in, in seconds since the epoch.
-        task_cap: Tasks that it runs at once.
-    """
-
-    draining: bool
-    last_seen_s: float
-    task_cap: int
 
 
 def normal_path(path: str) -> str:
@@ -41,13 +34,14 @@ def is_ping(path: str) -> bool:
 
 def ping_document(name: str, version: str, state: PingState) -> dict[str, Any]:
     """Return the body of a ping."""
+    draining, last_seen_s, task_cap = state
     return {
         "Id": f"OctopusServerNodes-{name}",
         "Name": name,
-        "LastSeen": timestamp(state.last_seen_s),
+        "LastSeen": timestamp(last_seen_s),
         "IsOffline": False,
-        "MaxConcurrentTasks": state.task_cap,
-        "IsInMaintenanceMode": state.draining,
+        "MaxConcurrentTasks": task_cap,
+        "IsInMaintenanceMode": draining,
         "Version": version,
         "Links": {"Self": PATH, "Node": f"/api/octopusservernodes/OctopusServerNodes-{name}"},
     }
@@ -55,10 +49,10 @@ def ping_document(name: str, version: str, state: PingState) -> dict[str, Any]:
 
 def ping_answer(method: str, config: NodeConfig, state: PingState) -> tuple[int, Headers, bytes]:
     """Return status, headers and body of the answer."""
-    head_ping = config.web.head_ping
+    head_ping, draining = config.web.head_ping, state[0]
     if method == "HEAD" and not head_ping:
         return 404, [(b"content-length", b"0")], b""
     if method not in ("GET", "HEAD"):
         return 405, [(b"allow", b"GET, HEAD" if head_ping else b"GET"), (b"content-length", b"0")], b""
     body = json_bytes(ping_document(config.name, config.version, state))
-    return (418 if state.draining else 200), json_headers(body), body
+    return (418 if draining else 200), json_headers(body), body

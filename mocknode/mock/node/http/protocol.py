@@ -10,7 +10,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -314,13 +314,14 @@ class Http1Stream:
         exchange: The request that this carries.
     """
 
-    __slots__ = ("_cycle", "_protocol", "exchange", "lost")
+    __slots__ = ("_cycle", "_protocol", "exchange", "lost", "news", "send")
 
     def __init__(
         self, protocol: NodeProtocol, cycle: RequestResponseCycle, shared: Shared, facts: RequestFacts
     ) -> None:
         self._protocol, self._cycle = protocol, cycle
-        self.lost = protocol.lost
+        self.lost, self.news = protocol.lost, cycle.message_event
+        self.send: Callable[[Any], Coroutine[Any, Any, None]] = cycle.send
         self.exchange = Exchange(shared.site, self, facts, shared.config, shared.batches)
 
     @property
@@ -341,7 +342,6 @@ class Http1Stream:
     def disconnect(self, end: str) -> None:
         """Let the app find itself disconnected."""
         self._cycle.disconnected = True
-        self._cycle.message_event.set()
         self.exchange.lost(end)
 
     def ask_for_body(self) -> None:
@@ -372,10 +372,6 @@ class Http1Stream:
     def add_headers(self, headers: Headers) -> None:
         """Put headers on whatever is answered."""
         self._cycle.default_headers = [*self._cycle.default_headers, *headers]
-
-    async def send(self, message: Any) -> None:
-        """Send a part of the answer, an ASGI message."""
-        await self._cycle.send(message)
 
     async def send_misframed(self, status: int, headers: Headers, declared: int, body: bytes) -> None:
         """Send a whole answer whose Content-Length may be wrong, and announce the end of the connection."""

@@ -59,12 +59,11 @@ class QuickPings:
             self._render(state)
         now = time.monotonic_ns()
         site.note(
-            "probe", begun_ns, req=site.next_request(), conn=connection.conn, peer=connection.peer, method="GET", target=PATH,
+            "probe", begun_ns, req=site.count_ping(), conn=connection.conn, peer=connection.peer, method="GET", target=PATH,
             http_version="1.1", host=_text(headers.get(b"host")), user_agent=_text(headers.get(b"user-agent")),
             forwarded=bool(headers.get(b"x-forwarded-for") or headers.get(b"forwarded")), status=self._status, answered_ns=now,
             faults=(), ended_ns=now, end="complete",
         )  # fmt: skip
-        site.count_ping()
         return self._answer
 
     def _render(self, state: PingState) -> None:

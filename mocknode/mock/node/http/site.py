@@ -56,5 +56,5 @@ class Site(Protocol):
     def dismiss(self, facts: RequestFacts) -> None:
         """Count a request that is over."""
 
-    def count_ping(self) -> None:
-        """Count a plain ping that was answered."""
+    def count_ping(self) -> int:
+        """Count a plain ping, and return its number as a request."""

@@ -16,9 +16,11 @@ class Stream(Protocol):
 
     Attributes:
         lost: Resolved when the connection is gone.
+        news: Set when there is more of the body, or when there will be none.
     """
 
     lost: asyncio.Future[None]
+    news: asyncio.Event
 
     @property
     def disconnected(self) -> bool:
