@@ -97,7 +97,7 @@ class Up:
     @property
     def node_pids(self) -> list[int]:
         """Process ids of the nodes."""
-        return [pid for pid in family(self.pid) if pid != self.pid and b"mocknode.mock.node" in command(pid)]
+        return [pid for pid in family(self.pid) if pid != self.pid and command(pid).startswith(b"mocknode.mock.node ")]
 
     def stored(self, package_id: str) -> dict[str, str]:
         """Return the SHA-1 of every version of a package, asked from the last node.

@@ -17,11 +17,14 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from mocknode.system.fork_server import ForkServerClient, ForkServerError
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -78,8 +81,15 @@ class _Watchdog:
 _watchdog: Final = _Watchdog()
 
 
+class _Child(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self) -> int: ...
+
+
 class Process:
-    """A child and its process group; only `spawn` makes one.
+    """A child and its process group; only `spawn` and `fork` make one.
 
     Attributes:
         name: Its name in errors and logs.
@@ -87,18 +97,18 @@ class Process:
         returncode: None while it runs; afterwards as in `subprocess`, negative for a signal.
     """
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes]) -> None:
+    def __init__(self, name: str, child: _Child) -> None:
         self.name = name
-        self.pid = popen.pid
+        self.pid = child.pid
         self.returncode: int | None = None
-        self._popen = popen
+        self._child = child
         self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._watch()
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         if not hasattr(os, "pidfd_open"):
-            loop.run_in_executor(None, self._popen.wait).add_done_callback(lambda _: self._reap())
+            loop.run_in_executor(None, self._child.wait).add_done_callback(lambda _: self._reap())
             return
         handle = os.pidfd_open(self.pid)
 
@@ -112,7 +122,7 @@ class Process:
     def _reap(self) -> None:
         # Until the leader is reaped, no other process can get its group's id.
         _kill_group(self.pid)
-        self.returncode = self._popen.wait()
+        self.returncode = self._child.wait()
         _watchdog.say(f"-{self.pid}")
         if not self._exited.done():
             self._exited.set_result(self.returncode)
@@ -194,6 +204,67 @@ def spawn(
             raise
     _watchdog.say(f"+{popen.pid}")
     return Process(name, popen)
+
+
+_fork_servers: Final[dict[str, ForkServerClient]] = {}
+"""One for each module, shared by everything in this process that forks children of it."""
+
+
+async def fork(module: str, *, name: str, log: Path, fd: int) -> Process:
+    """Start `module.serve(name, fd)` in a child that shares the module's imports with its siblings.
+
+    The child has a group of its own and ends with us, as one of `spawn` does. Call this in the main thread. The first call
+    waits until the module is imported. Linux only.
+
+    Args:
+        module: Dotted name; it must be importable without starting threads.
+        log: File that standard output and error are appended to.
+        fd: Descriptor that the child gets a copy of.
+
+    Raises:
+        ForkServerError: the server could not be started.
+        OSError: the log cannot be opened.
+    """
+    for last in (False, True):
+        server = fork_server(module)
+        try:
+            await asyncio.to_thread(server.wait_ready)
+            with log.open("ab") as out:
+                child = server.fork(name, output=out.fileno(), fd=fd)
+            break
+        except ForkServerError:
+            # Somebody killed it; the next one is as good.
+            del _fork_servers[module]
+            atexit.unregister(server.close)
+            server.close()
+            if last:
+                raise
+    _watchdog.say(f"+{child.pid}")
+    return Process(name, child)
+
+
+def fork_server(module: str) -> ForkServerClient:
+    """Return this process's server that forks children of a module; the first call starts it, and does not wait until it is ready."""
+    if module not in _fork_servers:
+        _fork_servers[module] = _start_fork_server(module)
+    return _fork_servers[module]
+
+
+def _start_fork_server(module: str) -> ForkServerClient:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    watchdog = _watchdog.pipe()
+    with theirs:
+        server = subprocess.Popen(
+            ForkServerClient.arguments(module, theirs, watchdog),
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(), watchdog),
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid(), watchdog),
+        )
+    _watchdog.say(f"+{server.pid}")
+    client = ForkServerClient(ours, server)
+    atexit.register(client.close)
+    return client
 
 
 def _die_with(parent: int, watchdog: int) -> Callable[[], None]:

@@ -28,7 +28,7 @@ from typing import Any, Final
 from mocknode.mock.cluster.channel import Channel, ChannelClosedError, Message, UnreachableNodeError
 from mocknode.mock.cluster.dead_node import ended, record_state, tail
 from mocknode.mock.node.refusals import RefusedError
-from mocknode.system.processes import Process, spawn
+from mocknode.system.processes import Process, fork, spawn
 
 START_LIMIT_S: Final = 30.0
 """A node is ready within a second; a cold disk or a loaded CI machine needs longer."""
@@ -40,6 +40,8 @@ STOP_GRACE_S: Final = 2.0
 """How long a node may take to close its listeners and connections when the cluster ends."""
 _STOPPED_POLL_S: Final = 0.002
 _WAKE_POLL_S: Final = 0.02
+_NODE: Final = "mocknode.mock.node.__main__"
+"""Module of a node's process; run as a program, or called by the server that forks nodes."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,13 @@ class _Node:
             stat = Path(f"/proc/{self.process.pid}/stat").read_text(errors="replace")
             return stat.rpartition(")")[2].split()[0] == "T"
         return False
+
+
+async def _start_process(name: str, log: Path, fd: int) -> Process:
+    """Start a node's process that serves `fd`; its imports take longer than all else, so on Linux nodes share them."""
+    if sys.platform == "linux":
+        return await fork(_NODE, name=name, log=log, fd=fd)
+    return spawn([sys.executable, "-m", _NODE, "--control-fd", str(fd)], name=name, log=log, pass_fds=[fd])
 
 
 class Agent:
@@ -123,12 +132,7 @@ class Agent:
         log.parent.mkdir(exist_ok=True)
         ours, theirs = socket.socketpair()
         with theirs:
-            process = spawn(
-                [sys.executable, "-m", "mocknode.mock.node", "--control-fd", str(theirs.fileno())],
-                name=config["name"],
-                log=log,
-                pass_fds=[theirs.fileno()],
-            )
+            process = await _start_process(config["name"], log, theirs.fileno())
         self._send_to_controller({"event": "spawned", "from": config["name"], "pid": process.pid})
         ready: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         channel = await Channel.connect(ours, lambda _, line: self._on_message(node, line))

@@ -10,6 +10,8 @@ import signal
 import sys
 from typing import Any, Final
 
+import setproctitle
+
 from mocknode.mock.data.directory import Directory
 from mocknode.mock.data.store import Store, StoreError
 from mocknode.mock.data.tasks import Tasks
@@ -71,19 +73,27 @@ def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m mocknode.mock.node", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--control-fd", type=int, required=True, help="inherited descriptor of the control channel")
-    fd: int = parser.parse_args().control_fd
+    sys.exit(serve("", parser.parse_args().control_fd))
+
+
+def serve(name: str, fd: int) -> int:
+    """Run a node that is controlled over `fd`, and return its exit code.
+
+    Args:
+        name: For `ps` and `top`; empty leaves the command line as it is.
+    """
+    if name:
+        setproctitle.setproctitle(f"mocknode.mock.node {name}")
     tuning.die_with_parent()
     tuning.keep_read_buffers()
     tuning.raise_descriptors()
     # A Ctrl-C in the terminal reaches the whole group; the controller decides when its nodes end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":
-        code = asyncio.run(run(fd))
-    else:
-        import uvloop
+        return asyncio.run(run(fd))
+    import uvloop
 
-        code = uvloop.run(run(fd))
-    sys.exit(code)
+    return uvloop.run(run(fd))
 
 
 if __name__ == "__main__":

@@ -90,14 +90,19 @@ class Up:
         return asyncio.run(run())
 
     def pids(self) -> list[int]:
-        """Every process below the command, the watchdog included."""
-        found = []
+        """Every process below the command: the watchdog, the server that forks nodes, and the nodes."""
+        children: dict[int, list[int]] = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):
                     stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                    if int(stat[1]) == self.process.pid and stat[0] not in "ZX":
-                        found.append(int(entry.name))
+                    if stat[0] not in "ZX":
+                        children.setdefault(int(stat[1]), []).append(int(entry.name))
+        found: list[int] = []
+        below = [self.process.pid]
+        while below:
+            below = [child for parent in below for child in children.get(parent, [])]
+            found += below
         return found
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:

@@ -18,8 +18,8 @@ def test_nothing_is_left(start: Callable[..., Any], helpers: Any, ending: signal
     up = start("--nodes", "2")
     up.talk(lambda client: client.set_state("node-1", "offline", "freeze"))
     pids = up.pids()
-    # Two nodes, one of them frozen, and the watchdog.
-    assert len(pids) == 3
+    # Two nodes, one of them frozen, the server that forked them, and the watchdog.
+    assert len(pids) == 4
     assert up.end(ending) == CODES[ending]
     helpers.until(lambda: not any(helpers.running(pid) for pid in pids))
     for url in (up.control, *(node["http"] for node in up.document["nodes"])):
@@ -50,7 +50,7 @@ def test_a_second_ctrl_c_kills_at_once(start: Callable[..., Any], helpers: Any) 
 
 def test_ended_while_it_starts(start: Callable[..., Any], helpers: Any) -> None:
     up = start("--nodes", "2", ready=False)
-    helpers.until(lambda: len(up.pids()) == 3 or up.process.poll() is not None)
+    helpers.until(lambda: len(up.pids()) == 4 or up.process.poll() is not None)
     pids = up.pids()
     assert up.end(signal.SIGINT) == 130
     helpers.until(lambda: not any(helpers.running(pid) for pid in pids))

@@ -10,13 +10,40 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mocknode.system.fork_server import ForkedChild
+from mocknode.system.processes import fork_server
+
 KEY = "API-TEST1234"
 WAIT_S = 10.0
+
+
+class Forked:
+    """A forked node with those methods of `subprocess.Popen` that the tests use."""
+
+    def __init__(self, child: ForkedChild) -> None:
+        self.pid = child.pid
+        self.returncode: int | None = None
+        self._child = child
+        self._handle = os.pidfd_open(child.pid)
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        if self._handle >= 0:
+            if not select.select([self._handle], [], [], timeout_s)[0]:
+                raise subprocess.TimeoutExpired("node", timeout_s or 0.0)
+            os.close(self._handle)
+            self._handle = -1
+        self.returncode = self._child.wait()
+        return self.returncode
+
+    def kill(self) -> None:
+        if self._handle >= 0:
+            signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
 
 class RunningNode:
@@ -25,12 +52,18 @@ class RunningNode:
     def __init__(self, run_dir: Path, *, root: Path | None = None, **config: Any) -> None:
         self.run_dir = run_dir
         ours, theirs = socket.socketpair()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mocknode.mock.node", "--control-fd", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stderr=subprocess.PIPE,
-            cwd=root,  # `python -m` looks there first
-        )
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the node
+        self.process: subprocess.Popen[bytes] | Forked
+        if root is None and sys.platform == "linux":
+            server = fork_server("mocknode.mock.node.__main__")
+            self.process = Forked(server.fork("node", output=self.errors.fileno(), fd=theirs.fileno()))
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mocknode.mock.node", "--control-fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stderr=self.errors,
+                cwd=root,  # `python -m` looks there first
+            )
         theirs.close()
         self.socket = ours
         ours.settimeout(WAIT_S)
@@ -150,9 +183,9 @@ class RunningNode:
         finally:
             self.process.kill()
             self.process.wait()
-            errors = self.process.stderr.read().decode() if self.process.stderr else ""
-            if self.process.stderr:
-                self.process.stderr.close()
+            with self.errors:
+                self.errors.seek(0)
+                errors = self.errors.read().decode()
         assert "Traceback" not in errors, errors
 
 
