@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from mocknode.system.fork_server import ForkServerClient, ForkServerError
+from mocknode.system.fork_server import ForkedChild, ForkServerClient, ForkServerError
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -225,22 +225,21 @@ async def fork(module: str, *, name: str, log: Path, fd: int) -> Process:
         ForkServerError: the server could not be started.
         OSError: the log cannot be opened.
     """
-    for last in (False, True):
-        server = fork_server(module)
-        try:
-            await asyncio.to_thread(server.wait_ready)
-            with log.open("ab") as out:
-                child = server.fork(name, output=out.fileno(), fd=fd)
-            break
-        except ForkServerError:
-            # Somebody killed it; the next one is as good.
-            del _fork_servers[module]
-            atexit.unregister(server.close)
-            server.close()
-            if last:
-                raise
+    server = fork_server(module)
+    try:
+        child = await _fork_once(server, name, log, fd)
+    except ForkServerError:
+        # Somebody killed the server; the next one is as good.
+        _drop_fork_server(module, server)
+        child = await _fork_once(fork_server(module), name, log, fd)
     _watchdog.say(f"+{child.pid}")
     return Process(name, child)
+
+
+async def _fork_once(server: ForkServerClient, name: str, log: Path, fd: int) -> ForkedChild:
+    await asyncio.to_thread(server.wait_ready)
+    with log.open("ab") as out:
+        return server.fork(name, output=out.fileno(), fd=fd)
 
 
 def fork_server(module: str) -> ForkServerClient:
@@ -248,6 +247,14 @@ def fork_server(module: str) -> ForkServerClient:
     if module not in _fork_servers:
         _fork_servers[module] = _start_fork_server(module)
     return _fork_servers[module]
+
+
+def _drop_fork_server(module: str, server: ForkServerClient) -> None:
+    # Another task may have replaced it already.
+    if _fork_servers.get(module) is server:
+        del _fork_servers[module]
+        atexit.unregister(server.close)
+        server.close()
 
 
 def _start_fork_server(module: str) -> ForkServerClient:

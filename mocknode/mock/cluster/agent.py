@@ -16,6 +16,7 @@ without writing it.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -40,6 +41,7 @@ STOP_GRACE_S: Final = 2.0
 """How long a node may take to close its listeners and connections when the cluster ends."""
 _STOPPED_POLL_S: Final = 0.002
 _WAKE_POLL_S: Final = 0.02
+_FORKS: Final = hasattr(os, "pidfd_open") and sys.platform == "linux"
 _NODE: Final = "mocknode.mock.node.__main__"
 """Module of a node's process; run as a program, or called by the server that forks nodes."""
 
@@ -74,7 +76,7 @@ class _Node:
 
 async def _start_process(name: str, log: Path, fd: int) -> Process:
     """Start a node's process that serves `fd`; its imports take longer than all else, so on Linux nodes share them."""
-    if sys.platform == "linux":
+    if _FORKS:
         return await fork(_NODE, name=name, log=log, fd=fd)
     return spawn([sys.executable, "-m", _NODE, "--control-fd", str(fd)], name=name, log=log, pass_fds=[fd])
 
