@@ -255,6 +255,7 @@ def _drop_fork_server(module: str, server: ForkServerClient) -> None:
         del _fork_servers[module]
         atexit.unregister(server.close)
         server.close()
+        _watchdog.say(f"-{server.pid}")
 
 
 def _start_fork_server(module: str) -> ForkServerClient:
