@@ -20,7 +20,7 @@ def refused(*words: str) -> click.ClickException:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["upp"], 2, "command: got 'upp', allowed: up, status"),
+        (["upp"], 2, "command: got 'upp', allowed: help, up, status"),
         (["drian", "node-1"], 2, "did you mean drain?"),
         (["up", "--htp-port", "1"], 2, "No such option '--htp-port'"),
         (["up", "--nodes", "0"], 2, "got '0', allowed: a whole number from 1 to 32"),

@@ -48,7 +48,12 @@ def test_the_example_finds_its_cause_in_a_real_nginx_and_shows_the_fix(scratch: 
 def test_the_example_is_explained_with_the_fix_of_each_product(scratch: Path) -> None:
     done = recipe.run(scratch, "mocknode", "explain", ID)
     assert done.returncode == 0, done.stderr
-    for line in ("+ underscores_in_headers on;", "- http-request del-header _ -m sub", "DROP_HEADER"):
+    for line in (
+        "+ underscores_in_headers on;",
+        "- http-request del-header _ -m sub",
+        "DROP_HEADER",
+        "+ expected_underscore_headers",
+    ):
         assert line in done.stdout
 
 
