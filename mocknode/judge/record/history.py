@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mocknode.text import json_text
+
 Told = Literal["acknowledged", "error", "nothing"]
 """What the client learned about its request: a 2xx, another status, or no complete answer."""
 
@@ -354,7 +356,9 @@ def sessions_of(history: History, check: str, variant: str | None = None) -> lis
 
 def to_line(event: Event) -> str:
     """Return one event as a line of JSON without a line end."""
-    return json.dumps({"type": type(event).__name__, **dataclasses.asdict(event)}, separators=(",", ":"))
+    # Not `asdict`, which copies everything: a check spent a tenth of its processor time on that.
+    values = {entry.name: getattr(event, entry.name) for entry in dataclasses.fields(event)}
+    return json_text.dumps({"type": type(event).__name__, **values}).decode()
 
 
 def from_lines(lines: Iterable[str]) -> History:

@@ -3,13 +3,13 @@
 The same code builds the history from these lines, whether the run is going on or a saved run is judged again.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 from mocknode.judge.record.history import Attempt, History, Session, Step, from_lines, to_line
 from mocknode.judge.record.journal_merge import AnsweringNodes, JournalMerger
+from mocknode.text import json_text
 
 
 class Recording:
@@ -29,7 +29,7 @@ class Recording:
         self._write({"type": "clock", "offset_ns": clock_offset_ns})
 
     def _write(self, document: dict[str, Any]) -> None:
-        self._file.write(json.dumps(document, separators=(",", ":")) + "\n")
+        self._file.write(json_text.dumps(document).decode() + "\n")
 
     def attempt(self, attempt: Attempt) -> None:
         """Record an attempt that has ended."""
@@ -80,13 +80,14 @@ def load(path: Path) -> History:
     """
     history = History()
     merger, nodes = JournalMerger(history), AnsweringNodes(history)
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+    with path.open("rb") as file:
+        for number, written in enumerate(file, 1):
             # Every line is written with its line end. One without was being written when the run was killed, so it is the last.
-            if not line.endswith("\n"):
+            if not written.endswith(b"\n"):
                 break
             try:
-                document = json.loads(line)
+                line = written.decode()
+                document = json_text.loads(written)
                 match document["type"]:
                     case "clock":
                         merger = JournalMerger(history, document["offset_ns"])

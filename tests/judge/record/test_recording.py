@@ -158,7 +158,7 @@ def test_everything_else_a_node_says_is_mapped_too() -> None:
 
 def write(path: Path) -> History:
     with Recording(path) as recording:
-        recording.attempt(attempt())
+        recording.attempt(attempt(body="größer " * 20))
         recording.step(Step(t_ns=7, check="X", what="did", detail={"node": "node-1"}))
         recording.journal(phases("node-1"))
         recording.synced(11)
@@ -181,8 +181,8 @@ def test_the_torn_last_line_of_a_killed_run_is_left_out(tmp_path: Path) -> None:
 def test_a_run_may_be_killed_at_any_byte(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("killed") / "h.jsonl"
     write(path)
-    text = path.read_text()
-    path.write_text(text[: cut % len(text)])
+    written = path.read_bytes()
+    path.write_bytes(written[: cut % len(written)])
     found = load(path)
     assert len(found.attempts) <= 1
     assert found.synced_ns == 0
