@@ -148,9 +148,10 @@ def _identities(directory: Path, count: int) -> "Sequence[Identity]":
 
 def _refuse_too_many(options: "FleetOptions") -> None:
     """Raise the limit on descriptors, and refuse a fleet that descriptors or ports do not suffice for."""
-    from mocknode.mock.cluster.capacity import raise_descriptors, shortages
+    from mocknode.mock.cluster.capacity import shortages
+    from mocknode.system.this_process import raise_open_file_limit
 
-    raise_descriptors(options.connections)
+    raise_open_file_limit()  # One for each connection.
     if short := shortages(options.connections, len(set(options.addresses))):
         raise EnvironmentFailureError(f"--count {options.polling}: {'; '.join(short)}")
 

@@ -10,7 +10,6 @@ Linux only; elsewhere `mocknode.system.processes.spawn` starts the same program 
 
 import argparse
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -24,7 +23,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-_PR_SET_PDEATHSIG: Final = 1
+from mocknode.system.this_process import die_with_parent
+
 _MESSAGE_MAX: Final = 4096
 """Bytes of a request; it holds a name and numbers."""
 _FDS: Final = 2
@@ -86,8 +86,9 @@ class ForkServerClient:
         return [sys.executable, "-m", __name__, *words]
 
     def close(self) -> None:
-        """End the server, and with it the children that are left."""
+        """Kill the server, and with it the children that are left; a server that somebody stopped would not end by itself."""
         self._socket.close()
+        self._process.kill()
         self._process.wait()
 
     def wait_ready(self) -> None:
@@ -170,7 +171,7 @@ def _run_child(
     try:
         os.setsid()
         os.write(watchdog, b"?%d\n" % os.getpid())
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        die_with_parent()
         if os.getppid() != parent:
             os._exit(1)
         os.close(prepares)

@@ -14,7 +14,6 @@ POSIX only. Death signals exist only on Linux; elsewhere the watchdog does the w
 import asyncio
 import atexit
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -25,9 +24,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from mocknode.system.fork_server import ForkedChild, ForkServerClient, ForkServerError
+from mocknode.system.this_process import die_with_parent
 
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _GONE_POLL_S: Final = 0.005
 """Pause between two looks at a killed group; the kernel needs well under a millisecond for each process."""
 _GONE_LIMIT_S: Final = 5.0
@@ -281,9 +279,8 @@ def _die_with(parent: int, watchdog: int) -> Callable[[], None]:
     def prepare() -> None:
         # The child announces itself, so that it never runs without the watchdog knowing it.
         os.write(watchdog, b"?%d\n" % os.getpid())
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The parent may have died before prctl; then no signal will come.
+        die_with_parent()
+        # The parent may have died before; then no signal will come.
         if os.getppid() != parent:
             os._exit(1)
 

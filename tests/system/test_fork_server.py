@@ -107,6 +107,18 @@ def test_when_the_server_is_killed_its_children_end_and_the_next_fork_works(modu
     asyncio.run(run())
 
 
+def test_a_stopped_server_does_not_hold_up_our_end(module: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        child, ours = await started(module, tmp_path / "log")
+        server = fork_server(module)
+        os.kill(server.pid, signal.SIGSTOP)
+        await asyncio.wait_for(asyncio.to_thread(server.close), 10.0)
+        assert await child.wait() == GONE
+        ours.close()
+
+    asyncio.run(run())
+
+
 def test_children_end_with_whoever_started_them(module: str, tmp_path: Path) -> None:
     """The starter is killed while a child is stopped: neither the child nor its server is left."""
     script = f"""

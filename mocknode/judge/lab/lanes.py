@@ -4,7 +4,6 @@ already runs. Both yield `Lab`s, and a check cannot tell which.
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster.client import ControlClient
 from mocknode.mock.tentacle.identity import Identity
+from mocknode.system.this_process import raise_open_file_limit
 
 NODES: Final = 3
 HOST: Final = "127.0.0.1"
@@ -104,7 +104,7 @@ def shared_settings(demands: Demands) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def registered_tentacle(lab: Lab) -> AsyncIterator[None]:
     """Register the Tentacle of this run with the nodes while the block runs."""
-    _raise_open_file_limit()
+    raise_open_file_limit()  # A fleet takes one for each connection.
     nodes = await lab.control.nodes()
     lab.thumbprints = {node["name"]: node["tentacle"]["thumbprint"] for node in nodes if node["tentacle"] is not None}
     lab.poller = Poller.of(await asyncio.to_thread(Identity.generate))
@@ -125,16 +125,6 @@ async def registered_tentacle(lab: Lab) -> AsyncIterator[None]:
         for control in clusters:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(control.unregister_tentacle(POLLER), CLEANUP_S_MAX)
-
-
-def _raise_open_file_limit() -> None:
-    """Allow as many open files as the system permits: a fleet takes one for each connection, and many systems start with 1024."""
-    if sys.platform != "win32":
-        import resource
-
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def read_journals_once_more(lab: Lab) -> None:

@@ -9,16 +9,6 @@ _OWN_DESCRIPTORS: Final = 64
 """What a process has open besides its connections."""
 
 
-def raise_descriptors(connections: int) -> None:
-    """Raise the soft limit of this process to what these connections need, as far as the hard limit allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OWN_DESCRIPTORS
-    if soft < wanted:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )
-
-
 def shortages(connections: int, addresses: int, *, per_connection: int = 1, what: str = "this process") -> list[str]:
     """What a process lacks to hold these connections, each with the way to get it; empty when it lacks nothing.
 

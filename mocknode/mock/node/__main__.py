@@ -22,6 +22,7 @@ from mocknode.mock.node.journal import Journal
 from mocknode.mock.node.node import Node
 from mocknode.mock.node.refusals import RefusedError
 from mocknode.mock.node.services import Services
+from mocknode.system.this_process import raise_open_file_limit
 
 # Answers in flight at a stop may take so long; what hangs on purpose is reset then.
 STOP_GRACE_S: Final = 1.0
@@ -84,9 +85,8 @@ def serve(name: str, fd: int) -> int:
     """
     if name:
         setproctitle.setproctitle(f"mocknode.mock.node {name}")
-    tuning.die_with_parent()
     tuning.keep_read_buffers()
-    tuning.raise_descriptors()
+    raise_open_file_limit()  # Every Tentacle holds a connection.
     # A Ctrl-C in the terminal reaches the whole group; the controller decides when its nodes end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "win32":
