@@ -20,7 +20,7 @@ from mocknode.judge.verdict.outcome import Fix
 _INDENT: Final = 12
 # Pictures of attempts on one screen: the worst two show a pattern, and more would push the fix off the screen.
 STORIES_MAX: Final = 2
-# Users notice no shorter wait.
+# A successful attempt that was quicker than this gets no picture: nobody noticed it.
 STORY_S_MIN: Final = 1.0
 # Variants whose figures are listed; HC-02 alone has seventeen.
 MEASURED_MAX: Final = 6

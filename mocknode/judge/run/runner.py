@@ -287,7 +287,7 @@ def _calibrated(calibration: Calibration) -> str:
 
 
 async def _all(*work: Awaitable[Any]) -> list[Any]:
-    """Await all at once. The first failure cancels the others and is raised bare: an exception group would hide what went wrong."""
+    """Await all at once. The first failure cancels the others and is raised as it is, not wrapped in an exception group."""
     tasks = [asyncio.ensure_future(item) for item in work]
     try:
         return list(await asyncio.gather(*tasks))

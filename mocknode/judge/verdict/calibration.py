@@ -37,8 +37,8 @@ STABLE_GAPS: Final = 3
 # Identical probers at one node: Caddy runs one per site, nginx Plus one per worker. Nobody runs more than this on purpose.
 ALIKE_MAX: Final = 4
 
-# Identical probers start at almost the same moment. The gaps inside such a volley are no interval, so the gaps that count must
-# reach back beyond the last second.
+# Identical probers ping at almost the same moment. The gaps within such a volley say nothing about their interval, so probes
+# from before the last volley are needed: this long before the last probe.
 VOLLEY_NS: Final = 1_000_000_000
 
 # Gaps agree when none is further from their median than this share plus 0.3 s: balancers add jitter of up to 10 % to 20 %

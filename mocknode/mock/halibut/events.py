@@ -10,7 +10,7 @@ IdentityName = Literal["MX-CLIENT", "MX-SUBSCRIBER", "MX-SERVER"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preamble:
-    """A Halibut peer sent its preamble. Nothing more is read until `Connection.authorize`: the real acceptor decides on trust here.
+    """The peer sent its preamble. The connection reads on after `Connection.authorize`: the real acceptor decides on trust at this point.
 
     Attributes:
         newline: `\\r\\n` from Windows, `\\n` from Linux and macOS.
