@@ -175,10 +175,12 @@ def _indent(line: str) -> int:
 
 def _verdict(document: Report) -> str:
     verdict = RESULTS[document["result"]]
-    if not document["unfinished"]:
-        return verdict
     done = len(document["checks"])
-    return f"{verdict} SO FAR ({done} of {done + len(document['unfinished'])} checks)"
+    if document["unfinished"]:
+        return f"{verdict} SO FAR ({done} of {done + len(document['unfinished'])} checks)"
+    if left_out := document.get("left_out", []):
+        return f"{verdict} ({done} of {done + len(left_out)} checks judged)"
+    return verdict
 
 
 def _groups(checks: Sequence[ReportedCheck]) -> tuple[Group, ...]:
