@@ -107,7 +107,7 @@ def screen(document: Report) -> Screen:
         ledger=ledger,
         aside=aside,
         run_dir=plain(document["run_dir"]),
-        notes=tuple(plain(note) for note in [*document["notes"], *_unnamed(document)]),
+        notes=tuple(plain(note) for note in [*document["notes"], *_noted(checks), *_unnamed(document)]),
         faults=faults,
         rerun=only(document["reproduce"], faults) if faults else None,
     )
@@ -230,6 +230,17 @@ def _root(id_: str, noisy: Mapping[str, ReportedCheck]) -> str:
 def _elsewhere(check: ReportedCheck, noisy: Mapping[str, ReportedCheck]) -> str:
     root = check["caused_by"]
     return f" (because of {plain(root)})" if root and root not in noisy else ""
+
+
+def _noted(checks: Sequence[ReportedCheck]) -> list[str]:
+    """Return what variants that pass leave for the reader to do: their evidence `note`, each once."""
+    notes = (
+        f"{check['id']}: {v['evidence']['note']}"
+        for check in checks
+        for v in check["variants"]
+        if "note" in v["evidence"]
+    )
+    return list(dict.fromkeys(notes))
 
 
 def _unnamed(document: Report) -> list[str]:

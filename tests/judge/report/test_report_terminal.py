@@ -90,6 +90,14 @@ def test_only_checks_that_were_judged_are_in_the_grid(facts: Any) -> None:
     assert " uploads  none sent\n" in text
 
 
+def test_a_note_of_a_variant_that_passes_is_on_the_first_screen(facts: Any) -> None:
+    noted = Variant(
+        name="v", level="core", tier="full", outcome=Outcome.PASS, summary="s", evidence={"note": "trust 10.0.0.9"}
+    )
+    judged = merge("PR-01", "n", "web", [noted, noted], duration_s=1)
+    assert render(build(facts(), [judged], NO_UPLOADS, {})).count("note: PR-01: trust 10.0.0.9") == 1
+
+
 def test_a_run_of_some_checks_says_how_many_it_left_out(facts: Any) -> None:
     some = facts(result="passed", planned=("HC-01",), left_out=("UP-01", "UP-02"))
     text = render(build(some, [result("HC-01", Outcome.PASS)], NO_UPLOADS, {}))
