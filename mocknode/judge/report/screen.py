@@ -256,7 +256,8 @@ def _unnamed(document: Report) -> list[str]:
 def _probes(calibration: CalibrationFacts | None, *, finished: bool) -> str:
     if calibration is None:
         return "probes: not measured, as no check of this run needed it" if finished else "probes: not known yet"
-    ours = [p for p in calibration["probers"] if p["role"] == "balancer"] or calibration["probers"]
+    present = [p for p in calibration["probers"] if p["role"] != "gone"]
+    ours = [p for p in present if p["role"] == "balancer"] or present
     if not ours:
         return "probes: none seen"
     kinds = sorted({f"{p['method']} HTTP/{p['http_version']}" for p in ours})

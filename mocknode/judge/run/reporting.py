@@ -72,7 +72,7 @@ class Reporter:
         calibration = calibration_of(histories, lane, self.lanes.nodes)
         self.results = judge(self.done, facts, histories, calibration, self.started.date())
         # Detection searches thousands of answers, which is wasted if the kind is known.
-        detected = detection(list(histories.values())).kind if facts.kind is None else None
+        detected = detection(list(histories.values()), calibration).kind if facts.kind is None else None
         for id_ in self.done:
             if id_ not in self._timelines:
                 self._timelines[id_] = timeline_of(id_, facts, histories)
