@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mocknode.judge.lab.lab import Lab
+from mocknode.judge.record.history import History
+from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Cause
 from mocknode.judge.verdict.outcome import Tier, Variant
@@ -29,6 +31,8 @@ class Check:
             run one after another while the `silence` check waits, and disturb a node only when that check does not need it. `region`
             has a standby behind its balancer and runs alone.
         run: Uses the lane; None if calibration alone is the evidence. Checks may share one function, which then runs once.
+        too_early: Whether the check, which ran before the calibration, did not wait as long as this balancer needs, so that it is run
+            again; None where that cannot be.
         disturbs: For checks of `polling`: tiers in which they disturb nodes, so that the cluster must be restored afterwards.
     """
 
@@ -43,4 +47,5 @@ class Check:
     lane: Lane
     judge: Callable[[Case], list[Variant]]
     run: Callable[[Lab], Awaitable[None]] | None = None
+    too_early: Callable[[History, Calibration], bool] | None = None
     disturbs: tuple[Tier, ...] = ()

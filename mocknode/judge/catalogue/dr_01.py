@@ -10,9 +10,10 @@ from mocknode.judge.record import steps
 from mocknode.judge.record.history import Attempt, Request
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import Pace
+from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case, late, seconds
 from mocknode.judge.verdict.cause import Advice, Cause
-from mocknode.judge.verdict.outcome import Variant
+from mocknode.judge.verdict.outcome import Tier, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
@@ -21,8 +22,9 @@ ID: Final = "DR-01"
 # The quick size is below 1 MB, the default limit of nginx, so that UP-01's cause seldom interferes.
 UPLOAD_BYTES: Final = {"full": 60_000_000, "quick": 900_000}
 UPLOAD_S_MIN: Final = 10.0
-# The upload lasts this many reaction times, so that it is still under way long after the node is out.
-REACTIONS: Final = 4
+# The upload lasts this many reaction times, so that it is still under way when the node is out. It is drained after 30 % of them. A
+# ping that fails in another way may need twice as long as one that answers 418.
+REACTIONS: Final = {"418": 2, "503": 4, "reset": 4}
 # What the ping turns to; the node's API works as before in every variant.
 TURNS: Final[dict[str, tuple[str, dict[str, Any]] | None]] = {
     "418": None,
@@ -64,9 +66,9 @@ class _UploadEnded(StepFacts):
 async def run(lab: "Lab") -> None:
     """Send one upload for each variant, and drain its node or make its ping fail when 30 % have arrived."""
     calibration = await lab.calibrated
-    duration_s = max(UPLOAD_S_MIN, REACTIONS * calibration.out_budget_s)
     size = UPLOAD_BYTES[lab.tier]
-    for name in ("418",) if lab.quick else tuple(TURNS):
+    for name in variants_of(lab.tier):
+        duration_s = upload_s(name, calibration)
         async with lab.traffic(ID):
             upload = asyncio.create_task(
                 lab.upload(ID, name, size, pace=Pace.lasting(size, duration_s), timeout_s=3 * duration_s),
@@ -77,6 +79,16 @@ async def run(lab: "Lab") -> None:
             await lab.until(lambda h, a=attempt.id: all(r.ended_ns for r in h.at_nodes(a)), 5.0)  # type: ignore[misc]
             lab.step(ID, _UploadEnded(variant=name))
         await lab.restore(ID)
+
+
+def variants_of(tier: Tier) -> tuple[str, ...]:
+    """Return what the ping turns to in this tier."""
+    return ("418",) if tier == "quick" else tuple(TURNS)
+
+
+def upload_s(name: str, calibration: Calibration) -> float:
+    """Return how long the upload of this variant lasts."""
+    return max(UPLOAD_S_MIN, REACTIONS[name] * calibration.out_budget_s)
 
 
 async def _turn_at_30_percent(lab: "Lab", name: str, upload: "asyncio.Task[object]", duration_s: float) -> None:

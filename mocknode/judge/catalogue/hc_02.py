@@ -1,18 +1,23 @@
 """HC-02 only-200-is-in: a drained node answers its ping with one status after another; does the balancer use the node again?
 
 The balancer takes node B out because of a 418. B stays drained underneath, so that its ping never answers 200 between two statuses.
-Only one node is ever bad, so that a panic threshold cannot be mistaken for a lax status rule.
+Only one node is bad at a time, so that a panic threshold cannot be mistaken for a lax status rule. A balancer that probes slowly
+and was seen to have no such threshold gets two.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
 from mocknode.judge.record.steps import CALIBRATION, Recorded, StepFacts, WentOut
+from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case, late
 from mocknode.judge.verdict.cause import Advice, Cause
-from mocknode.judge.verdict.outcome import Level, Variant
+from mocknode.judge.verdict.outcome import Level, Tier, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
@@ -94,24 +99,34 @@ class _ControlWith200(StepFacts):
 async def run(lab: "Lab") -> None:
     """Take B out with 418, then switch its ping to each status in turn and back to 418."""
     calibration = await lab.calibrated
-    node = lab.serving[len(lab.serving) // 2]
-    names = QUICK if lab.quick else (*CORE, *EXTENDED, *BODIES)
     if not calibration.reacts:
-        lab.step(ID, _Unseen(node=node))
+        lab.step(ID, _Unseen(node=lab.serving[len(lab.serving) // 2]))
         return
+    nodes = drain_sequence.disturbed_together(lab.serving, lab.history, calibration)
+    names = statuses_of(lab.tier)
+    async with lab.traffic(ID):
+        shares = [names[index :: len(nodes)] for index in range(len(nodes))]
+        await asyncio.gather(*(_try_all(lab, *pair, calibration) for pair in zip(nodes, shares, strict=True)))
+
+
+def statuses_of(tier: Tier) -> tuple[str, ...]:
+    """Return what the ping answers in this tier, one after another."""
+    return QUICK if tier == "quick" else (*CORE, *EXTENDED, *BODIES)
+
+
+async def _try_all(lab: "Lab", node: str, names: Sequence[str], calibration: Calibration) -> None:
     # Twice the measured time: HAProxy probes a node that is down at another interval than one that is up.
     patience_s = 2 * calibration.out_budget_s + 2.0
-    async with lab.traffic(ID):
-        since_ns = await lab.state(node, "draining")
-        out_ns = await lab.wait_out(node, since_ns, patience_s)
-        lab.step(ID, _Out(node=node, out_ns=out_ns))
-        if out_ns is None:
-            return
-        for name in names:
-            await _try_status(lab, node, name, max(calibration.in_budget_s + 1.0, lab.confirming_takes_s()), patience_s)
-        resumed_ns = await lab.state(node, "online")
-        in_ns = await lab.wait_in(node, resumed_ns, 2 * calibration.in_budget_s + 2.0)
-        lab.step(ID, _ControlWith200(node=node, in_ns=in_ns, resumed_ns=resumed_ns))
+    since_ns = await lab.state(node, "draining")
+    out_ns = await lab.wait_out(node, since_ns, patience_s)
+    lab.step(ID, _Out(node=node, out_ns=out_ns))
+    if out_ns is None:
+        return
+    for name in names:
+        await _try_status(lab, node, name, max(calibration.in_budget_s + 1.0, lab.confirming_takes_s()), patience_s)
+    resumed_ns = await lab.state(node, "online")
+    in_ns = await lab.wait_in(node, resumed_ns, 2 * calibration.in_budget_s + 2.0)
+    lab.step(ID, _ControlWith200(node=node, in_ns=in_ns, resumed_ns=resumed_ns))
 
 
 async def _try_status(lab: "Lab", node: str, name: str, watch_s: float, patience_s: float) -> None:
@@ -146,27 +161,31 @@ def judge(case: Case) -> list[Variant]:
                 hurts="everybody whose request lands on a node that is being taken down", waited_s=_waited(case),
             )
         ]  # fmt: skip
-    drained = steps.first(case.history, ID, _Out)
-    if drained is None:
+    drained = steps.read(case.history, ID, _Out)
+    if not drained:
         return []
-    node, out_ns = drained.facts.node, drained.facts.out_ns
-    if out_ns is None:
+    stays = next((step.facts.node for step in drained if step.facts.out_ns is None), None)
+    if stays is not None:
         hurts = "everybody whose request lands on a node that is being taken down"
         return [
             case.breaks(
-                "418",
-                "core",
-                "a drained node (418) stays in rotation",
-                cause="drained-node-stays",
-                hurts=hurts,
-                node=node,
+                "418", "core", "a drained node (418) stays in rotation",
+                cause="drained-node-stays", hurts=hurts, node=stays,
             )
-        ]
-    after_s = round((out_ns - drained.t_ns) / 1e9, 2)
+        ]  # fmt: skip
+    node, out_ns = drained[0].facts.node, drained[0].facts.out_ns or 0
+    after_s = round((out_ns - drained[0].t_ns) / 1e9, 2)
     variants = [case.holds("418", "core", "a drained node gets no new requests", node=node, last_request_s=after_s)]
-    control = steps.first(case.history, ID, _ControlWith200)
-    sound = control is not None and control.facts.in_ns is not None
-    return variants + [_judge_status(case, step, sound=sound) for step in steps.read(case.history, ID, _Tried)]
+    returned = {s.facts.node for s in steps.read(case.history, ID, _ControlWith200) if s.facts.in_ns is not None}
+    panic = (
+        "the other nodes were healthy all the time"
+        if len(drained) == 1
+        else "with all nodes but one drained everything went to that one"
+    )
+    return variants + [
+        _judge_status(case, step, sound=step.facts.node in returned, no_panic=panic)
+        for step in steps.read(case.history, ID, _Tried)
+    ]
 
 
 def _waited(case: Case) -> float:
@@ -174,7 +193,7 @@ def _waited(case: Case) -> float:
     return 0.0 if out is None else out.facts.waited_s
 
 
-def _judge_status(case: Case, step: Recorded[_Tried], *, sound: bool) -> Variant:
+def _judge_status(case: Case, step: Recorded[_Tried], *, sound: bool, no_panic: str) -> Variant:
     name, node, since_ns = step.facts.status, step.facts.node, step.facts.since_ns
     level: Level = "core" if name in CORE else "extended"
     arrivals = case.history.arrivals(node, since_ns, step.t_ns)
@@ -190,7 +209,7 @@ def _judge_status(case: Case, step: Recorded[_Tried], *, sound: bool) -> Variant
             return case.holds(name, "policy", "the balancer decides on the status line, as it should", **evidence)
         ruled_out = (
             "not the drain: the same node is out on 418",
-            "not panic mode: the other nodes were healthy all the time",
+            f"not panic mode: {no_panic}",
         )
         return case.breaks(
             name,

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
 from mocknode.judge.record.history import Probe
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.verdict.calibration import gaps_s
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
-from mocknode.judge.verdict.outcome import Variant
+from mocknode.judge.verdict.outcome import Tier, Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
@@ -74,9 +75,10 @@ async def run(lab: "Lab") -> None:
     if not calibration.reacts and calibration.unprobed(lab.nodes):
         lab.step(ID, _Unseen())
         return
-    node = lab.serving[len(lab.serving) // 2]
+    nodes = drain_sequence.disturbed_together(lab.serving, lab.history, calibration)
     bound_s = bound(calibration.interval_s or 1.0)
-    for name in QUICK if lab.quick else FULL:
+    for index, name in enumerate(hangs_of(lab.tier)):
+        node = nodes[index % len(nodes)]
         async with lab.traffic(ID):
             since_ns = lab.step(ID, _HangSet(node=node, how=name))
             if name == "freeze":
@@ -88,7 +90,13 @@ async def run(lab: "Lab") -> None:
             if name == "hang" and out_ns is not None:
                 await _three_rounds(lab, node, since_ns)
             lab.step(ID, _Tried(node=node, how=name, since_ns=since_ns, out_ns=out_ns, bound_s=bound_s))
-        await lab.restore(ID)
+        if node == nodes[-1]:
+            await lab.restore(ID)
+
+
+def hangs_of(tier: Tier) -> tuple[str, ...]:
+    """Return the ways to hang in this tier, one after another."""
+    return QUICK if tier == "quick" else FULL
 
 
 async def _three_rounds(lab: "Lab", node: str, since_ns: int) -> None:

@@ -16,14 +16,14 @@ from mocknode.judge.catalogue.shared import advice
 from mocknode.judge.record import steps
 from mocknode.judge.record.steps import Recorded, StepFacts
 from mocknode.judge.traffic import RequestSpec, request
-from mocknode.judge.verdict.calibration import steady_interval
+from mocknode.judge.verdict.calibration import Calibration, steady_interval
 from mocknode.judge.verdict.case import Case, late
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
-    from mocknode.judge.record.history import Attempt
+    from mocknode.judge.record.history import Attempt, History
 
 ID: Final = "HC-06"
 IDLE_S: Final = {"full": 90.0, "quick": 20.0}
@@ -96,11 +96,11 @@ class _StartDone(StepFacts):
 async def run(lab: "Lab") -> None:
     """Wait idly, drain a node, send a burst of requests; then restart the balancer with the node drained."""
     node = lab.nodes[len(lab.nodes) // 2]
-    idle_s = max(0.0, IDLE_S[lab.tier] - (time.monotonic_ns() - lab.started_ns) / 1e9)
-    await asyncio.sleep(idle_s)
+    quiet_ns = max([lab.started_ns, *(attempt.ended_ns for attempt in lab.history.attempts)])
+    await asyncio.sleep(max(0.0, IDLE_S[lab.tier] - (time.monotonic_ns() - quiet_ns) / 1e9))
     await lab.sync()
     drained_ns = await lab.state(node, "draining")
-    lab.step(ID, _Drained(node=node, idle_s=round((drained_ns - lab.started_ns) / 1e9, 1)))
+    lab.step(ID, _Drained(node=node, idle_s=round((drained_ns - quiet_ns) / 1e9, 1)))
     await asyncio.sleep(_wait_s(lab))
     burst_ns = lab.step(ID, _Burst(node=node))
     await _send(lab, [0.0] * (lab.requests_to_confirm_out + SPARE), "idle")
@@ -145,12 +145,18 @@ async def _start_with_drained(lab: "Lab", node: str) -> None:
     lab.step(ID, _StartDone(node=node, since_ns=started_ns))
 
 
+def too_early(history: "History", calibration: Calibration) -> bool:
+    """Return whether the first requests were sent before this balancer could have noticed the drain."""
+    bursts = steps.read(history, ID, _BurstDone)
+    return calibration.reacts and bool(bursts) and bursts[-1].facts.waited_s < calibration.out_budget_s
+
+
 def judge(case: Case) -> list[Variant]:
     """No request reaches the drained node, neither after an idle time nor after the balancer's start."""
-    burst = steps.first(case.history, ID, _BurstDone)
     variants = []
-    if burst is not None:
-        drained = steps.read(case.history, ID, _Drained)[0]
+    # A second burst was sent because the first came too early.
+    for burst in steps.read(case.history, ID, _BurstDone)[-1:]:
+        drained = steps.read(case.history, ID, _Drained)[-1]
         variants.append(_judge_idle(case, burst, drained.facts.idle_s))
     start = steps.first(case.history, ID, _StartDone)
     if start is not None:
@@ -161,7 +167,7 @@ def judge(case: Case) -> list[Variant]:
 def _judge_idle(case: Case, burst: Recorded[_BurstDone], idle_s: float) -> Variant:
     node, waited_s = burst.facts.node, burst.facts.waited_s
     wrong = case.history.arrivals(node, burst.facts.since_ns, burst.t_ns)
-    sent = case.history.attempts_of(ID, "idle")
+    sent = [a for a in case.history.attempts_of(ID, "idle") if a.started_ns >= burst.facts.since_ns]
     served = sum(a.status == 200 for a in sent)
     evidence: dict[str, Any] = {
         "node": node,
@@ -259,4 +265,5 @@ CHECK = Check(
     lane="idle",
     judge=judge,
     run=run,
+    too_early=too_early,
 )

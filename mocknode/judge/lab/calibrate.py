@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from mocknode.judge.lab.lab import REACTION_S_MAX, Lab
+from mocknode.judge.lab.lab import Lab
 from mocknode.judge.record.history import History
 from mocknode.judge.record.steps import (
     CALIBRATION,
@@ -22,6 +22,7 @@ from mocknode.judge.verdict.calibration import (
     calibrate,
     gaps_s,
     interval_is_known,
+    longest_reaction_s,
 )
 
 # Enough to count as traffic, and little enough to leave room for large uploads.
@@ -56,7 +57,7 @@ async def run(lab: Lab) -> Calibration:
         since_ns = lab.step(CALIBRATION, TrafficStarted())
         await lab.until(lambda history: _busiest(history, since_ns, lab.nodes) is not None, FIRST_REQUEST_S_MAX)
         node = _busiest(lab.history, since_ns, lab.nodes) or lab.nodes[-1]
-        bound_s = _reaction_bound_s(lab)
+        bound_s = longest_reaction_s(calibrate(lab.history, lab.nodes).interval_s)
         drained_ns = lab.step(CALIBRATION, DrainStarted(node=node))
         await lab.state(node, "draining")
         last_ns = await lab.wait_out(node, drained_ns, bound_s)
@@ -75,12 +76,3 @@ def _busiest(history: History, since_ns: int, nodes: Sequence[str]) -> str | Non
     came = (r for r in history.requests if r.t_ns >= since_ns and r.attempt is not None and r.node in nodes)
     counts = Counter(r.node for r in came)
     return counts.most_common(1)[0][0] if counts else None
-
-
-def _reaction_bound_s(lab: Lab) -> float:
-    """Return how long to wait for a reaction: 4 probe intervals for a fall of 3, plus 5 s for time-outs.
-
-    A balancer that was not seen probing gets 10 s, in case it notices the drain in some other way.
-    """
-    interval_s = calibrate(lab.history, lab.nodes).interval_s
-    return 10.0 if interval_s is None else min(REACTION_S_MAX, 4 * interval_s + 5.0)

@@ -20,7 +20,7 @@ from mocknode.judge.record.steps import Restored, RestoreStarted, StepFacts, to_
 from mocknode.judge.traffic import FrontDoor, RequestSpec, request, steady
 from mocknode.judge.traffic import upload as send_upload
 from mocknode.judge.traffic.polling_session import Poller, PollingAddress, PollingSession
-from mocknode.judge.verdict.calibration import Calibration, requests_to_confirm_out
+from mocknode.judge.verdict.calibration import Calibration, calibrate, longest_reaction_s, requests_to_confirm_out
 from mocknode.judge.verdict.outcome import Tier
 from mocknode.mock.cluster.client import ControlClient, ControlError, ControlUnreachableError
 
@@ -34,8 +34,7 @@ POLL_S: Final = 0.05
 # A healthy node answers a GET within this time; a longer answer counts as an error of the traffic.
 GET_TIMEOUT_S: Final = 5.0
 
-# Longest reaction that calibration and restore wait for, on top of the probe interval: default configurations need up to
-# 3 failed probes of 30 s each; HAProxy, Envoy and Caddy need far less.
+# How long `restore` waits when nothing was seen of the balancer's probes: 3 probes of 30 s each, as in many default configurations.
 REACTION_S_MAX: Final = 100.0
 
 
@@ -272,12 +271,16 @@ class Lab:
             return self.history.arrivals(node, since_ns)[0].t_ns
         return None
 
-    async def ready(self) -> None:
-        """Wait until every node answers through the balancer, which knows no healthy node right after its start.
+    def interval_s(self) -> float | None:
+        """Return the probe interval that the record shows so far, None when it shows none."""
+        return calibrate(self.history, self.nodes).interval_s
 
-        Returns after a fixed time in any case: the preflight judges a balancer that never gets there.
+    async def ready(self) -> None:
+        """Wait until every node answers through the balancer, which may know no healthy node yet, or fewer after a drain.
+
+        Returns after the longest reaction that its probes so far allow: the preflight judges a balancer that never gets there.
         """
-        deadline = time.monotonic() + READY_S_MAX
+        deadline = time.monotonic() + max(READY_S_MAX, longest_reaction_s(self.interval_s()))
         answered: set[str | None] = set()
         while not answered >= set(self.nodes) and time.monotonic() < deadline:
             answered.add((await self.get("ready")).node)
@@ -291,10 +294,7 @@ class Lab:
         """
         await self.control.reset()
         since_ns = self.step(check, RestoreStarted())
-        budget_s = REACTION_S_MAX
-        # A balancer that was restarted may react more slowly at first than the calibrated one (Envoy).
-        if self.calibrated.done() and not self.calibrated.cancelled() and not self.restarted:
-            budget_s = 3 * self.calibrated.result().in_budget_s + 10.0
+        budget_s = self._return_budget_s()
 
         def served(history: History) -> bool:
             answered = {
@@ -315,6 +315,12 @@ class Lab:
         await self._polled_again(check, budget_s)
         self.step(check, Restored())
         self.recording.flush()
+
+    def _return_budget_s(self) -> float:
+        # A balancer that was restarted may react more slowly at first than the calibrated one (Envoy).
+        if self.calibrated.done() and not self.calibrated.cancelled() and not self.restarted:
+            return 3 * self.calibrated.result().in_budget_s + 10.0
+        return max(REACTION_S_MAX, longest_reaction_s(self.interval_s()))
 
     async def _polled_again(self, check: str, budget_s: float) -> None:
         """Wait until Tentacles get through again wherever they did before; a pool for Tentacles may have probes of its own."""

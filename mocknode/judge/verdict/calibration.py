@@ -49,6 +49,13 @@ STABLE_SLACK_S: Final = 0.3
 # otherwise pass as one, because their gap is within those tenths.
 SHORTEST_SHARE: Final = 0.4
 
+# The most probes in a row that any balancer of the guide asks for before it changes its mind: ALB and NLB allow 2 to 10.
+THRESHOLD_MAX: Final = 10
+# A probe that hangs counts when it has timed out, and our own reading of the journals is late by less than a second.
+REACTION_SLACK_S: Final = 5.0
+# A balancer that was not seen probing may notice a drain in some other way, such as from the answers that it passes on.
+UNPROBED_REACTION_S: Final = 10.0
+
 # The most requests during which a node is watched for going out: 100 s at 40 a second. Each request is one statistical test.
 REQUESTS_WATCHED_MAX: Final = 4000
 FALSE_ALARM_MAX: Final = 1e-6
@@ -59,12 +66,7 @@ MONITOR_AGENTS: Final = (
     "datadog", "statuscake", "python-requests", "python-httpx", "powershell", "kube-probe", "postmanruntime", "httpie",
 )  # fmt: skip
 
-Role = Literal["balancer", "monitor", "unknown", "gone"]
-"""The sender of pings. `gone` is one whose pings ended: a balancer that was replaced says nothing about its successor."""
-
-# A prober that has been silent for this many of its intervals has gone: a busy machine delays single pings, not several.
-GONE_AFTER_INTERVALS: Final = 4
-GONE_AFTER_S_MIN: Final = 4.0
+Role = Literal["balancer", "monitor", "unknown"]
 
 
 METHODS_WITH_STATUS: Final = ("GET", "HEAD")
@@ -161,7 +163,9 @@ class Calibration:
 
     @property
     def in_budget_s(self) -> float:
-        """Time after a 200 within which the node must receive requests again."""
+        """Time after a 200 within which the node must receive requests again; the longest known one if its return was not seen."""
+        if self.in_after_s is None and self.reacts:
+            return longest_reaction_s(self.interval_s)
         return (self.in_after_s or 0.0) + (self.interval_s or 1.0) + 0.5
 
     def document(self) -> CalibrationFacts:
@@ -185,6 +189,20 @@ def _prober_facts(prober: Prober) -> ProberFacts:
         "nodes": list(prober.nodes),
         "role": prober.role,
     }
+
+
+def longest_reaction_s(interval_s: float | None) -> float:
+    """Return how long any balancer with this probe interval may need until it changes its mind about a node.
+
+    Before the first drain nothing else is known. Leaving and returning may differ: an ALB takes a node out after 2 probes and
+    back after 5.
+
+    Args:
+        interval_s: None when it was not seen probing.
+    """
+    if interval_s is None:
+        return UNPROBED_REACTION_S
+    return (THRESHOLD_MAX + 1) * interval_s + REACTION_SLACK_S
 
 
 def requests_to_confirm_out(nodes: int) -> int:
@@ -228,12 +246,8 @@ def steady_interval(times_ns: Sequence[int]) -> tuple[float, int] | None:
     return None
 
 
-def probers(probes: Sequence[Probe], nodes: Sequence[str], until_ns: int | None = None) -> tuple[Prober, ...]:
-    """Group pings by their sender, the sender of most pings first.
-
-    Args:
-        until_ns: When watching ended; None means that it is not known, and nobody counts as gone.
-    """
+def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]:
+    """Group pings by their sender, the sender of most pings first."""
     groups: dict[tuple[str, str | None, str, str, str, bool], list[Probe]] = defaultdict(list)
     # Probes of the standby's nodes are left out: the primary region's probes decide when the standby takes over.
     for probe in (p for p in probes if p.node in nodes):
@@ -246,8 +260,6 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str], until_ns: int | None 
             by_node[probe.node].append(probe.t_ns)
         intervals = [steady[0] for times in by_node.values() if (steady := steady_interval(times)) is not None]
         hosts = {probe.host for probe in members}
-        interval_s = round(statistics.median(intervals), 3) if intervals else None
-        silent_s = 0.0 if until_ns is None else (until_ns - max(probe.t_ns for probe in members)) / 1e9
         prober = Prober(
             source=source,
             user_agent=agent,
@@ -255,17 +267,13 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str], until_ns: int | None 
             http_version=version,
             host=next(iter(hosts)) if len(hosts) == 1 else "*",
             path=target,
-            interval_s=interval_s,
+            interval_s=round(statistics.median(intervals), 3) if intervals else None,
             nodes=tuple(sorted(by_node)),
-            role="gone" if _gone(interval_s, silent_s) else _role(agent, by_node, nodes, forwarded=forwarded),
+            role=_role(agent, by_node, nodes, forwarded=forwarded),
             forwarded=forwarded,
         )
         found.append((len(members), prober))
     return tuple(prober for _count, prober in sorted(found, key=lambda item: -item[0]))
-
-
-def _gone(interval_s: float | None, silent_s: float) -> bool:
-    return interval_s is not None and silent_s > max(GONE_AFTER_S_MIN, GONE_AFTER_INTERVALS * interval_s)
 
 
 def _role(agent: str | None, by_node: dict[str, list[int]], nodes: Sequence[str], *, forwarded: bool) -> Role:
@@ -280,7 +288,7 @@ def _role(agent: str | None, by_node: dict[str, list[int]], nodes: Sequence[str]
 
 def interval_is_known(history: History, nodes: Sequence[str]) -> bool:
     """Return whether the balancer has pinged every node often enough to show its probe interval."""
-    return any(prober.role == "balancer" for prober in probers(history.probes, nodes, history.synced_ns or None))
+    return any(prober.role == "balancer" for prober in probers(history.probes, nodes))
 
 
 def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = None) -> Calibration:
@@ -300,7 +308,7 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
         if request.attempt is None and (until_ns is None or request.t_ns < until_ns):
             other[f"{request.method} {request.target}"] += 1
     return Calibration(
-        probers=_with_the_likeliest(probers(probes, nodes, until_ns), reacts=out_after_s is not None),
+        probers=_with_the_likeliest(probers(probes, nodes), reacts=out_after_s is not None),
         out_after_s=out_after_s,
         in_after_s=_reaction_s(first(history, CALIBRATION, DrainEnded), first(history, CALIBRATION, CameBack)),
         drained=drain is not None,
@@ -324,11 +332,7 @@ def _with_the_likeliest(found: tuple[Prober, ...], *, reacts: bool) -> tuple[Pro
         return found
     return tuple(
         replace(p, role="balancer")
-        if p.interval_s is not None
-        and len(p.nodes) > 1
-        and not p.forwarded
-        and (reacts or p.role == "unknown")
-        and p.role != "gone"
+        if p.interval_s is not None and len(p.nodes) > 1 and not p.forwarded and (reacts or p.role == "unknown")
         else p
         for p in found
     )

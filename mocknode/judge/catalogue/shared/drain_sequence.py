@@ -1,13 +1,15 @@
 """The drain sequence that DR-02, DR-04 and DR-05 read: drain all nodes but one, then the last, then bring one back."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mocknode.judge.record.history import Attempt, History
-from mocknode.judge.record.steps import StepFacts
+from mocknode.judge.record.steps import StepFacts, first
 from mocknode.judge.traffic import FrontDoor, Http1Connection, Http2Connection, RequestSpec
 from mocknode.judge.traffic.connecting import NotConnectedError
+from mocknode.judge.verdict.calibration import Calibration
 
 if TYPE_CHECKING:
     from mocknode.judge.lab.lab import Lab
@@ -22,6 +24,8 @@ AFTER_REQUESTS: Final = 6
 ALL_DRAINED_REQUESTS: Final = 6
 ANSWER_S_MAX: Final = 5.0
 ALL_DRAINED_UPLOAD_BYTES: Final = 64 * 1024
+# From this probe interval on checks of health disturb two nodes at a time where they may.
+SLOW_INTERVAL_S: Final = 10.0
 # A return is watched for two reactions and this much longer: nginx avoids a node for 10 s after it refused.
 RECOVERY_WATCH_S: Final = 12.0
 
@@ -102,17 +106,18 @@ async def run(lab: "Lab") -> None:
     """Drain the nodes in turn; each step is recorded with its time."""
     calibration = await lab.calibrated
     bound_s = 2 * calibration.out_budget_s + 2.0
-    first = lab.serving[0]
+    return_s = max(bound_s, 2 * calibration.in_budget_s + 2.0) + RECOVERY_WATCH_S
+    leaving = lab.serving[0]
     # If one client sees only one node (affinity by source), the others exist all the same, and take over when that one drains.
-    rest = [node for node in (lab.serving if len(lab.serving) > 1 else lab.nodes) if node != first]
+    rest = [node for node in (lab.serving if len(lab.serving) > 1 else lab.nodes) if node != leaving]
     if not rest:
         lab.step(ID, SingleNode())
         return
     async with lab.traffic(ID):
-        kept = await _open_kept(lab, first)
-        since_ns = await lab.state(first, "draining")
-        out_ns = await lab.wait_out(first, since_ns, bound_s)
-        lab.step(ID, FirstDrained(node=first, since_ns=since_ns, out_ns=out_ns))
+        kept = await _open_kept(lab, leaving)
+        since_ns = await lab.state(leaving, "draining")
+        out_ns = await lab.wait_out(leaving, since_ns, bound_s)
+        lab.step(ID, FirstDrained(node=leaving, since_ns=since_ns, out_ns=out_ns))
         await _use_kept(lab, kept)
         for node in rest[:-1]:
             since_ns = await lab.state(node, "draining")
@@ -122,7 +127,7 @@ async def run(lab: "Lab") -> None:
         await asyncio.sleep(max(SURVIVOR_WATCH_S, lab.confirming_takes_s()))
         await lab.sync()
         lab.step(ID, OneLeftDone(node=rest[-1], since_ns=watch_ns))
-    await _all_drained(lab, rest[-1], bound_s)
+    await _all_drained(lab, rest[-1], bound_s, return_s)
     await lab.restore(ID)
 
 
@@ -175,18 +180,18 @@ def _get(variant: str) -> RequestSpec:
     return RequestSpec(check="DR-02", variant=variant, method="GET", target="/api", timeout_s=ANSWER_S_MAX)
 
 
-async def _all_drained(lab: "Lab", last: str, bound_s: float) -> None:
+async def _all_drained(lab: "Lab", last: str, bound_s: float, return_s: float) -> None:
     """Drain the last node too, then bring one back. The full tier repeats this with 503 and with every node refusing."""
-    await _all_out(lab, "418", last, bound_s)
+    await _all_out(lab, "418", last, bound_s, return_s)
     if lab.quick:
         return
     await lab.restore(ID)
-    await _all_out(lab, "503", last, bound_s)
+    await _all_out(lab, "503", last, bound_s, return_s)
     await lab.restore(ID)
-    await _all_out(lab, "refused", last, bound_s)
+    await _all_out(lab, "refused", last, bound_s, return_s)
 
 
-async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
+async def _all_out(lab: "Lab", name: str, last: str, bound_s: float, return_s: float) -> None:
     since_ns = lab.step(ID, AllOut(variant=name))
     faults = []
     for node in lab.nodes:
@@ -195,7 +200,12 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
         else:
             await lab.state(node, "draining" if name == "418" else "offline", None if name == "418" else "refuse")
     # This only waits for the balancer to react; the judges decide whether its reaction is right.
-    await asyncio.sleep(bound_s)
+    if name == "refused":
+        # The balancer's own errors begin at once, and say nothing about its probes.
+        await asyncio.sleep(bound_s)
+    else:
+        async with lab.traffic(f"{ID}-{name}"):
+            await lab.until(lambda history: _reaches_no_node(history, since_ns, lab.requests_to_confirm_out), bound_s)
     asked = [lab.get("DR-05", name, timeout_s=2 * ANSWER_S_MAX) for _ in range(ALL_DRAINED_REQUESTS)]
     await asyncio.gather(*asked, lab.upload("DR-05", name, ALL_DRAINED_UPLOAD_BYTES, timeout_s=2 * ANSWER_S_MAX))
     if faults:
@@ -205,15 +215,41 @@ async def _all_out(lab: "Lab", name: str, last: str, bound_s: float) -> None:
     back_ns = lab.step(ID, OneReturns(variant=name, node=last))
     async with lab.traffic(ID):
         # Enough requests to prove it: the balancer's workers have health states of their own and do not agree immediately.
-        await lab.until(
-            lambda history: _flows(history, back_ns, last, lab.requests_to_confirm_out), bound_s + RECOVERY_WATCH_S
-        )
+        await lab.until(lambda history: _flows(history, back_ns, last, lab.requests_to_confirm_out), return_s)
     lab.step(ID, AllOutDone(variant=name, node=last, since_ns=since_ns, back_ns=back_ns))
+
+
+def _reaches_no_node(history: History, since_ns: int, enough: int) -> bool:
+    recent = traffic_since(history, since_ns)[-enough:]
+    reached = {r.attempt for r in history.requests if r.t_ns >= since_ns}
+    return len(recent) == enough and not any(a.id in reached for a in recent)
 
 
 def _flows(history: History, back_ns: int, node: str, enough: int) -> bool:
     recent = traffic_since(history, back_ns)[-enough:]
     return len(recent) == enough and all(a.status == 200 for a in recent) and any(a.node == node for a in recent)
+
+
+def disturbed_together(serving: Sequence[str], history: History, calibration: Calibration) -> tuple[str, ...]:
+    """Return the nodes that a check of health may disturb at the same time.
+
+    It is one, so that a threshold of healthy nodes cannot be mistaken for another fault. It is two where each return takes
+    minutes and this balancer was seen to have no such threshold.
+    """
+    middle = len(serving) // 2
+    slow = (calibration.interval_s or 0.0) >= SLOW_INTERVAL_S
+    if slow and len(serving) > 2 and _one_left_served(history):
+        return serving[middle], serving[middle - 1]
+    return (serving[middle],)
+
+
+def _one_left_served(history: History) -> bool:
+    """Return whether it was seen that with all nodes but one drained everything went to that one."""
+    done = first(history, ID, OneLeftDone)
+    if done is None:
+        return False
+    came = [r.node for r in history.requests if r.attempt is not None and done.facts.since_ns <= r.t_ns < done.t_ns]
+    return bool(came) and set(came) == {done.facts.node}
 
 
 def traffic_since(history: History, since_ns: int) -> list[Attempt]:
