@@ -9,6 +9,7 @@ from mocknode.judge.record import steps
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
+from mocknode.judge.verdict.own_answers import HURTS, own_successes
 
 ID: Final = "DR-04"
 
@@ -22,7 +23,8 @@ def judge(case: Case) -> list[Variant]:
     survivor, since_ns = done.facts.node, done.facts.since_ns
     sent = [a for a in case.history.attempts_of("traffic", drain_sequence.ID) if since_ns <= a.started_ns < done.t_ns]
     reached = Counter(r.node for r in case.history.requests if r.attempt is not None and since_ns <= r.t_ns < done.t_ns)
-    failed = [a for a in sent if a.status != 200]
+    false = {a.id for a in own_successes(case.history, sent)}
+    failed = [a for a in sent if a.status != 200 or a.id in false]
     evidence: dict[str, Any] = {
         "survivor": survivor,
         "sent": len(sent),
@@ -46,6 +48,9 @@ def judge(case: Case) -> list[Variant]:
                 **evidence,
             )
         ]  # fmt: skip
+    if false:
+        summary = f"with one node left the balancer itself answers {len(false)} of {len(sent)} requests with a success, which no node gave"
+        return [case.breaks("one-left", "core", summary, cause="own-answer-is-success", hurts=HURTS, **evidence)]
     if failed:
         summary = f"with one node left {len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
         hurts = "users while most nodes are patched"

@@ -7,10 +7,12 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import advice, drain_sequence
 from mocknode.judge.catalogue.shared.drain_sequence import AllOutDone
 from mocknode.judge.record import steps
+from mocknode.judge.record.history import Attempt
 from mocknode.judge.record.steps import Recorded
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
+from mocknode.judge.verdict.own_answers import HURTS, own_successes
 
 ID: Final = "DR-05"
 CONSEQUENCES: Final = {
@@ -20,7 +22,7 @@ CONSEQUENCES: Final = {
 
 
 def judge(case: Case) -> list[Variant]:
-    """Answers come within 5 s, and traffic recovers within the calibrated reaction; failing open or closed is a policy."""
+    """Answers come within 5 s and are no success, and traffic recovers within the calibrated reaction; open or closed is a policy."""
     variants = []
     for step in steps.read(case.history, drain_sequence.ID, AllOutDone):
         variants += [_answers(case, step), _recovery(case, step)]
@@ -45,9 +47,25 @@ def _answers(case: Case, step: Recorded[AllOutDone]) -> Variant:
         summary = f"with all nodes out ({name}) {len(silent)} of {len(attempts)} requests had no answer within 5 s"
         hurts = "CI jobs hang instead of failing immediately"
         return case.breaks(f"{name}-answer", "core", summary, cause="all-drained-no-answer", hurts=hurts, **evidence)
+    if false := own_successes(case.history, attempts):
+        return _answered_by_itself(case, name, false, evidence)
     return case.holds(
         f"{name}-answer", "core", f"with all nodes out ({name}) every request is answered immediately", **evidence
     )
+
+
+def _answered_by_itself(case: Case, name: str, false: list[Attempt], evidence: dict[str, Any]) -> Variant:
+    """Return the failure of a balancer that answers with a success, or sends clients to a page, when no node can serve."""
+    telling = next((a for a in false if a.sha1 is not None), false[0])
+    what = f"with a page of its own and {telling.status}"
+    if telling.told != "acknowledged":
+        what = f"with {telling.status} to {telling.header('Location')}, where clients that follow get a page instead of a node"
+    stored = "" if telling.sha1 is None else "; an upload is among them, and no node has it"
+    return case.breaks(
+        f"{name}-answer", "core", f"with all nodes out ({name}) the balancer answers {len(false)} of {evidence['asked']} requests {what}{stored}",
+        cause="own-answer-is-success", hurts=HURTS, attempt=telling.id, server=telling.header("Server"),
+        answer=" ".join(telling.body.split()), **evidence,
+    )  # fmt: skip
 
 
 def _recovery(case: Case, step: Recorded[AllOutDone]) -> Variant:
@@ -105,10 +123,11 @@ CHECK = Check(
     id=ID,
     name="all-drained-policy",
     profile="web",
-    claim="With every node drained every request is answered immediately, and traffic flows as soon as one node returns.",
+    claim="With every node drained every request is answered immediately, and never with a success; traffic flows as soon as one node returns.",
     offenders=(
         "open: ALB, NLB, Front Door, Traffic Manager, Envoy by default",
         "closed: nginx Plus, HAProxy, Traefik, Caddy, Apache, Application Gateway, F5",
+        "a sorry page with status 200, such as nginx' `error_page 502 =200`, or a redirect to one",
     ),
     quick="all 418",
     full="all 418, all 503, all refused",
@@ -118,6 +137,13 @@ CHECK = Check(
             Advice(
                 do="Let the balancer answer immediately (503) when no node is healthy, instead of waiting or dropping the connection.",
                 costs="Nothing.",
+            ),
+        ),
+        Cause(
+            "own-answer-is-success",
+            Advice(
+                do="Give every page that the balancer answers by itself the status of an error, 503 for a sorry page, and never redirect to it.",
+                costs="Nothing; browsers show the page all the same.",
             ),
         ),
         Cause("all-drained-no-recovery", advice.PROBE_WHILE_IDLE),

@@ -101,7 +101,8 @@ def _judge_attempt(case: Case, attempt: Attempt) -> Variant:
     if attempt.told == "acknowledged":
         summary = f"the node failed ({name}), but the client got {attempt.status}"
         hurts = "CI: a push that failed counts as done"
-        return case.breaks(name, "core", summary, cause="answer-rewritten", hurts=hurts, **evidence)
+        cause = "answer-rewritten" if name.isdigit() else "own-answer-is-success"
+        return case.breaks(name, "core", summary, cause=cause, hurts=hurts, **evidence)
     if name.isdigit() and attempt.status != int(name):
         summary = f"the node answered {name}, but the client got {attempt.status or attempt.end}"
         hurts = "clients that decide by status, such as those that wait after 429 and 503"

@@ -8,6 +8,7 @@ from mocknode.judge.record.history import Attempt, Request
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
+from mocknode.judge.verdict.own_answers import HURTS
 from mocknode.text.units import format_size
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _judge_size(case: Case, attempt: Attempt, largest: int) -> Variant:
     if len(whole) > 1:
         return case.replayed(name, **evidence)
     if attempt.told == "acknowledged":
-        return _judge_false_201(case, name, level, whole, evidence)
+        return _judge_false_201(case, name, whole, evidence)
     if attempt.node is not None and attempt.status is not None and attempt.status >= 400:
         return case.unknown(name, level, f"the node itself answered {attempt.status}: {attempt.body[:80]}", **evidence)
     what = f"with {attempt.status}" if attempt.status else f"by {attempt.end}"
@@ -96,17 +97,15 @@ def _judge_size(case: Case, attempt: Attempt, largest: int) -> Variant:
     return case.breaks(name, level, summary, cause="body-size-limit", hurts=hurts, ruled_out=ruled_out, **evidence)
 
 
-def _judge_false_201(
-    case: Case, name: str, level: Level, whole: Sequence[Request], evidence: dict[str, Any]
-) -> Variant:
+def _judge_false_201(case: Case, name: str, whole: Sequence[Request], evidence: dict[str, Any]) -> Variant:
     """Return the failure of an upload that the client believes stored, although no node has it unchanged."""
     if whole:
         summary, cause = f"a package of {name} was stored, but changed on the way", "truncated-body-completed"
         hurts = "everybody who deploys the package: it is not what was pushed"
     else:
-        summary, cause = f"a package of {name} was acknowledged, but no node received it whole", "answer-rewritten"
-        hurts = "CI: a push that failed counts as done"
-    return case.breaks(name, level, summary, cause=cause, hurts=hurts, **evidence)
+        summary, cause = f"a package of {name} was acknowledged, but no node received it whole", "own-answer-is-success"
+        hurts = HURTS
+    return case.breaks(name, "core", summary, cause=cause, hurts=hurts, **evidence)
 
 
 def _judge_empty(case: Case, attempt: Attempt) -> Variant:

@@ -18,6 +18,7 @@ from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.detection import Detected, detect
 from mocknode.judge.verdict.outcome import CheckResult, Fix, Outcome, Tier, Variant, accept, merge
+from mocknode.judge.verdict.own_answers import answer_for_uploads
 
 _WITHOUT_BUDGETS = ("heavy", "light", "waiting")
 """No check of these lanes depends on how fast the balancer reacts."""
@@ -154,7 +155,7 @@ def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped]) -
         text = f"the nodes' journals dropped {entries} entries, so the check cannot be judged"
         return [case.unknown("evidence", "core", text, dropped=entries)]
     try:
-        return _limited(case, check.id, check.judge(case))
+        return _limited(case, check.id, answer_for_uploads(case, check.id, check.judge(case)))
     except Exception as exc:  # noqa: BLE001  # an error in a judge must neither count as a pass nor end the run
         return [case.unknown("judge", "core", f"the judge failed: {exc!r}")]
 

@@ -142,6 +142,13 @@ def dr_05(
     return case(join(history, steps=(done,)), calibration, all_drained=declared)
 
 
+def sorry(found: Case, status: int = 200) -> Case:
+    """The same with a page of the balancer's own, with this status, for everything that no node answered."""
+    told = {"status": status, "told": "acknowledged" if status < 300 else "error", "body": "<h1>Sorry</h1>"}
+    found.history.attempts[:] = [a if a.node else replace(a, **told) for a in found.history.attempts]
+    return found
+
+
 def dr_05_panicking() -> Case:
     panicking, found = dr_04(["node-3"] * 59 + ["node-1"]), dr_05([None], failing_s=30)
     return replace(found, history=join(found.history, panicking.history))
@@ -303,6 +310,7 @@ ROWS: list[Row] = [
     ("DR-04", lambda: dr_04(["node-1"] * 60, calibration=BLIND), "one-left", "fail", "drained-node-stays", "HC-01"),
     ("DR-04", lambda: dr_04(["node-3"] * 59 + [None]), "one-left", "fail", "survivor-errors", None),
     ("DR-04", lambda: dr_04(["node-3"] * 9), "one-left", "unknown", None, None),
+    ("DR-04", lambda: sorry(dr_04(["node-3"] * 59 + [None])), "one-left", "fail", "own-answer-is-success", None),
     ("DR-05", lambda: dr_05([None] * 6), "418-answer", "pass", None, None),
     ("DR-05", lambda: dr_05([None] * 6), "418-recovery", "pass", None, None),
     ("DR-05", lambda: dr_05([None] * 6), "policy", "observed", None, None),
@@ -310,6 +318,10 @@ ROWS: list[Row] = [
     ("DR-05", lambda: dr_05([None] * 6, all_drained="open"), "policy", "fail", "all-drained-policy-differs", None),
     ("DR-05", lambda: dr_05(["node-1"], BLIND, all_drained="closed"), "policy", "fail", "all-drained-policy-differs", "HC-01"),
     ("DR-05", lambda: dr_05([None], end="timeout", ended_ns=30 * S), "418-answer", "fail", "all-drained-no-answer", None),
+    ("DR-05", lambda: sorry(dr_05([None] * 6)), "418-answer", "fail", "own-answer-is-success", None),
+    ("DR-05", lambda: sorry(dr_05([None] * 6), 302), "418-answer", "fail", "own-answer-is-success", None),
+    ("DR-05", lambda: sorry(dr_05([None] * 6), 307), "418-answer", "pass", None, None),
+    ("DR-05", lambda: dr_05(["node-1"] * 6), "418-answer", "pass", None, None),
     ("DR-05", lambda: dr_05([None], back=False), "418-recovery", "fail", "all-drained-no-recovery", None),
     ("DR-05", lambda: dr_05([None], failing_s=30), "418-recovery", "fail", "all-drained-no-recovery", None),
     ("DR-05", dr_05_panicking, "418-recovery", "fail", "all-drained-no-recovery", "DR-04"),
@@ -338,6 +350,7 @@ ROWS: list[Row] = [
     ("RT-01", lambda: uploaded("RT-01", "close", 1, {"faults": ("f",)}, **CUT), "close", "pass", None, None),
     ("RT-01", lambda: uploaded("RT-01", "close", 2, {"faults": ("f",)}, **CUT), "close", "fail", "post-replayed", None),
     ("RT-01", lambda: uploaded("RT-01", "503", 1, {"faults": ("f",)}, **CUT), "503", "fail", "answer-rewritten", None),
+    ("RT-01", lambda: uploaded("RT-01", "close", 1, {"faults": ("f",), "status": None}), "close", "fail", "own-answer-is-success", None),
     ("RT-01", lambda: uploaded("RT-01", "truncated", 1, {"faults": ("f",)}), "truncated", "fail", "truncated-answer-completed", None),
     ("RT-01", lambda: uploaded("RT-01", "close", **CUT), "close", "unknown", None, None),
     *[("PR-01", lambda: pr_01(*TRUE), f"http-{name}", "pass", None, None) for name in ("proto", "host", "for")],

@@ -122,6 +122,19 @@ CONTROLS = (
         fails={"DR-05": ("fail", "all-drained-no-answer")},
     ),
     Control(
+        name="a-sorry-page-with-200",
+        kind="haproxy",
+        edits=(
+            (
+                "    default_backend octopus\n",
+                "    http-request return status 200 content-type text/plain string sorry if { nbsrv(octopus) eq 0 }\n"
+                "    default_backend octopus\n",
+            ),
+        ),
+        only="HC-01,DR-04,DR-05",
+        fails={"DR-05": ("fail", "own-answer-is-success")},
+    ),
+    Control(
         name="body-limit",
         kind="nginx",
         edits=(("client_max_body_size 0; ", "client_max_body_size 100m; "),),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from mocknode.judge.catalogue.registry import CAUSES, CHECKS
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Attempt, History, Probe, Request, Session, Step, TentacleConnection
+from mocknode.judge.record.ledger import balance
 from mocknode.judge.run.judging import Facts, judge
 from mocknode.judge.verdict.calibration import Calibration
-from mocknode.judge.verdict.outcome import Outcome, merge
+from mocknode.judge.verdict.outcome import Outcome, merge, overall
 from tests.judge.histories import BLIND, DIGEST, NODES, SECOND, SEEING, attempt, case, probe, request
 from tests.judge.polling_histories import ADDRESSES, BALANCERS, HELLO, OTHER_HELLO, OURS, THEIRS, seen, session
 
@@ -193,6 +194,20 @@ def test_a_judge_answers_in_known_words_and_the_same_twice(id_: str, data: st.Da
         assert variant.caused_by in (None, *CHECKS)
         assert variant.caused_by != id_
     assert found == judge([id_], facts, {"lane": history}, calibration, TODAY)[0]
+
+
+@pytest.mark.parametrize("id_", CHECKS)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_no_check_passes_whose_uploads_the_ledger_calls_lost_doubled_or_corrupt(id_: str, data: st.DataObject) -> None:
+    history = replace(data.draw(histories(id_)), synced_ns=1000 * SECOND)
+    # A judge may know two attempts of one id apart, a ledger cannot.
+    history = replace(history, attempts=list({a.id: a for a in history.attempts}.values()))
+    facts = Facts(nodes=NODES, tier="full", patience_s=75.0, max_upload=1 << 62, public_name="x", lanes={id_: "lane"})
+    (found,) = judge([id_], facts, {"lane": history}, SEEING, TODAY)
+    counts = balance([replace(history, attempts=history.attempts_of(id_))]).by_class()
+    if counts["lost"] or counts["delivered_twice"] or counts["corrupted"]:
+        assert overall([found]) in ("nonconformant", "partial")
 
 
 @pytest.mark.parametrize("calibration", [SEEING, BLIND, UNCALIBRATED], ids=["seeing", "blind", "uncalibrated"])

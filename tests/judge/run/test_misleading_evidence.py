@@ -37,8 +37,8 @@ def of(variants: list[Variant], name: str) -> tuple[str, str | None, str | None]
 @pytest.mark.parametrize(
     ("seen", "cause"),
     [
-        (None, "answer-rewritten"),
-        ({"complete": False}, "answer-rewritten"),
+        (None, "own-answer-is-success"),
+        ({"complete": False}, "own-answer-is-success"),
         ({"sha1": "b" * 40}, "truncated-body-completed"),
     ],
 )
