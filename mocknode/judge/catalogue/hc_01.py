@@ -75,6 +75,11 @@ def _nothing_right(case: Case, evidence: dict[str, Any], found: tuple[Prober, ..
         "not a slow interval: no ping came during the time that the slowest known balancer needs",
         "a TCP check that is reset before a node accepts it (HAProxy's plain `check`) cannot be seen here; it could not see a 418 either",
         "no monitor's ping was mistaken for the balancer's" if found else "no ping from anywhere was seen",
+        *(
+            f"not the pings of {p.source} ({p.user_agent or 'no user agent'}): they ended during this run"
+            for p in found
+            if p.role == "gone"
+        ),
     )
     return case.breaks("probe", "core", summary, cause="no-active-probe", hurts=HURTS, ruled_out=ruled_out, **evidence)
 

@@ -1,5 +1,10 @@
-"""PR-01 forwarded-headers: what a node learns about the client's scheme, name and address, and whether it can trust that."""
+"""PR-01 forwarded-headers: what a node learns about the client's scheme, name and address, and whether it can trust that.
 
+A server reads X-Forwarded-For from the right and skips the addresses in its Trusted Proxies; the first other one is the client's.
+Each proxy of a chain adds the address that it was reached from, so the entries after the client's are those of proxies.
+"""
+
+import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from mocknode.judge.catalogue.check import Check
@@ -64,7 +69,9 @@ def _scheme(attempt: Attempt) -> str:
 def _proto(case: Case, attempt: Attempt, seen: Request) -> Variant:
     scheme, got = _scheme(attempt), _entries(seen, "X-Forwarded-Proto")
     name = f"{attempt.variant}-proto"
-    if got == [scheme]:
+    # A server pairs both lists: where every proxy adds to both, the client's scheme stands where its address does.
+    behind = len(_addresses_after(attempt, seen) or ())
+    if got == [scheme] or (len(got) == behind + 1 and got[0] == scheme):
         return case.holds(name, "core", f"the node learns the client's scheme ({scheme})", got=got)
     hurts = "links, redirects and secure cookies of the portal: the node believes that its users come by plain HTTP"
     if scheme == "http":
@@ -84,22 +91,59 @@ def _name(case: Case, attempt: Attempt, seen: Request) -> Variant:
 
 
 def _address(case: Case, attempt: Attempt, seen: Request) -> Variant:
-    address, got = attempt.source.rsplit(":", 1)[0], _entries(seen, "X-Forwarded-For")
+    address, got = _client(attempt), _entries(seen, "X-Forwarded-For")
     name = f"{attempt.variant}-for"
-    if got and got[-1] == address:
+    behind = _addresses_after(attempt, seen)
+    if proxies := sorted(set(behind or ()) - {address}):
+        note = (
+            f"put {', '.join(proxies)} into Trusted Proxies of Octopus, besides the balancer's own address: these proxies stand in "
+            "front of the balancer, and a server takes the last address that it does not trust for the client's"
+        )
+        summary = "the node learns the client's address, followed by those of proxies in front of the balancer"
+        return case.holds(name, "core", summary, got=got, trusted_proxies=proxies, note=note)
+    if behind is not None:
         return case.holds(name, "core", "the node learns the client's address", got=got)
     summary = f"the client's address is {address}, but the node got X-Forwarded-For {', '.join(got) or 'none'}"
     hurts = "the audit log and rate limits: every request seems to come from the balancer"
     return case.breaks(name, "core", summary, cause="forwarded-for-missing", hurts=hurts, attempt=attempt.id, got=got)
 
 
+def _client(attempt: Attempt) -> str:
+    return _bare(attempt.source)
+
+
+def _bare(text: str) -> str:
+    """Return an entry's address without its port: Azure's gateway writes `192.0.2.1:50000`."""
+    host = text.strip().partition("]")[0].removeprefix("[") if text.strip().startswith("[") else text.strip()
+    for candidate in (host, host.rpartition(":")[0]):
+        try:
+            address = ipaddress.ip_address(candidate)
+        except ValueError:
+            continue
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return str(mapped or address)
+    return host
+
+
+def _addresses_after(attempt: Attempt, seen: Request) -> list[str] | None:
+    """Return the entries of X-Forwarded-For after the client's own; None if the client's address is not there."""
+    entries = [_bare(entry) for entry in _entries(seen, "X-Forwarded-For")]
+    address = _client(attempt)
+    return entries[entries.index(address) + 1 :] if address in entries else None
+
+
+def _passes(attempt: Attempt, seen: Request, name: str, value: str) -> bool:
+    """Return whether a server would take the client's invented value for the balancer's."""
+    got = _entries(seen, name)
+    if name != "X-Forwarded-For":
+        return got[-1:] == [value]
+    # It does no harm to the left of the client's own address, which a server that trusts the proxies meets first.
+    right = got[max((n for n, entry in enumerate(got) if entry == value), default=len(got)) :]
+    return bool(right) and _client(attempt) not in map(_bare, right)
+
+
 def _spoofed(case: Case, attempt: Attempt, seen: Request) -> Variant:
-    passed = [
-        name
-        for name, value in SPOOFED
-        # If the balancer appended its own entry, the spoofed one does no harm: Trusted Proxies are read from the right.
-        if _entries(seen, name)[-1:] == [value]
-    ]
+    passed = [name for name, value in SPOOFED if _passes(attempt, seen, name, value)]
     if not passed:
         return case.holds(
             attempt.variant,

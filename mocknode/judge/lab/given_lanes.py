@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,8 @@ class GivenLanes:
             self.nodes = tuple(node["name"] for node in cluster["nodes"])
             self.url = self.front.url
             standby = None if self.standby_url is None else await self._standby(stack, control, cluster, offset_ns)
-            recording = stack.enter_context(Recording(self.run_dir / name / "history.jsonl", offset_ns))
+            began_ns = time.monotonic_ns()
+            recording = stack.enter_context(Recording(self.run_dir / name / "history.jsonl", offset_ns, began_ns))
             lab = Lab(
                 name=name,
                 front=self.front,
@@ -77,6 +79,7 @@ class GivenLanes:
                 nodes=self.nodes,
                 serving=self.nodes,
                 api_key=cluster["api_key"],
+                started_ns=began_ns,
                 clock_offset_ns=offset_ns,
                 tentacles={node: self.tentacles[node] for node in self.nodes if node in self.tentacles},
                 standby=standby,

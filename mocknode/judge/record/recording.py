@@ -9,6 +9,7 @@ from typing import Any, Self, TextIO
 
 from mocknode.judge.record.history import Attempt, History, Session, Step, from_lines, to_line
 from mocknode.judge.record.journal_merge import AnsweringNodes, JournalMerger
+from mocknode.judge.record.since import Since
 from mocknode.text import json_text
 
 
@@ -18,13 +19,16 @@ class Recording:
     Args:
         path: File of JSON lines; it must not exist yet.
         clock_offset_ns: Added to the nodes' times, see `JournalMerger`.
+        since_ns: When the run began, on our clock: older journal lines are neither recorded nor evidence. The default keeps all, for a
+            cluster that was started for this run.
     """
 
-    def __init__(self, path: Path, clock_offset_ns: int = 0) -> None:
+    def __init__(self, path: Path, clock_offset_ns: int = 0, since_ns: int | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.history = History()
         self._merger = JournalMerger(self.history, clock_offset_ns)
         self._nodes = AnsweringNodes(self.history)
+        self._since = None if since_ns is None else Since(since_ns - clock_offset_ns)
         self._file: TextIO = path.open("x", encoding="utf-8")
         self._write({"type": "clock", "offset_ns": clock_offset_ns})
 
@@ -50,8 +54,15 @@ class Recording:
     def journal(self, records: Iterable[dict[str, Any]]) -> None:
         """Record journal lines as the control API returned them."""
         for record in records:
+            if self._since is not None and not self._since.keeps(record):
+                continue
             self._merger.feed(record)
             self._write({"type": "journal", "record": record})
+
+    @property
+    def probed_before(self) -> bool:
+        """Whether somebody probed the nodes before the run began. This is a hint at what is there, and no evidence."""
+        return self._since is not None and self._since.probed_before
 
     def synced(self, t_ns: int) -> None:
         """Record that every journal line written before `t_ns` has been read."""

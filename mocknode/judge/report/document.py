@@ -65,6 +65,7 @@ class RunFacts:
         calibration: None before it is known.
         reproduce: The command line that repeats the run.
         planned: Ids of all checks of this run, so that the report of a killed run says what is missing.
+        left_out: Ids of checks that this balancer could be put to and the run was not asked for.
         notes: Sentences that limit the trust in this run or explain it.
     """
 
@@ -80,6 +81,7 @@ class RunFacts:
     run_dir: str
     tier: Tier
     planned: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -127,6 +129,7 @@ def build(
         "calibration": run.calibration,
         "checks": [_check(result) for result in results],
         "unfinished": [id_ for id_ in run.planned if id_ not in done],
+        "left_out": list(run.left_out),
         "ledger": ledger,
         "claims": {id_: text for id_, text in (claims or {}).items() if id_ in done},
         "timelines": {id_: _plain_timeline(item) for id_, item in timelines.items() if id_ in done},

@@ -195,7 +195,10 @@ class Report(TypedDict):
     calibration: CalibrationFacts | None
     checks: list[ReportedCheck]
     unfinished: list[str]
-    """ids of checks that this run planned and has not done (yet)"""
+    """ids of checks that this run planned and has not done (yet); without a failure the result is then `partial`"""
+    left_out: NotRequired[list[str]]
+    """ids of checks that this balancer could be put to and the run was not asked for (`--only`, `--profile`); without a fault
+    the result is then `passed`; absent in reports of older versions"""
     ledger: LedgerCounts
     claims: dict[str, str]
     """check id -> the sentence that was judged"""

@@ -107,7 +107,7 @@ def screen(document: Report) -> Screen:
         ledger=ledger,
         aside=aside,
         run_dir=plain(document["run_dir"]),
-        notes=tuple(plain(note) for note in [*document["notes"], *_unnamed(document)]),
+        notes=tuple(plain(note) for note in [*document["notes"], *_noted(checks), *_unnamed(document)]),
         faults=faults,
         rerun=only(document["reproduce"], faults) if faults else None,
     )
@@ -175,10 +175,12 @@ def _indent(line: str) -> int:
 
 def _verdict(document: Report) -> str:
     verdict = RESULTS[document["result"]]
-    if not document["unfinished"]:
-        return verdict
     done = len(document["checks"])
-    return f"{verdict} SO FAR ({done} of {done + len(document['unfinished'])} checks)"
+    if document["unfinished"]:
+        return f"{verdict} SO FAR ({done} of {done + len(document['unfinished'])} checks)"
+    if left_out := document.get("left_out", []):
+        return f"{verdict} ({done} of {done + len(left_out)} checks judged)"
+    return verdict
 
 
 def _groups(checks: Sequence[ReportedCheck]) -> tuple[Group, ...]:
@@ -230,6 +232,17 @@ def _elsewhere(check: ReportedCheck, noisy: Mapping[str, ReportedCheck]) -> str:
     return f" (because of {plain(root)})" if root and root not in noisy else ""
 
 
+def _noted(checks: Sequence[ReportedCheck]) -> list[str]:
+    """Return what variants that pass leave for the reader to do: their evidence `note`, each once."""
+    notes = (
+        f"{check['id']}: {v['evidence']['note']}"
+        for check in checks
+        for v in check["variants"]
+        if "note" in v["evidence"]
+    )
+    return list(dict.fromkeys(notes))
+
+
 def _unnamed(document: Report) -> list[str]:
     """Return a note on how to get lines to paste, if there are fixes and the kind of balancer is not known."""
     if document["balancer"]["kind"] is not None or not any(check["fixes"] for check in document["checks"]):
@@ -243,7 +256,8 @@ def _unnamed(document: Report) -> list[str]:
 def _probes(calibration: CalibrationFacts | None, *, finished: bool) -> str:
     if calibration is None:
         return "probes: not measured, as no check of this run needed it" if finished else "probes: not known yet"
-    ours = [p for p in calibration["probers"] if p["role"] == "balancer"] or calibration["probers"]
+    present = [p for p in calibration["probers"] if p["role"] != "gone"]
+    ours = [p for p in present if p["role"] == "balancer"] or present
     if not ours:
         return "probes: none seen"
     kinds = sorted({f"{p['method']} HTTP/{p['http_version']}" for p in ours})

@@ -16,7 +16,12 @@ WIDTH: Final = 100
 # The grid and the findings need this much space; a narrower terminal wraps by itself.
 WIDTH_MIN: Final = 60
 _INDENT: Final = 10
-_VERDICT_STYLES: Final = {"conformant": "bold green", "limited": "bold blue", "partial": "bold magenta"}
+_VERDICT_STYLES: Final = {
+    "conformant": "bold green",
+    "passed": "bold green",
+    "limited": "bold blue",
+    "partial": "bold magenta",
+}
 
 
 def render(

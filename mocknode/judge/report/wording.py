@@ -45,6 +45,7 @@ WORST_FIRST: Final = tuple(SIGNS)
 
 RESULTS: Final[Mapping[str, str]] = {
     "conformant": "CONFORMANT",
+    "passed": "PASSED",
     "limited": "CONFORMANT WITHIN LIMITS",
     "partial": "PARTIAL",
     "nonconformant": "NOT CONFORMANT",

@@ -78,17 +78,21 @@ def facts_from(document: Mapping[str, Any]) -> Facts:
         raise ValueError(f"not the facts of a run of this version: {exc}") from exc
 
 
-def detection(histories: Sequence[History]) -> Detected:
-    """Detect the kind of balancer from its answers and its probes."""
+def detection(histories: Sequence[History], calibration: Calibration) -> Detected:
+    """Detect the kind of balancer from its answers and its probes, not from those of monitors and of balancers that are gone."""
     attempts = [a for history in histories for a in history.attempts if a.status is not None]
-    return detect(attempts, [p for history in histories for p in history.probes])
+    others = {(p.source, p.user_agent) for p in calibration.probers if p.role in ("monitor", "gone")}
+    probes = [
+        p for history in histories for p in history.probes if (p.peer.rsplit(":", 1)[0], p.user_agent) not in others
+    ]
+    return detect(attempts, probes)
 
 
 def judge(
     ids: Sequence[str], facts: Facts, histories: Mapping[str, History], calibration: Calibration, today: datetime.date
 ) -> list[CheckResult]:
     """Judge the checks with these ids, in the order of the catalogue."""
-    kind = facts.kind or detection(list(histories.values())).kind
+    kind = facts.kind or detection(list(histories.values()), calibration).kind
     done = [CHECKS[id_] for id_ in CHECKS if id_ in ids]
     # Reaction times come from the lane that calibrated, so entries that it lost make every check doubtful that depends on them.
     lost = [d for history in histories.values() if history.steps_of("calibration") for d in history.dropped]

@@ -15,11 +15,13 @@ class Plan:
     """The checks to run, and what the report says about the run.
 
     Attributes:
+        left_out: Ids of checks that this balancer could be put to and the run was not asked for.
         facts: What judging needs, without lanes, durations and errors, which the run adds.
         report: Called with the document after every check.
     """
 
     checks: tuple[Check, ...]
+    left_out: tuple[str, ...]
     facts: Facts
     seed: int
     run_dir: Path

@@ -60,7 +60,7 @@ class Reporter:
 
     def result(self) -> Result:
         """Return the result of the checks that are done."""
-        return overall(self.results, trusted=self.watch.trusted)
+        return result_of(self._record(None), self.results)
 
     def report(self) -> None:
         """Judge what is done so far, save it and hand out the report."""
@@ -72,7 +72,7 @@ class Reporter:
         calibration = calibration_of(histories, lane, self.lanes.nodes)
         self.results = judge(self.done, facts, histories, calibration, self.started.date())
         # Detection searches thousands of answers, which is wasted if the kind is known.
-        detected = detection(list(histories.values())).kind if facts.kind is None else None
+        detected = detection(list(histories.values()), calibration).kind if facts.kind is None else None
         for id_ in self.done:
             if id_ not in self._timelines:
                 self._timelines[id_] = timeline_of(id_, facts, histories)
@@ -96,6 +96,7 @@ class Reporter:
             "configuration": dict(getattr(self.lanes, "configuration", {})),
             "reproduce": plan.reproduce,
             "planned": [check.id for check in plan.checks],
+            "left_out": list(plan.left_out),
             "notes": [*plan.notes, *self.watch.notes()],
             "trusted": self.watch.trusted,
             "detected": detected,
@@ -115,6 +116,16 @@ class Reporter:
         return lab.name if lab is not None and lab.history.steps_of("calibration") else None
 
 
+def result_of(record: RunRecord, results: Sequence[CheckResult]) -> Result:
+    """Return the result of a run, live or saved."""
+    return overall(
+        results,
+        trusted=record["trusted"],
+        unfinished=set(record["planned"]) - {result.id for result in results},
+        left_out=record.get("left_out", ()),
+    )
+
+
 def report_document(
     record: RunRecord, facts: Facts, results: Sequence[CheckResult], histories: Mapping[str, History],
     calibration: Calibration, run_dir: Path, timelines: Mapping[str, Timeline],
@@ -122,7 +133,7 @@ def report_document(
     """Build the report of a run, live or saved."""
     kind = facts.kind or record["detected"]
     run = RunFacts(
-        result=overall(results, trusted=record["trusted"]),
+        result=result_of(record, results),
         seed=record["seed"],
         started=datetime.datetime.fromisoformat(record["started"]),
         duration_s=record["duration_s"],
@@ -142,6 +153,7 @@ def report_document(
         run_dir=str(run_dir),
         tier=facts.tier,
         planned=tuple(record["planned"]),
+        left_out=tuple(record.get("left_out", ())),
         notes=tuple(record["notes"]),
     )
     claims = {result.id: CHECKS[result.id].claim for result in results}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 from mocknode.judge.record import recording
 from mocknode.judge.record.history import History
@@ -32,6 +32,8 @@ class RunRecord(TypedDict):
     configuration: dict[str, str]
     reproduce: str
     planned: list[str]
+    left_out: NotRequired[list[str]]
+    """Absent in runs of older versions."""
     notes: list[str]
     trusted: bool
     detected: str | None

@@ -20,7 +20,7 @@ from mocknode.judge.lab.preflight import preflight, refuse_unjoinable, refuse_un
 from mocknode.judge.run.environment_errors import ENVIRONMENT_ERRORS
 from mocknode.judge.run.plan import Plan
 from mocknode.judge.run.reporting import Reporter
-from mocknode.judge.verdict.calibration import Calibration
+from mocknode.judge.verdict.calibration import DOES_NOT_PROBE_AFTER_S, Calibration
 from mocknode.judge.verdict.outcome import EXIT_CODES
 
 # These lanes leave the nodes alone; they share one cluster and balancer, named after the first.
@@ -80,11 +80,9 @@ class Run:
             self._refuse_a_node_alone()
             await lab.sync()
             # A balancer that probes these nodes is the right one. Any other must pass the preflight before a check waits for it.
-            probed = any(not p.forwarded for p in lab.history.probes)
+            probed = await self._probed(lab)
             if not probed:
                 await self._preflight(lab)
-            else:
-                await refuse_unreachable(lab.front)
             if self._of("idle"):
                 self.plan.say(
                     "idle first: the balancer forwards nothing while HC-06 waits, then everything else follows"
@@ -106,6 +104,14 @@ class Run:
                 await self._disturbing(lab, self._of("status"))
                 for check in again:
                     await self._one(check, lab)
+
+    async def _probed(self, lab: Lab) -> bool:
+        """Return whether the nodes are probed now. Pings from before this run are a reason to wait for one, and no evidence."""
+        if not self._of("idle") or not lab.recording.probed_before:
+            return False
+        await refuse_unreachable(lab.front)
+        # The wait costs nothing: the idle check needs the balancer to be idle for longer.
+        return await lab.until(lambda history: any(not p.forwarded for p in history.probes), DOES_NOT_PROBE_AFTER_S)
 
     def _refuse_a_node_alone(self) -> None:
         """Refuse checks that take a node away if the balancer has no second node to send its requests to.

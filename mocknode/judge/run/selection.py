@@ -64,6 +64,12 @@ def selected_checks(
     return selected
 
 
+def left_out(checks: Sequence[Check], offered: Sequence[str]) -> tuple[str, ...]:
+    """Ids of the checks that a run without `--only` and `--profile` would make as well; profile region has but its own."""
+    profiles = {REGION} if any(item.profile == REGION for item in checks) else set(offered)
+    return tuple(item.id for item in CHECKS.values() if item.profile in profiles and item not in checks)
+
+
 def _refuse_region(options: TargetOptions, profiles: set[str]) -> None:
     """Refuse profile region without a standby, or together with profiles whose checks a standby would answer."""
     if profiles != {REGION}:

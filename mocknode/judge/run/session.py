@@ -22,8 +22,8 @@ from mocknode.judge.run.outputs import make_run_directory, refuse_unwritable
 from mocknode.judge.run.plan import Plan
 from mocknode.judge.run.reporting import report_document, timeline_of
 from mocknode.judge.run.runner import Run
-from mocknode.judge.run.selection import offered_profiles, selected_checks
-from mocknode.judge.verdict.outcome import EXIT_CODES, CheckResult, overall
+from mocknode.judge.run.selection import left_out, offered_profiles, selected_checks
+from mocknode.judge.verdict.outcome import EXIT_CODES, CheckResult
 
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 EXIT_ENVIRONMENT: Final = 3
@@ -113,7 +113,8 @@ def _prepared(options: CheckOptions, watcher: Watcher) -> Run:
         raise OptionError("give --lb URL for a balancer that runs already, or --with NAME to start one")
     declared = _declared(options.balancer_file)
     refuse_unwritable(options.files)
-    checks = selected_checks(options, options.only, options.profiles, offered_profiles(options, declared))
+    offered = offered_profiles(options, declared)
+    checks = selected_checks(options, options.only, options.profiles, offered)
     demands = demands_of(options, declared, watcher.say)
     run_dir = make_run_directory(options.run_dir, "check")
     watcher.plan([item.id for item in checks])
@@ -127,14 +128,14 @@ def _prepared(options: CheckOptions, watcher: Watcher) -> Run:
     # How long single checks take differs too much for a forecast.
     forecast = f"; {_forecast(demands.tier, checks)}" if shared else ""
     watcher.say(f"{len(checks)} checks, {demands.tier}; record in {run_dir}{forecast}")
-    return Run(
-        _plan(options, checks, _facts(options, declared, target, demands), target, run_dir, watcher), target.lanes
-    )
+    facts = _facts(options, declared, target, demands)
+    return Run(_plan(options, checks, left_out(checks, offered), facts, target, run_dir, watcher), target.lanes)
 
 
 def _plan(
-    options: CheckOptions, checks: tuple[Check, ...], facts: Facts, target: Target, run_dir: Path, watcher: Watcher
-) -> Plan:
+    options: CheckOptions, checks: tuple[Check, ...], omitted: tuple[str, ...], facts: Facts, target: Target,
+    run_dir: Path, watcher: Watcher,
+) -> Plan:  # fmt: skip
     def report(document: Report, results: Sequence[CheckResult]) -> None:
         watcher.results(results)
         write(document, json=run_dir / REPORT_FILE)
@@ -142,6 +143,7 @@ def _plan(
 
     return Plan(
         checks=checks,
+        left_out=omitted,
         facts=facts,
         seed=options.seed,
         run_dir=run_dir,
@@ -206,7 +208,7 @@ def judge_again(run_dir: Path) -> tuple[int, Report]:
         results = judging.judge(run.done, run.facts, run.histories, run.calibration, day)
         timelines = {id_: timeline_of(id_, run.facts, run.histories) for id_ in run.done}
         document = report_document(run.report, run.facts, results, run.histories, run.calibration, run_dir, timelines)
-        return EXIT_CODES[overall(results, trusted=run.report["trusted"])], document
+        return EXIT_CODES[document["result"]], document
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         # A judge reports its own errors as a result, so what fails here is what `run.json` says about the run.
         raise run_directory.SavedRunError(

@@ -66,7 +66,12 @@ MONITOR_AGENTS: Final = (
     "datadog", "statuscake", "python-requests", "python-httpx", "powershell", "kube-probe", "postmanruntime", "httpie",
 )  # fmt: skip
 
-Role = Literal["balancer", "monitor", "unknown"]
+Role = Literal["balancer", "monitor", "unknown", "gone"]
+"""The sender of pings. `gone` is one whose pings ended: a balancer that was replaced says nothing about its successor."""
+
+# A prober that has been silent for this many of its intervals has gone: a busy machine delays single pings, not several.
+GONE_AFTER_INTERVALS: Final = 4
+GONE_AFTER_S_MIN: Final = 4.0
 
 
 METHODS_WITH_STATUS: Final = ("GET", "HEAD")
@@ -246,8 +251,12 @@ def steady_interval(times_ns: Sequence[int]) -> tuple[float, int] | None:
     return None
 
 
-def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]:
-    """Group pings by their sender, the sender of most pings first."""
+def probers(probes: Sequence[Probe], nodes: Sequence[str], until_ns: int | None = None) -> tuple[Prober, ...]:
+    """Group pings by their sender, the sender of most pings first.
+
+    Args:
+        until_ns: When watching ended; None means that it is not known, and nobody counts as gone.
+    """
     groups: dict[tuple[str, str | None, str, str, str, bool], list[Probe]] = defaultdict(list)
     # Probes of the standby's nodes are left out: the primary region's probes decide when the standby takes over.
     for probe in (p for p in probes if p.node in nodes):
@@ -260,6 +269,8 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]
             by_node[probe.node].append(probe.t_ns)
         intervals = [steady[0] for times in by_node.values() if (steady := steady_interval(times)) is not None]
         hosts = {probe.host for probe in members}
+        interval_s = round(statistics.median(intervals), 3) if intervals else None
+        silent_s = 0.0 if until_ns is None else (until_ns - max(probe.t_ns for probe in members)) / 1e9
         prober = Prober(
             source=source,
             user_agent=agent,
@@ -267,13 +278,17 @@ def probers(probes: Sequence[Probe], nodes: Sequence[str]) -> tuple[Prober, ...]
             http_version=version,
             host=next(iter(hosts)) if len(hosts) == 1 else "*",
             path=target,
-            interval_s=round(statistics.median(intervals), 3) if intervals else None,
+            interval_s=interval_s,
             nodes=tuple(sorted(by_node)),
-            role=_role(agent, by_node, nodes, forwarded=forwarded),
+            role="gone" if _gone(interval_s, silent_s) else _role(agent, by_node, nodes, forwarded=forwarded),
             forwarded=forwarded,
         )
         found.append((len(members), prober))
     return tuple(prober for _count, prober in sorted(found, key=lambda item: -item[0]))
+
+
+def _gone(interval_s: float | None, silent_s: float) -> bool:
+    return interval_s is not None and silent_s > max(GONE_AFTER_S_MIN, GONE_AFTER_INTERVALS * interval_s)
 
 
 def _role(agent: str | None, by_node: dict[str, list[int]], nodes: Sequence[str], *, forwarded: bool) -> Role:
@@ -288,7 +303,7 @@ def _role(agent: str | None, by_node: dict[str, list[int]], nodes: Sequence[str]
 
 def interval_is_known(history: History, nodes: Sequence[str]) -> bool:
     """Return whether the balancer has pinged every node often enough to show its probe interval."""
-    return any(prober.role == "balancer" for prober in probers(history.probes, nodes))
+    return any(prober.role == "balancer" for prober in probers(history.probes, nodes, history.synced_ns or None))
 
 
 def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = None) -> Calibration:
@@ -308,7 +323,7 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
         if request.attempt is None and (until_ns is None or request.t_ns < until_ns):
             other[f"{request.method} {request.target}"] += 1
     return Calibration(
-        probers=_with_the_likeliest(probers(probes, nodes), reacts=out_after_s is not None),
+        probers=_with_the_likeliest(probers(probes, nodes, until_ns), reacts=out_after_s is not None),
         out_after_s=out_after_s,
         in_after_s=_reaction_s(first(history, CALIBRATION, DrainEnded), first(history, CALIBRATION, CameBack)),
         drained=drain is not None,
@@ -332,7 +347,11 @@ def _with_the_likeliest(found: tuple[Prober, ...], *, reacts: bool) -> tuple[Pro
         return found
     return tuple(
         replace(p, role="balancer")
-        if p.interval_s is not None and len(p.nodes) > 1 and not p.forwarded and (reacts or p.role == "unknown")
+        if p.interval_s is not None
+        and len(p.nodes) > 1
+        and not p.forwarded
+        and (reacts or p.role == "unknown")
+        and p.role != "gone"
         else p
         for p in found
     )

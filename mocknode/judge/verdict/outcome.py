@@ -5,7 +5,7 @@ judge raises, or has no evidence, the outcome is `unknown`.
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -141,21 +141,39 @@ def accept(result: CheckResult, because: str, until: str, *, expired: bool = Fal
     return replace(result, outcome=Outcome.ACCEPTED, summary=f"{result.summary} (accepted until {until}: {because})")
 
 
-Result = Literal["conformant", "limited", "partial", "nonconformant", "untrusted"]
+Result = Literal["conformant", "passed", "limited", "partial", "nonconformant", "untrusted"]
 
 
-def overall(results: Iterable[CheckResult], *, trusted: bool = True) -> Result:
-    """Return the run's result: `conformant` means no core failure, no core unknown and no core limitation."""
+def overall(
+    results: Iterable[CheckResult],
+    *,
+    trusted: bool = True,
+    unfinished: Collection[str] = (),
+    left_out: Collection[str] = (),
+) -> Result:
+    """Return the run's result: `conformant` means no core failure, no core unknown and no core limitation in any check.
+
+    Args:
+        unfinished: Ids of checks that the run was asked for and has not done, which may fail yet.
+        left_out: Ids of checks that the run was not asked for: without a fault it has `passed`, and is not `conformant`.
+    """
     results = list(results)
     if not trusted:
         return "untrusted"
     if any(r.outcome is Outcome.FAIL for r in results):
         return "nonconformant"
-    if not results or any(r.core_unknown for r in results):
+    if unfinished or not results or any(r.core_unknown for r in results):
         return "partial"
     if any(r.core_limitation for r in results):
         return "limited"
-    return "conformant"
+    return "passed" if left_out else "conformant"
 
 
-EXIT_CODES: dict[Result, int] = {"conformant": 0, "limited": 0, "nonconformant": 1, "partial": 4, "untrusted": 5}
+EXIT_CODES: dict[Result, int] = {
+    "conformant": 0,
+    "passed": 0,
+    "limited": 0,
+    "nonconformant": 1,
+    "partial": 4,
+    "untrusted": 5,
+}

@@ -177,6 +177,28 @@ def pr_01(*headers: tuple[str, str], variant: str = "http") -> Case:
 TRUE = (("Host", "octopus.example.test"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "127.0.0.2"))
 
 
+MISSING, FORGED = ("fail", "forwarded-for-missing"), ("advice", "spoofed-forwarded-passed")
+FORWARDED: list[tuple[str, str, str | None]] = [
+    ("127.0.0.2, 10.0.0.9", "pass", None),
+    ("127.0.0.2:5000, 10.0.0.9:443, 10.0.0.8", "pass", None),
+    ("[::ffff:127.0.0.2]:5000, 2001:db8::1", "pass", None),
+    ("127.0.0.2, 127.0.0.2", "pass", None),
+    ("10.0.0.9", *MISSING),
+    ("unknown", *MISSING),
+]
+"""X-Forwarded-For of an honest client at 127.0.0.2; 10.0.0.9 is a proxy in front of the balancer."""
+SPOOFED_FOR: list[tuple[str, str, str | None]] = [
+    ("192.0.2.66, 127.0.0.2, 10.0.0.9", "pass", None),
+    ("192.0.2.66, 10.0.0.9", *FORGED),
+    ("127.0.0.2, 192.0.2.66", *FORGED),
+]
+"""The same, of a client that invents 192.0.2.66."""
+PAIRED = (
+    ("X-Forwarded-For", "127.0.0.2, 10.0.0.9"),
+    ("X-Forwarded-Proto", "http, https"),
+)
+
+
 SOME = replace(PROBER, nodes=NODES[:2])
 
 
@@ -359,6 +381,16 @@ ROWS: list[Row] = [
     ("PR-01", lambda: pr_01(("Host", "backend")), "http-for", "fail", "forwarded-for-missing", None),
     ("PR-01", lambda: pr_01(*SPOOFED, variant="http-spoofed"), "http-spoofed", "advice", "spoofed-forwarded-passed", None),
     ("PR-01", lambda: pr_01(*TRUE, variant="http-spoofed"), "http-spoofed", "pass", None, None),
+    *[
+        ("PR-01", lambda got=got: pr_01(*TRUE[:2], ("X-Forwarded-For", got)), "http-for", outcome, cause, None)
+        for got, outcome, cause in FORWARDED
+    ],
+    *[
+        ("PR-01", lambda got=got: pr_01(("X-Forwarded-For", got), variant="http-spoofed"), "http-spoofed", outcome, cause, None)
+        for got, outcome, cause in SPOOFED_FOR
+    ],
+    ("PR-01", lambda: pr_01(*PAIRED), "http-proto", "pass", None, None),
+    ("PR-01", lambda: pr_01(*TRUE, ("X-Forwarded-Proto", "http")), "http-proto", "fail", "forwarded-proto-missing", None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "fresh", "pass", None, None),
     ("PR-05", lambda: without_http2(pr_05([*NODES] * 200), "PR-05"), "http2", "skip", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "algorithm", "pass", None, None),
@@ -418,6 +450,13 @@ def test_a_history_and_its_verdict(
     assert (found.outcome.value, found.cause, found.caused_by) == (outcome, cause, root)
     assert found.summary
     assert (found.hurts is None) == (outcome not in ("fail", "advice", "limitation"))
+
+
+def test_a_chain_of_proxies_passes_with_a_note_on_trusted_proxies() -> None:
+    seen = pr_01(*TRUE[:2], ("X-Forwarded-For", "127.0.0.2, 10.0.0.9, 10.0.0.8"))
+    found = only(CHECKS["PR-01"].judge(seen), "http-for")
+    assert "put 10.0.0.8, 10.0.0.9 into Trusted Proxies" in found.evidence["note"]
+    assert found.evidence["trusted_proxies"] == ["10.0.0.8", "10.0.0.9"]
 
 
 @pytest.mark.parametrize("id_", CHECKS)

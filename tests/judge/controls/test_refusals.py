@@ -158,3 +158,4 @@ def test_a_check_that_is_ended_leaves_nothing_running(number: signal.Signals, co
     assert not left_behind(directory)
     judged = subprocess.run([sys.executable, "-m", "mocknode", "judge", str(directory)], capture_output=True, text=True)
     assert "UP  02 ✓" in judged.stdout or "02 +" in judged.stdout
+    assert judged.returncode == 4, "a run that was ended has not judged everything"

@@ -90,6 +90,27 @@ def test_only_checks_that_were_judged_are_in_the_grid(facts: Any) -> None:
     assert " uploads  none sent\n" in text
 
 
+def test_a_note_of_a_variant_that_passes_is_on_the_first_screen(facts: Any) -> None:
+    noted = Variant(
+        name="v", level="core", tier="full", outcome=Outcome.PASS, summary="s", evidence={"note": "trust 10.0.0.9"}
+    )
+    judged = merge("PR-01", "n", "web", [noted, noted], duration_s=1)
+    assert render(build(facts(), [judged], NO_UPLOADS, {})).count("note: PR-01: trust 10.0.0.9") == 1
+
+
+def test_a_run_of_some_checks_says_how_many_it_left_out(facts: Any) -> None:
+    some = facts(result="passed", planned=("HC-01",), left_out=("UP-01", "UP-02"))
+    text = render(build(some, [result("HC-01", Outcome.PASS)], NO_UPLOADS, {}))
+    assert text.startswith(" PASSED (1 of 3 checks judged)   1 pass")
+    assert "CONFORMANT" not in text
+
+
+def test_a_report_of_an_older_version_left_nothing_out(facts: Any) -> None:
+    document = build(facts(result="conformant"), [result("HC-01", Outcome.PASS)], NO_UPLOADS, {})
+    del document["left_out"]
+    assert render(document).startswith(" CONFORMANT   1 pass")
+
+
 def test_a_run_without_a_judged_check_says_so(facts: Any) -> None:
     document = build(facts(result="partial", calibration=None), [], NO_UPLOADS, {})
     assert "no check has been judged" in render(document)

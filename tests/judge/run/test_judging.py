@@ -9,11 +9,11 @@ import pytest
 from mocknode.judge.catalogue.pr_01 import SPOOFED
 from mocknode.judge.catalogue.registry import CHECKS
 from mocknode.judge.record.history import Dropped, History
-from mocknode.judge.run.judging import Facts, facts_from, judge
+from mocknode.judge.run.judging import Facts, detection, facts_from, judge
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import EXIT_CODES, Outcome, Variant, merge, overall
 from tests.judge import polling_histories as polling
-from tests.judge.histories import BLIND, NODES, SEEING, attempt, case, request, step
+from tests.judge.histories import BLIND, NODES, PROBER, SEEING, attempt, case, probe, request, step
 from tests.judge.histories import SECOND as S
 
 TODAY = datetime.date(2026, 11, 23)
@@ -180,3 +180,18 @@ def test_a_case_knows_a_blind_balancer() -> None:
     assert case(History(), BLIND).blind
     assert not case(History(), SEEING).blind
     assert isinstance(case(History()), Case)
+
+
+def test_monitors_and_balancers_that_are_gone_do_not_say_which_product_this_is() -> None:
+    envoy = [probe(node, n * S, user_agent="Envoy/HC") for node in NODES for n in range(9)]
+    now = [replace(PROBER, user_agent="Envoy/HC")]
+    gone = [replace(PROBER, user_agent="Envoy/HC", role="gone")]
+    kinds = [detection([History(probes=envoy)], replace(SEEING, probers=tuple(found))).kind for found in (now, gone)]
+    assert kinds == ["envoy", None]
+
+
+def test_hc_01_names_the_pings_that_ended() -> None:
+    gone = replace(PROBER, user_agent="Envoy/HC", role="gone")
+    (found,) = CHECKS["HC-01"].judge(case(History(), replace(BLIND, probers=(gone,))))
+    assert (found.outcome, found.cause) == (Outcome.FAIL, "no-active-probe")
+    assert any("Envoy/HC" in text and "ended" in text for text in found.ruled_out)

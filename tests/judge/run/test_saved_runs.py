@@ -11,6 +11,7 @@ import pytest
 from mocknode.judge.record.recording import Recording
 from mocknode.judge.run import run_directory as saved
 from mocknode.judge.run.judging import Facts, judge
+from mocknode.judge.run.session import judge_again
 from mocknode.judge.verdict.calibration import calibrate
 from tests.judge.histories import NODES, SECOND, attempt, step
 
@@ -95,6 +96,28 @@ def test_saving_again_replaces_the_file_whole(tmp_path: Path) -> None:
     whole(tmp_path)
     saved.save(tmp_path, facts(), done=("UP-01",), calibrated_lane=None, report={"seed": 2})
     assert saved.load(tmp_path).done == ("UP-01",)
+
+
+@pytest.mark.parametrize(
+    ("planned", "left_out", "result", "code"),
+    [
+        (["HC-01"], [], "conformant", 0),
+        (["HC-01"], ["UP-01"], "passed", 0),
+        (["HC-01", "UP-01"], [], "partial", 4),
+    ],
+)
+def test_a_run_that_was_killed_is_partial_however_often_it_is_judged(
+    planned: list[str], left_out: list[str], result: str, code: int, tmp_path: Path
+) -> None:
+    recorded(tmp_path)
+    report: Any = {
+        "seed": 1, "started": "2026-11-23T10:00:00+00:00", "duration_s": 1.0, "versions": {}, "binary": None, "mode": None,
+        "url": "http://lb", "configuration": {}, "reproduce": "mocknode check", "planned": planned, "left_out": left_out,
+        "notes": [], "trusted": True, "detected": None,
+    }  # fmt: skip
+    saved.save(tmp_path, facts(), done=("HC-01",), calibrated_lane="drains", report=report)
+    found, document = judge_again(tmp_path)
+    assert (found, document["result"], document["unfinished"]) == (code, result, planned[1:])
 
 
 def test_a_killed_run_is_judged_from_what_it_had_written(tmp_path: Path) -> None:

@@ -71,6 +71,25 @@ def test_a_prober_that_leaves_a_node_out_is_not_known_to_be_a_balancer() -> None
     assert not interval_is_known(History(probes=pings), NODES)
 
 
+@pytest.mark.parametrize(
+    ("interval_s", "silent_s", "role"),
+    [(1.0, 3.0, "balancer"), (1.0, 5.0, "gone"), (10.0, 39.0, "balancer"), (10.0, 41.0, "gone")],
+)
+def test_a_balancer_whose_pings_ended_is_gone(interval_s: float, silent_s: float, role: str) -> None:
+    pings = everywhere(beat(interval_s, 6))
+    ended_s = 5 * interval_s
+    (found,) = probers(pings, NODES, int((ended_s + silent_s) * SECOND))
+    assert found.role == role
+    history = History(probes=pings, synced_ns=int((ended_s + silent_s) * SECOND))
+    assert interval_is_known(history, NODES) == (role == "balancer")
+
+
+def test_a_balancer_that_is_gone_is_not_taken_for_the_one_that_reacts() -> None:
+    found = reacting(everywhere(beat(2.0, 5), user_agent="Envoy/HC"))
+    assert ([p.role for p in found.probers], found.interval_s) == (["gone"], None)
+    assert found.unprobed(NODES) == sorted(NODES)
+
+
 def reacting(pings: list[Probe]) -> Calibration:
     steps = [
         step("calibration", "drain", 90 * SECOND, node="node-1"),
@@ -80,17 +99,19 @@ def reacting(pings: list[Probe]) -> Calibration:
 
 
 def test_where_nobody_pings_every_node_the_likeliest_is_the_balancer() -> None:
-    some = [p for p in everywhere(beat(2.0, 5)) if p.node != "node-2"]
+    some = [p for p in everywhere(beat(2.0, 5, start_s=80.0)) if p.node != "node-2"]
     (found,) = reacting(some).probers
     assert (found.role, found.nodes, found.interval_s) == ("balancer", ("node-1", "node-3"), 2.0)
     # A name speaks against it, until a drained node was taken out.
-    named = everywhere(beat(2.0, 5), user_agent="Mozilla/5.0")
+    named = everywhere(beat(2.0, 5, start_s=80.0), user_agent="Mozilla/5.0")
     assert [p.role for p in calibrate(History(probes=named), NODES).probers] == ["monitor"]
     assert [p.role for p in reacting(named).probers] == ["balancer"]
     # Through the balancer, or at one node alone, or beside one that pings them all, nobody is promoted.
-    assert [p.role for p in reacting(everywhere(beat(2.0, 5), forwarded=True)).probers] == ["monitor"]
+    assert [p.role for p in reacting(everywhere(beat(2.0, 5, start_s=80.0), forwarded=True)).probers] == ["monitor"]
     assert [p.role for p in reacting([p for p in some if p.node == "node-1"]).probers] == ["unknown"]
-    both = reacting(everywhere(beat(2.0, 5)) + everywhere(beat(5.0, 5), user_agent="Zabbix")).probers
+    both = reacting(
+        everywhere(beat(2.0, 5, start_s=80.0)) + everywhere(beat(5.0, 5, start_s=65.0), user_agent="Zabbix")
+    ).probers
     assert sorted(p.role for p in both) == ["balancer", "monitor"]
 
 

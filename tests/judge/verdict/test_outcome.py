@@ -104,6 +104,25 @@ def test_what_one_check_makes_of_a_run(variants: list[Variant], expected: str, c
     assert EXIT_CODES[overall([result(*variants)], trusted=False)] == 5
 
 
+@pytest.mark.parametrize(
+    ("outcome", "unfinished", "left_out", "expected", "code"),
+    [
+        (Outcome.PASS, ["HC-02"], [], "partial", 4),
+        (Outcome.LIMITATION, ["HC-02"], [], "partial", 4),
+        (Outcome.FAIL, ["HC-02"], [], "nonconformant", 1),
+        (Outcome.PASS, [], ["HC-02"], "passed", 0),
+        (Outcome.LIMITATION, [], ["HC-02"], "limited", 0),
+        (Outcome.UNKNOWN, [], ["HC-02"], "partial", 4),
+        (Outcome.PASS, ["HC-01"], ["HC-02"], "partial", 4),
+    ],
+)
+def test_a_run_is_conformant_only_with_every_check(
+    outcome: Outcome, unfinished: list[str], left_out: list[str], expected: str, code: int
+) -> None:
+    found = overall([result(variant(outcome))], unfinished=unfinished, left_out=left_out)
+    assert (found, EXIT_CODES[found]) == (expected, code)
+
+
 @given(st.lists(st.sampled_from(Outcome), max_size=6))
 def test_a_run_is_conformant_only_without_core_failure_unknown_and_limitation(outcomes: list[Outcome]) -> None:
     found = overall(result(variant(o)) for o in outcomes)
