@@ -1,0 +1,1 @@
+"""What `wait` and `expect` can look at, one file each."""

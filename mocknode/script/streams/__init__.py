@@ -1,0 +1,1 @@
+"""Kinds of streams of a workload, one file each."""

@@ -1,0 +1,1 @@
+"""The steps that a schedule can have, one file each."""
