@@ -6,6 +6,7 @@ from typing import Any, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
+from mocknode.judge.verdict import foreign
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
@@ -50,7 +51,13 @@ def judge(case: Case) -> list[Variant]:
         ]  # fmt: skip
     if false:
         summary = f"with one node left the balancer itself answers {len(false)} of {len(sent)} requests with a success, which no node gave"
-        return [case.breaks("one-left", "core", summary, cause="own-answer-is-success", hurts=HURTS, **evidence)]
+        cause, root, hurts = "own-answer-is-success", None, HURTS
+        if foreign.known(case.history) is not None:
+            summary = (
+                f"with one node left {len(false)} of {len(sent)} requests go to a server that is none of the nodes"
+            )
+            cause, root, hurts = foreign.CAUSE, foreign.ROOT, foreign.HURTS
+        return [case.breaks("one-left", "core", summary, cause=cause, caused_by=root, hurts=hurts, **evidence)]
     if failed:
         summary = f"with one node left {len(failed)} of {len(sent)} requests failed, first with {failed[0].status or failed[0].end}"
         hurts = "users while most nodes are patched"

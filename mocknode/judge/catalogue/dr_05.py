@@ -9,6 +9,7 @@ from mocknode.judge.catalogue.shared.drain_sequence import AllOutDone
 from mocknode.judge.record import steps
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.record.steps import Recorded
+from mocknode.judge.verdict import foreign
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
@@ -57,13 +58,21 @@ def _answers(case: Case, step: Recorded[AllOutDone]) -> Variant:
 def _answered_by_itself(case: Case, name: str, false: list[Attempt], evidence: dict[str, Any]) -> Variant:
     """Return the failure of a balancer that answers with a success, or sends clients to a page, when no node can serve."""
     telling = next((a for a in false if a.sha1 is not None), false[0])
-    what = f"with a page of its own and {telling.status}"
+    what = f"by the balancer itself with a page and {telling.status}"
     if telling.told != "acknowledged":
-        what = f"with {telling.status} to {telling.header('Location')}, where clients that follow get a page instead of a node"
+        what = f"by the balancer itself with {telling.status} to {telling.header('Location')}, where clients that follow get a page instead of a node"
+    cause, root, hurts = "own-answer-is-success", None, HURTS
+    if foreign.known(case.history) is not None:
+        what, cause, root, hurts = (
+            f"with {telling.status} by a server that is none of the nodes",
+            foreign.CAUSE,
+            foreign.ROOT,
+            foreign.HURTS,
+        )
     stored = "" if telling.sha1 is None else "; an upload is among them, and no node has it"
     return case.breaks(
-        f"{name}-answer", "core", f"with all nodes out ({name}) the balancer answers {len(false)} of {evidence['asked']} requests {what}{stored}",
-        cause="own-answer-is-success", hurts=HURTS, attempt=telling.id, server=telling.header("Server"),
+        f"{name}-answer", "core", f"with all nodes out ({name}) {len(false)} of {evidence['asked']} requests are answered {what}{stored}",
+        cause=cause, caused_by=root, hurts=hurts, attempt=telling.id, server=telling.header("Server"),
         answer=" ".join(telling.body.split()), **evidence,
     )  # fmt: skip
 

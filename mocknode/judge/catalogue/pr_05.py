@@ -12,6 +12,7 @@ from mocknode.judge.record import steps
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.traffic import Http1Connection, Http2Connection, RequestSpec
 from mocknode.judge.traffic.connecting import NotConnectedError
+from mocknode.judge.verdict import foreign
 from mocknode.judge.verdict.case import Case, tail_probability
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
@@ -30,6 +31,8 @@ FALSE_ALARM_MAX: Final = 1e-6
 # none. With 599 pairs the two differ by 17 standard deviations.
 ROUND_ROBIN_REPEATS_MAX: Final = 0.1
 STICKY_REPEATS_MIN: Final = 0.9
+# A firewall or a rate limit in the balancer gives these too. They count only if the preflight, which sends little, met them as well.
+WALLS: Final = (401, 403)
 
 
 async def run(lab: "Lab") -> None:
@@ -55,10 +58,34 @@ async def _use(lab: "Lab", connection: Http1Connection | Http2Connection, varian
 
 
 def judge(case: Case) -> list[Variant]:
-    """Every node serves, and none takes more than 1.5 times its share of the requests on new connections."""
-    attempts = [a for a in case.history.attempts_of(ID, "fresh") if a.node is not None]
-    if len(attempts) < REQUESTS * 0.9:
+    """Nothing but nodes serves, every node does, and none takes more than 1.5 times its share of the requests on new connections."""
+    fresh = case.history.attempts_of(ID, "fresh")
+    others = [a for a in fresh if a.node not in case.nodes]
+    attempts = [a for a in fresh if a.node in case.nodes]
+    astray = [
+        a for a in foreign.elsewhere(case.history, others) if a.status not in WALLS or foreign.known(case.history)
+    ]
+    if len(attempts) + len(astray) < REQUESTS * 0.9:
         return [case.unknown("fresh", "core", f"only {len(attempts)} of {REQUESTS} requests were served by a node")]
+    found = [_astray(case, astray, len(fresh))] if astray else []
+    return [*found, *_distribution(case, attempts)]
+
+
+def _astray(case: Case, astray: Sequence[Attempt], sent: int) -> Variant:
+    answers = Counter(foreign.quoted(a.status or 0, a.header("Server"), a.body) for a in astray)
+    share = round(100 * len(astray) / sent)
+    summary = (
+        f"one of the places that requests go to is none of the nodes: it answered {len(astray)} of {sent} requests ({share} %) "
+        f"with {answers.most_common(1)[0][0]}"
+    )
+    return case.breaks(
+        "foreign", "core", summary, cause=foreign.CAUSE, hurts=foreign.HURTS,
+        ruled_out=("not a drained or failing node: all nodes were healthy",),
+        share_percent=share, requests=len(astray), attempt=astray[0].id,
+    )  # fmt: skip
+
+
+def _distribution(case: Case, attempts: Sequence[Attempt]) -> list[Variant]:
     if len(case.nodes) == 1:
         return [case.skips("fresh", "core", "the only node gets everything, however requests are distributed")]
     variants = [_shares(case, attempts), _algorithm(case, attempts)]
@@ -128,14 +155,23 @@ CHECK = Check(
     id=ID,
     name="fairness",
     profile="web",
-    claim="Every node serves, and none takes more than 1.5 times its share of the requests.",
+    claim="Every node serves, nothing else does, and no node takes more than 1.5 times its share of the requests.",
     offenders=(
         "affinity by source address; a pool that prefers its first member; unequal weights",
         "Caddy's default policy is random (observed)",
+        "an address that was recycled after a migration: a web server there passes every probe that looks at the status alone",
     ),
     quick="600 requests on fresh connections, 60 on six kept ones, 60 on one HTTP/2 connection",
     full="the same",
     causes=(
+        Cause(
+            foreign.CAUSE,
+            Advice(
+                do="Take the server that is none of the nodes out of the pool; where the balancer can, let its probe look for "
+                '"IsOffline":false in the body.',
+                costs="Nothing; a probe that reads the body takes a little longer.",
+            ),
+        ),
         Cause("node-starved", BALANCE_EVENLY),
         Cause("node-overloaded", BALANCE_EVENLY),
         Cause("random-balancing", BALANCE_EVENLY),

@@ -1,7 +1,8 @@
 """Finds out, before anything is judged, whether the front door leads to our nodes and which headers get through.
 
 A few GETs go through the balancer, and the nodes' journals show which of them arrived. `judge` does no I/O: it takes attempts and
-requests, and returns a `Preflight` or raises an error that says who answered.
+requests, and returns a `Preflight` or raises an error that says who answered. Where some requests reach a node and others a server
+that is none, that is a finding for the checks, and not a wrong address.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 from mocknode.judge.record.history import Attempt, History, Request
 from mocknode.judge.record.journal_merge import JournalMerger
+from mocknode.judge.record.steps import ForeignServer
 from mocknode.judge.traffic import FrontDoor, RequestSpec, new_attempt_id, request
 from mocknode.judge.traffic.connecting import NotConnectedError, connect
 from mocknode.judge.traffic.spec import USER_AGENT
@@ -83,6 +85,7 @@ class Preflight:
         nodes: Names of the nodes that were reached, sorted.
         peers: Addresses from which the balancer connects to them, sorted.
         own_answers: Number of gateway errors that the balancer itself answered.
+        foreign: What answered that is neither a node nor a balancer with a gateway error; None if nothing did.
         server: `Server` header of the answers, None without one.
     """
 
@@ -95,6 +98,7 @@ class Preflight:
     nodes: tuple[str, ...]
     peers: tuple[str, ...]
     own_answers: int = 0
+    foreign: ForeignServer | None = None
     server: str | None = None
 
     def summary(self) -> str:
@@ -111,6 +115,8 @@ class Preflight:
         parts = [f"{self.reached} of {self.attempts} reached {', '.join(self.nodes)} from {', '.join(self.peers)}"]
         if lost:
             parts.append(f"the balancer removes {', '.join(lost)}, so attempts are joined by {self.joined_by}")
+        if self.foreign:
+            parts.append(f"{self.foreign.answered} were answered by a server that is none of these nodes")
         if self.own_answers:
             parts.append(f"the balancer itself answered {self.own_answers}")
         return "; ".join(parts)
@@ -138,7 +144,7 @@ async def preflight(front: FrontDoor, control: JournalSource, record: Callable[[
         record: Called with each attempt.
 
     Raises:
-        NotOurClusterError: an answer came from a server that is none of these nodes.
+        NotOurClusterError: every answer came from a server that is none of these nodes.
         BalancerUnreachableError: nothing answers there, or the balancer reaches no node.
     """
     history = History()
@@ -195,15 +201,15 @@ def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Requ
     """Conclude from the attempts and the requests at the nodes.
 
     Raises:
-        NotOurClusterError: a server answered that is neither one of our nodes nor a balancer with a gateway error, or the front door
-            is a node itself.
+        NotOurClusterError: no request reached a node, and a server answered that is no balancer with a gateway error; or the front
+            door is a node itself.
         BalancerUnreachableError: no answer at all, or only gateway errors.
     """
     joined = _joined(attempts, requests)
     unknown = _unknown(attempts, joined)
-    foreign = next(filter(_by_a_server, unknown), None)
-    if foreign is not None:
-        raise NotOurClusterError(_wrong_server(front, foreign))
+    foreign = list(filter(_by_a_server, unknown))
+    if foreign and not joined:
+        raise NotOurClusterError(_wrong_server(front, foreign[0]))
     if not joined:
         raise BalancerUnreachableError(_reaches_no_node(front, unknown) if unknown else _no_answer(front, attempts))
     pairs = [(attempt, *joined[attempt.id]) for attempt in attempts if attempt.id in joined]
@@ -219,8 +225,22 @@ def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Requ
         trace_header=all(_trace(r) == a.id for a, r, _ in pairs),
         nodes=tuple(sorted({r.node for _, r, _ in pairs})),
         peers=tuple(sorted({r.peer.rpartition(":")[0] for _, r, _ in pairs})),
-        own_answers=len(unknown),
+        own_answers=len(unknown) - len(foreign),
+        foreign=_foreign(foreign, len(attempts)),
         server=next((server for a in attempts if (server := a.header("Server"))), None),
+    )
+
+
+def _foreign(answers: Sequence[Attempt], sent: int) -> ForeignServer | None:
+    if not answers:
+        return None
+    first = answers[0]
+    return ForeignServer(
+        answered=len(answers),
+        sent=sent,
+        status=first.status or 0,
+        server=first.header("Server"),
+        body=" ".join(first.body.split())[:BODY_SHOWN],
     )
 
 

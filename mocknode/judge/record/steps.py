@@ -56,6 +56,27 @@ CALIBRATION: Final = "calibration"
 """The steps of a calibration are recorded under this name instead of a check's id."""
 
 
+PREFLIGHT: Final = "preflight"
+"""The steps of a preflight are recorded under this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignServer(StepFacts):
+    """Some requests of the preflight, all nodes being healthy, were answered by a server that is none of the nodes.
+
+    Attributes:
+        answered, sent: How many it answered, of how many.
+        status, server, body: Its answer; `server` is its `Server` header.
+    """
+
+    what = "foreign"
+    answered: int
+    sent: int
+    status: int
+    server: str | None
+    body: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeIntervalAwaited(StepFacts):
     """Traffic was sent until the probe interval was known, or until waiting any longer was useless."""

@@ -14,6 +14,7 @@ from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.registry import CHECKS, cause_of
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record.history import Dropped, History
+from mocknode.judge.verdict import foreign
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.detection import Detected, detect
@@ -159,7 +160,8 @@ def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped]) -
         text = f"the nodes' journals dropped {entries} entries, so the check cannot be judged"
         return [case.unknown("evidence", "core", text, dropped=entries)]
     try:
-        return _limited(case, check.id, answer_for_uploads(case, check.id, check.judge(case)))
+        found = answer_for_uploads(case, check.id, check.judge(case))
+        return _limited(case, check.id, foreign.blame(case.history, check.id, found))
     except Exception as exc:  # noqa: BLE001  # an error in a judge must neither count as a pass nor end the run
         return [case.unknown("judge", "core", f"the judge failed: {exc!r}")]
 

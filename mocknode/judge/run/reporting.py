@@ -45,6 +45,7 @@ class Reporter:
     document: Report | None = None
     started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
     _began: float = field(default_factory=time.monotonic)
+    _notes: dict[str, str] = field(default_factory=dict)
     _timelines: dict[str, Timeline] = field(default_factory=dict)
 
     def add(self, checks: Iterable[Check], duration_s: float) -> None:
@@ -52,6 +53,10 @@ class Reporter:
         for check in checks:
             self.done.append(check.id)
             self.durations_s[check.id] = duration_s
+
+    def note(self, about: str, text: str) -> None:
+        """Take a sentence for the report; lanes that notice the same thing write one."""
+        self._notes.setdefault(about, text)
 
     def fail(self, checks: Iterable[Check], error: Exception) -> None:
         """Take the error that ended the run of these checks."""
@@ -97,7 +102,7 @@ class Reporter:
             "reproduce": plan.reproduce,
             "planned": [check.id for check in plan.checks],
             "left_out": list(plan.left_out),
-            "notes": [*plan.notes, *self.watch.notes()],
+            "notes": [*plan.notes, *self._notes.values(), *self.watch.notes()],
             "trusted": self.watch.trusted,
             "detected": detected,
         }

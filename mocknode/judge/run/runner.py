@@ -16,11 +16,13 @@ from mocknode.judge.lab import calibrate
 from mocknode.judge.lab.lab import Lab, SteadyStateLostError
 from mocknode.judge.lab.lanes import POLLING, REGION, LaneError, Lanes, share_calibration
 from mocknode.judge.lab.loop_watch import LoopWatch
-from mocknode.judge.lab.preflight import preflight, refuse_unjoinable, refuse_unreachable
+from mocknode.judge.lab.preflight import Preflight, preflight, refuse_unjoinable, refuse_unreachable
+from mocknode.judge.record.steps import PREFLIGHT
 from mocknode.judge.run.environment_errors import ENVIRONMENT_ERRORS
 from mocknode.judge.run.plan import Plan
 from mocknode.judge.run.reporting import Reporter
-from mocknode.judge.verdict.calibration import DOES_NOT_PROBE_AFTER_S, Calibration
+from mocknode.judge.verdict.calibration import DOES_NOT_PROBE_AFTER_S, Calibration, longest_reaction_s
+from mocknode.judge.verdict.foreign import foreign_note
 from mocknode.judge.verdict.outcome import EXIT_CODES
 
 # These lanes leave the nodes alone; they share one cluster and balancer, named after the first.
@@ -31,6 +33,8 @@ LANE_OF_CALIBRATION: Final = "drains"
 # Time between the starts of checks that wait side by side. Each has its uploads under way before the next one provokes failures,
 # which a balancer may hold against a node for a while (nginx' `fail_timeout`).
 STAGGER_S: Final = 2.0
+# Two probes of a balancer that probes every second, which is enough for it to notice a server that is no node.
+FOREIGN_AGAIN_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -205,7 +209,7 @@ class Run:
             self.lanes.url = lab.front.url
             self.plan.say("the balancer sends HTTP to HTTPS, so every request uses HTTPS")
         await lab.ready()
-        found = await preflight(lab.front, lab.journals, lab.recording.attempt)
+        found = await self._settled(lab)
         await lab.sync()
         if found.nodes:
             lab.serving = tuple(node for node in lab.nodes if node in found.nodes)
@@ -214,6 +218,19 @@ class Run:
                 each.tag_requests()
         self.plan.say(f"preflight: {found.summary()}")
         refuse_unjoinable(found)
+        if found.foreign is not None:
+            lab.step(PREFLIGHT, found.foreign)
+            self.reporter.note("foreign", foreign_note(found.foreign))
+
+    async def _settled(self, lab: Lab) -> Preflight:
+        """Make the preflight, again while a foreign server answers: a balancer that has just started may yet find out and leave it."""
+        deadline = time.monotonic() + longest_reaction_s(lab.interval_s())
+        while True:
+            found = await preflight(lab.front, lab.journals, lab.recording.attempt)
+            if found.foreign is None or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(FOREIGN_AGAIN_S)
+            await lab.sync()
 
     async def _calibrate(self, lab: Lab) -> None:
         self.plan.say("calibrating: who probes, how often, and how fast a drained node leaves")

@@ -10,6 +10,7 @@ from typing import Final
 
 from mocknode.judge.record.history import Attempt, History, Request
 from mocknode.judge.record.ledger import Class, classify
+from mocknode.judge.verdict import foreign
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Outcome, Variant
 
@@ -30,6 +31,12 @@ class _Harm:
 
 
 _LOST: Final = _Harm("an upload was answered {status}, but no node has stored it", "own-answer-is-success", HURTS)
+_ASTRAY: Final = _Harm(
+    "the upload went to a server that is none of the nodes, which answered {status}, and no node has it",
+    foreign.CAUSE,
+    foreign.HURTS,
+    foreign.ROOT,
+)
 _HARMS: Final[dict[Class, _Harm]] = {
     "lost": _LOST,
     "delivered_twice": _Harm(
@@ -111,5 +118,6 @@ def _harmed(history: History, check: str) -> list[tuple[Attempt, _Harm]]:
         if kind not in _HARMS or (kind == "lost" and attempt.ended_ns > history.synced_ns):
             continue
         refused = kind == "lost" and any(r.status is not None and r.status >= 400 for r in seen[id_])
-        found.append((attempt, _REWRITTEN if refused else _HARMS[kind]))
+        astray = kind == "lost" and not seen[id_] and foreign.known(history) is not None
+        found.append((attempt, _ASTRAY if astray else _REWRITTEN if refused else _HARMS[kind]))
     return found

@@ -149,6 +149,14 @@ def sorry(found: Case, status: int = 200) -> Case:
     return found
 
 
+def strange(found: Case, status: int = 200, *, preflight: bool = True) -> Case:
+    """The same with a foreign server that answered whatever no node did; the preflight may have met it."""
+    if preflight:
+        met = {"answered": 6, "sent": 24, "status": status, "server": None, "body": "It works!"}
+        found.history.steps.append(step("preflight", "foreign", 0, **met))
+    return sorry(found, status)
+
+
 def dr_05_panicking() -> Case:
     panicking, found = dr_04(["node-3"] * 59 + ["node-1"]), dr_05([None], failing_s=30)
     return replace(found, history=join(found.history, panicking.history))
@@ -394,6 +402,14 @@ ROWS: list[Row] = [
     ("PR-05", lambda: pr_05([*NODES] * 200), "fresh", "pass", None, None),
     ("PR-05", lambda: without_http2(pr_05([*NODES] * 200), "PR-05"), "http2", "skip", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "algorithm", "pass", None, None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150)), "foreign", "fail", "foreign-server", None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150)), "fresh", "pass", None, None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 404, preflight=False), "foreign", "fail", "foreign-server", None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 403), "foreign", "fail", "foreign-server", None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 403, preflight=False), "fresh", "unknown", None, None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 429), "fresh", "unknown", None, None),
+    ("DR-05", lambda: strange(dr_05([None] * 6)), "418-answer", "fail", "foreign-server", "PR-05"),
+    ("DR-04", lambda: strange(dr_04(["node-3"] * 59 + [None])), "one-left", "fail", "foreign-server", "PR-05"),
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
     ("PR-05", lambda: pr_05(["node-1", "node-2"] * 300), "fresh", "fail", "node-starved", None),
     ("PR-05", lambda: replace(pr_05(["node-1"] * 600), nodes=("node-1",)), "fresh", "skip", None, None),

@@ -135,6 +135,19 @@ CONTROLS = (
         fails={"DR-05": ("fail", "own-answer-is-success")},
     ),
     Control(
+        name="a-server-that-is-no-node",
+        kind="haproxy",
+        edits=(
+            (
+                "\nbackend octopus\n",
+                "\nlisten strange\n    bind 127.0.0.1:${FREE_PORT_1}\n    http-request return status 200 content-type text/plain string hello\n"
+                "backend octopus\n    server strange 127.0.0.1:${FREE_PORT_1}\n",
+            ),
+        ),
+        only="PR-01,PR-05",
+        fails={"PR-05": ("fail", "foreign-server")},
+    ),
+    Control(
         name="body-limit",
         kind="nginx",
         edits=(("client_max_body_size 0; ", "client_max_body_size 100m; "),),

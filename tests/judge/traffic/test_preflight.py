@@ -22,6 +22,7 @@ from mocknode.judge.lab.preflight import (
     refuse_unjoinable,
 )
 from mocknode.judge.record.history import Attempt, Request
+from mocknode.judge.record.steps import ForeignServer
 from mocknode.judge.traffic import FrontDoor
 from mocknode.judge.traffic.spec import USER_AGENT
 
@@ -137,13 +138,27 @@ def test_gateway_errors_between_answers_are_the_balancers_own() -> None:
 def test_a_foreign_server_is_quoted() -> None:
     answers = attempt(0, node=None, headers=(("Server", "Apache/2.4"),), body="<html>\n  It   works!" + "x" * 500)
     with pytest.raises(NotOurClusterError) as raised:
-        judge(FRONT, [attempt(1), answers], [seen(1)])
+        judge(FRONT, [answers, answers], [])
     message = str(raised.value)
     assert message.startswith(
         "http://lb.test:9000 does not lead to these nodes: GET /api got 200 from Apache/2.4, which is none of these nodes; "
         "the answer begins '<html> It works!xxx"
     )
     assert message.count("x") == 200 - len("<html> It works!")
+
+
+def test_a_server_in_the_pool_that_is_no_node_is_a_finding_wherever_the_first_request_lands() -> None:
+    strange = [attempt(n, node=None, headers=(("Server", "Apache/2.4"),), body="<html>\n  It   works!") for n in (0, 4)]
+    others = [attempt(n) for n in (1, 2, 3, 5)]
+    own = attempt(6, status=503, node=None, told="error")
+    found = judge(FRONT, [strange[0], *others, strange[1], own], [seen(n) for n in (1, 2, 3, 5)])
+    assert found.foreign == ForeignServer(answered=2, sent=7, status=200, server="Apache/2.4", body="<html> It works!")
+    assert (found.reached, found.own_answers) == (4, 1)
+    assert (
+        "; 2 were answered by a server that is none of these nodes; the balancer itself answered 1" in found.summary()
+    )
+    elsewhere = attempt(8, node="node-7")
+    assert judge(FRONT, [attempt(1), elsewhere], [seen(1)]).foreign is not None
 
 
 def test_a_node_is_no_balancer() -> None:
