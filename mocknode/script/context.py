@@ -33,7 +33,16 @@ class Nodes(Protocol):
         ...
 
     def add_fault(
-        self, name: str, kind: str, *, options: Mapping[str, Any] | None = None, on: str = "all"
+        self,
+        name: str,
+        kind: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        on: str = "all",
+        first: int | None = None,
+        every: int | None = None,
+        after: str | None = None,
+        ttl: str | None = None,
     ) -> Awaitable[str]:
         """Set a fault and return its id."""
         ...
@@ -51,12 +60,15 @@ class Stage(Protocol):
     """A run under way, as a verb sees it.
 
     Attributes:
-        nodes: Changes the nodes.
         evidence: What both sides have shown so far.
         faults: Node and id of the faults that a scenario has named with `as`.
     """
 
-    nodes: Nodes
+    @property
+    def nodes(self) -> Nodes:
+        """Changes the nodes."""
+        ...
+
     evidence: Evidence
     faults: dict[str, tuple[str, str]]
 

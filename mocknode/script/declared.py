@@ -9,6 +9,8 @@ from mocknode.script.evidence import Evidence
 from mocknode.script.record import Record
 from mocknode.script.values import Kind
 
+Check = Callable[[Mapping[str, Any]], str | None]
+"""Says what is wrong with fields that are right one by one; None when nothing is."""
 Claim = Literal["safety", "liveness"]
 
 
@@ -45,6 +47,7 @@ class Verb:
     short: str | None
     run: Callable[[Mapping[str, Any], Stage], Awaitable[str]]
     away: bool | None = None
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class ConditionShape:
     look: Callable[[Mapping[str, Any], Evidence], Look] | None = None
     judge: Callable[[Mapping[str, Any], Record], Look] | None = None
     claim: Claim = "liveness"
+    check: Check | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +87,4 @@ class StreamShape:
     short: str | None
     workload: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     uploads: bool = False
+    check: Check | None = None

@@ -11,6 +11,8 @@ ENDS_MAX: Final = 2000
 """Ended attempts of a stream that are remembered one by one."""
 NOTED_MAX: Final = 1000
 """Notable events that are remembered; a wait that runs out shows the nearest five."""
+STATES_MAX: Final = 10_000
+"""Changes of state that are remembered, for the report."""
 AWAY: Final = ("draining", "offline", "starting")
 UPLOAD_METHODS: Final = ("POST", "PUT")
 
@@ -84,17 +86,18 @@ class Evidence:
 
     Attributes:
         now_ns: The time that conditions look at.
-        reaction_s: Time after which a drained node must get nothing new; None before the calibration.
+        since_ns: Start of the time that a condition must hold for; 0 where it need hold only now.
     """
 
     def __init__(self, nodes: Sequence[str], streams: Sequence[str], offset_ns: int = 0) -> None:
         self.nodes = {name: NodeView() for name in nodes}
         self.streams = {name: StreamView() for name in streams}
         self.arrivals: deque[tuple[int, str]] = deque(maxlen=ARRIVALS_MAX)
+        self.states: deque[tuple[int, str, str, str | None]] = deque(maxlen=STATES_MAX)
         self.noted: deque[tuple[int, str]] = deque(maxlen=NOTED_MAX)
         self.answers: Counter[int] = Counter()
         self.now_ns = 0
-        self.reaction_s: float | None = None
+        self.since_ns = 0
         self._offset = offset_ns
 
     def note(self, at_ns: int, text: str) -> None:
@@ -157,6 +160,7 @@ class Evidence:
 
     def _state(self, name: str, node: NodeView, state: str, how: str | None, at_ns: int) -> None:
         node.state, node.how, node.state_ns = state, how, at_ns
+        self.states.append((at_ns, name, state, how))
         self.note(at_ns, f"{name} {state}{f' ({how})' if how else ''}")
 
     def counters(self, documents: Sequence[Mapping[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """What a run leaves behind: the figures and events that verdicts are made from, as a value and as a JSON file."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -38,6 +39,39 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateRecord:
+    """A node entered a state."""
+
+    at_s: float
+    node: str
+    state: str
+    how: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentRecord:
+    """What a stream's attempts that ended in one interval were told, and how long the successful ones took."""
+
+    at_s: float
+    acknowledged: int
+    failed: int
+    p50_s: float | None
+    p99_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRecord:
+    """One upload. A run has the longest ones and those that failed."""
+
+    stream: str
+    began_s: float
+    ended_s: float
+    node: str | None
+    told: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFigures:
     """Figures of a stream over the whole run.
 
@@ -46,6 +80,7 @@ class StreamFigures:
         latency_s: p50, p90, p99 and max of the successful attempts; empty without any.
         classes: Uploads by class of the ledger; empty for a stream that does not upload.
         cut_on_drain: Uploads that broke off at a node that only drained.
+        over_time: Its attempts by the interval in which they ended.
     """
 
     kind: str
@@ -56,6 +91,7 @@ class StreamFigures:
     latency_s: Mapping[str, float] = field(default_factory=dict)
     classes: Mapping[str, int] = field(default_factory=dict)
     cut_on_drain: int = 0
+    over_time: tuple[MomentRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +108,7 @@ class Record:
     """A run.
 
     Attributes:
+        width_s: Length of an interval of `StreamFigures.over_time`.
         problems: Why its figures cannot be trusted.
         interrupted: Whether the user ended it.
         restored: Whether the cluster was seen to be healthy afterwards; `left` says what is not.
@@ -82,6 +119,10 @@ class Record:
     streams: Mapping[str, StreamFigures]
     steps: tuple[StepRecord, ...] = ()
     events: tuple[EventRecord, ...] = ()
+    states: tuple[StateRecord, ...] = ()
+    uploads: tuple[UploadRecord, ...] = ()
+    nodes: tuple[str, ...] = ()
+    width_s: float = 1.0
     late: tuple[LateLook, ...] = ()
     problems: tuple[str, ...] = ()
     interrupted: bool = False
@@ -91,7 +132,9 @@ class Record:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return asdict(self)
+        # Through JSON, so that a document is the same before and after its file.
+        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return document
 
 
 def load(document: Mapping[str, Any]) -> Record:
@@ -103,10 +146,17 @@ def load(document: Mapping[str, Any]) -> Record:
     return Record(
         **{
             **document,
-            "streams": {name: StreamFigures(**figures) for name, figures in document["streams"].items()},
+            "streams": {name: _figures(figures) for name, figures in document["streams"].items()},
+            "states": tuple(StateRecord(**state) for state in document["states"]),
+            "uploads": tuple(UploadRecord(**upload) for upload in document["uploads"]),
+            "nodes": tuple(document["nodes"]),
             "steps": tuple(StepRecord(**{**step, "nearest": tuple(step["nearest"])}) for step in document["steps"]),
             "events": tuple(EventRecord(**event) for event in document["events"]),
             "late": tuple(LateLook(**look) for look in document["late"]),
             "problems": tuple(document["problems"]),
         }
     )
+
+
+def _figures(document: Mapping[str, Any]) -> StreamFigures:
+    return StreamFigures(**{**document, "over_time": tuple(MomentRecord(**moment) for moment in document["over_time"])})

@@ -186,5 +186,8 @@ OPTION: Final = Kind(
     schema={"type": "string", "pattern": "^[a-z-]+=."},
 )
 NODE: Final = Kind(name="node", allowed="the name of a node", parse=_name, schema=WORD.schema)
+UPLOADS: Final = Kind(
+    name="uploading stream", allowed="the name of a stream that uploads", parse=_name, schema=WORD.schema,
+)  # fmt: skip
 STREAM: Final = Kind(name="stream", allowed="the name of a stream of the workload", parse=_name, schema=WORD.schema)
 PARAMETER_KINDS: Final = {kind.name: kind for kind in (DURATION, SIZE, SHARE, COUNT, WORD, TEXT, NODE)}

@@ -35,6 +35,10 @@ def _fits(args: Mapping[str, Any], failed: int) -> bool:
     return failed <= (most or 0) and (args["is"] is None or failed == args["is"])
 
 
+def _check(args: Mapping[str, Any]) -> str | None:
+    return "got both `is` and `at-most`, allowed: one of them" if None not in (args["is"], args["at-most"]) else None
+
+
 CONDITION = ConditionShape(
     word="errors",
     about="So many attempts of the stream failed. An outage that the schedule made excuses a failure that the client was told.",
@@ -47,4 +51,5 @@ CONDITION = ConditionShape(
     short="stream",
     look=look,
     judge=judge,
+    check=_check,
 )

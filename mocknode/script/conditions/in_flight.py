@@ -17,6 +17,10 @@ def look(args: Mapping[str, Any], evidence: Evidence) -> Look:
     return Look(holds=holds, saw=f"{args['node']} has {count} uploads under way")
 
 
+def _check(args: Mapping[str, Any]) -> str | None:
+    return "got no limit, allowed: at-least, at-most or both" if args["at-least"] is args["at-most"] is None else None
+
+
 CONDITION = ConditionShape(
     word="in-flight",
     about="So many uploads are under way at the node.",
@@ -27,4 +31,5 @@ CONDITION = ConditionShape(
     ),
     short="node",
     look=look,
+    check=_check,
 )

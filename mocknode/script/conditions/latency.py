@@ -39,6 +39,14 @@ def _compare(args: Mapping[str, Any], found: Mapping[str, float]) -> Look:
     return Look(holds=all(found[name] < asked[name] for name in asked), saw=f"{args['stream']}: {shown}")
 
 
+def _check(args: Mapping[str, Any]) -> str | None:
+    return (
+        None
+        if any(args[name] is not None for name in PERCENTILES)
+        else f"got no limit, allowed: {', '.join(PERCENTILES)}"
+    )
+
+
 CONDITION = ConditionShape(
     word="latency",
     about="The stream's successful attempts are faster than a limit.",
@@ -50,4 +58,5 @@ CONDITION = ConditionShape(
     short="stream",
     look=look,
     judge=judge,
+    check=_check,
 )

@@ -18,6 +18,11 @@ def look(args: Mapping[str, Any], evidence: Evidence) -> Look:
     enough = requests_to_confirm_out(len(evidence.nodes))
     ago_s = (evidence.now_ns - node.last_ns) / 1e9 if node.last_ns else None
     last = "none yet" if ago_s is None else f"the last {ago_s:.1f} s ago"
+    if evidence.since_ns and node.last_ns > evidence.since_ns:
+        return Look(
+            holds=False,
+            saw=f"{name} got a request {(node.last_ns - evidence.since_ns) / 1e9:.1f} s after the expectation began",
+        )
     return Look(holds=others >= enough, saw=f"{name}: {last}, {others} of {enough} requests went elsewhere since")
 
 

@@ -19,6 +19,10 @@ def look(args: Mapping[str, Any], evidence: Evidence) -> Look:
     return Look(holds=holds, saw=f"{args['node']} runs {tasks} tasks")
 
 
+def _check(args: Mapping[str, Any]) -> str | None:
+    return "got no limit, allowed: at-least, at-most or both" if args["at-least"] is args["at-most"] is None else None
+
+
 CONDITION = ConditionShape(
     word="tasks-running",
     about="The node runs so many tasks.",
@@ -29,4 +33,5 @@ CONDITION = ConditionShape(
     ),
     short="node",
     look=look,
+    check=_check,
 )

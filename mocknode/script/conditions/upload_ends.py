@@ -7,7 +7,7 @@ from mocknode.judge.record.ledger import CLASSES
 from mocknode.script.context import Look
 from mocknode.script.declared import ConditionShape, Field
 from mocknode.script.record import Record
-from mocknode.script.values import COUNT, STREAM
+from mocknode.script.values import COUNT, UPLOADS
 
 NAMES: Final = {name.replace("_", "-"): name for name in CLASSES if name != "delivered_once"}
 
@@ -25,14 +25,19 @@ def judge(args: Mapping[str, Any], record: Record) -> Look:
     return Look(holds=all(counts.get(NAMES[name], 0) <= most for name, most in asked.items()), saw=saw)
 
 
+def _check(args: Mapping[str, Any]) -> str | None:
+    return None if any(args[name] is not None for name in NAMES) else f"got no limit, allowed: {', '.join(NAMES)}"
+
+
 CONDITION = ConditionShape(
     word="ledger",
     about="At most so many uploads of the stream ended in each of these ways. Judged when the run is over.",
     fields=(
-        Field(name="stream", about="A stream that uploads.", kind=STREAM, required=True),
+        Field(name="stream", about="A stream that uploads.", kind=UPLOADS, required=True),
         *(Field(name=name, about=f"The most uploads that are {name}.", kind=COUNT) for name in NAMES),
     ),
     short="stream",
     judge=judge,
+    check=_check,
     claim="safety",
 )

@@ -19,6 +19,11 @@ async def run(args: Mapping[str, Any], stage: Stage) -> str:
     return look.saw
 
 
+def _check(args: Mapping[str, Any]) -> str | None:
+    both = args["within"] is not None and args["for"] is not None
+    return "got both `within` and `for`, allowed: one of them, or none for now" if both else None
+
+
 VERB = Verb(
     word="expect",
     about="A condition must hold: now, `within` a time, or `for` a time.",
@@ -29,4 +34,5 @@ VERB = Verb(
     ),
     short="condition",
     run=run,
+    check=_check,
 )
