@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
-from mocknode.judge.record.steps import CALIBRATION, Recorded, StepFacts, WentOut
+from mocknode.judge.record.steps import CALIBRATION, NotRestored, Recorded, StepFacts, WentOut
+from mocknode.judge.verdict import returning
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case, late
 from mocknode.judge.verdict.cause import Advice, Cause
@@ -151,7 +152,12 @@ def _fault(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def judge(case: Case) -> list[Variant]:
-    """No request reaches B while its ping answers anything but a clean 200."""
+    """No request reaches B while its ping answers anything but a clean 200, and B comes back with that."""
+    left_out = [v for step in steps.read(case.history, ID, NotRestored) for v in returning.not_returned(case, step)]
+    return [*_judge_statuses(case), *left_out]
+
+
+def _judge_statuses(case: Case) -> list[Variant]:
     if steps.first(case.history, ID, _Unseen) is not None:
         root = case.root_of_blindness
         return [
@@ -176,16 +182,27 @@ def judge(case: Case) -> list[Variant]:
     node, out_ns = drained[0].facts.node, drained[0].facts.out_ns or 0
     after_s = round((out_ns - drained[0].t_ns) / 1e9, 2)
     variants = [case.holds("418", "core", "a drained node gets no new requests", node=node, last_request_s=after_s)]
-    returned = {s.facts.node for s in steps.read(case.history, ID, _ControlWith200) if s.facts.in_ns is not None}
+    controls = {s.facts.node: s for s in steps.read(case.history, ID, _ControlWith200)}
     panic = (
         "the other nodes were healthy all the time"
         if len(drained) == 1
         else "with all nodes but one drained everything went to that one"
     )
     return variants + [
-        _judge_status(case, step, sound=step.facts.node in returned, no_panic=panic)
+        _judge_status(case, step, sound=_sound(case, step, controls), no_panic=panic)
         for step in steps.read(case.history, ID, _Tried)
     ]
+
+
+def _sound(case: Case, step: Recorded[_Tried], controls: dict[str, Recorded[_ControlWith200]]) -> bool:
+    """Return whether the node would have come back with a 200: it did, or it was still probed and another one did."""
+    control = controls.get(step.facts.node)
+    if control is None:
+        return False
+    if control.facts.in_ns is not None:
+        return True
+    last = returning.gave_up(case, step.facts.node, control.facts.resumed_ns, control.t_ns)
+    return last is not None and last.t_ns >= step.facts.since_ns and case.calibration.in_after_s is not None
 
 
 def _waited(case: Case) -> float:
@@ -261,6 +278,13 @@ CHECK = Check(
         Cause("accepts-4xx", COUNT_200_ONLY),
         Cause("accepts-5xx", COUNT_200_ONLY),
         Cause("drained-node-stays", COUNT_200_ONLY),
+        Cause(
+            returning.CAUSE,
+            Advice(
+                do="Let the balancer go on probing a node that is out, whatever it answers, and bring it back after two good probes, not by hand.",
+                costs="A node that comes and goes gets requests each time that it is healthy.",
+            ),
+        ),
     ),
     lane="status",
     judge=judge,

@@ -147,3 +147,13 @@ class Restored(StepFacts):
     """Every node serves again through the balancer."""
 
     what = "restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRestored(StepFacts):
+    """The cluster was healthy again at `since_ns`, but these nodes got no request through the balancer for `waited_s`."""
+
+    what = "not-restored"
+    nodes: tuple[str, ...]
+    since_ns: int
+    waited_s: float

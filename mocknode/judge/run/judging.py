@@ -10,16 +10,20 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 from mocknode.judge.balancers import fix, generic_fix, limitation
+from mocknode.judge.catalogue import hc_02
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.registry import CHECKS, cause_of
 from mocknode.judge.catalogue.shared import drain_sequence
+from mocknode.judge.record import steps
 from mocknode.judge.record.history import Dropped, History
+from mocknode.judge.record.steps import NotRestored
 from mocknode.judge.verdict import foreign
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.detection import Detected, detect
 from mocknode.judge.verdict.outcome import CheckResult, Fix, Outcome, Tier, Variant, accept, merge
 from mocknode.judge.verdict.own_answers import answer_for_uploads
+from mocknode.judge.verdict.returning import not_returned
 
 _WITHOUT_BUDGETS = ("heavy", "light", "waiting")
 """No check of these lanes depends on how fast the balancer reacts."""
@@ -93,6 +97,7 @@ def judge(
     ids: Sequence[str], facts: Facts, histories: Mapping[str, History], calibration: Calibration, today: datetime.date
 ) -> list[CheckResult]:
     """Judge the checks with these ids, in the order of the catalogue."""
+    owners = _owners(ids)
     kind = facts.kind or detection(list(histories.values()), calibration).kind
     done = [CHECKS[id_] for id_ in CHECKS if id_ in ids]
     # Reaction times come from the lane that calibrated, so entries that it lost make every check doubtful that depends on them.
@@ -100,11 +105,22 @@ def judge(
     results = [
         _judge_one(
             check, facts, histories[facts.lanes[check.id]], calibration, kind, today,
+            owned=[name for name, owner in owners.items() if owner == check.id],
             lost=[] if check.lane in _WITHOUT_BUDGETS else lost,
         )
         for check in done
     ]  # fmt: skip
     return _without_repeated_fixes(results)
+
+
+def _owners(ids: Sequence[str]) -> dict[str, str]:
+    """Return which check answers for a node that did not come back, by the name under which that was recorded."""
+    disturbing = [id_ for id_, check in CHECKS.items() if id_ in ids and check.lane not in _WITHOUT_BUDGETS]
+    owners = {id_: id_ for id_ in ids if id_ != hc_02.ID}  # That check judges its own.
+    for name, id_ in (("calibration", "HC-01"), (drain_sequence.ID, "DR-05")):
+        if id_ in ids or disturbing:
+            owners[name] = id_ if id_ in ids else disturbing[0]
+    return owners
 
 
 def _without_repeated_fixes(results: Sequence[CheckResult]) -> list[CheckResult]:
@@ -124,7 +140,7 @@ def _roots(result: CheckResult) -> set[str]:
 
 def _judge_one(
     check: Check, facts: Facts, history: History, calibration: Calibration, kind: str | None, today: datetime.date, *,
-    lost: Sequence[Dropped],
+    owned: Sequence[str], lost: Sequence[Dropped],
 ) -> CheckResult:  # fmt: skip
     case = Case(
         history=history,
@@ -138,7 +154,7 @@ def _judge_one(
         layer=facts.layer,
         failback=facts.failback,
     )
-    variants = _variants(check, case, facts, lost)
+    variants = _variants(check, case, facts, lost, owned)
     if facts.core_only and variants:
         variants = [v for v in variants if v.level == "core"] or [
             case.skips("core", "core", "this check has no core claim, and the run was asked for core claims only")
@@ -152,7 +168,7 @@ def _judge_one(
     return result
 
 
-def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped]) -> list[Variant]:
+def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped], owned: Sequence[str]) -> list[Variant]:
     if (error := facts.errors.get(check.id)) is not None:
         return [case.unknown("run", "core", f"the check could not be run: {error}")]
     if missing := {*case.history.dropped, *lost}:
@@ -161,6 +177,9 @@ def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped]) -
         return [case.unknown("evidence", "core", text, dropped=entries)]
     try:
         found = answer_for_uploads(case, check.id, check.judge(case))
+        for name in owned:
+            for step in steps.read(case.history, name, NotRestored):
+                found += not_returned(case, step)
         return _limited(case, check.id, foreign.blame(case.history, check.id, found))
     except Exception as exc:  # noqa: BLE001  # an error in a judge must neither count as a pass nor end the run
         return [case.unknown("judge", "core", f"the judge failed: {exc!r}")]

@@ -64,6 +64,12 @@ class Run:
                 await self._shared()
             else:
                 await self._side_by_side()
+        except SteadyStateLostError as exc:
+            # A balancer that does not bring its nodes back is a finding, and ends the run early.
+            self.reporter.note("lost", str(exc))
+            self.reporter.report()
+            if self.reporter.result() != "nonconformant":
+                raise LaneError(str(exc)) from exc
         except ENVIRONMENT_ERRORS as exc:
             raise LaneError(str(exc)) from exc
         finally:
@@ -236,8 +242,13 @@ class Run:
         self.plan.say("calibrating: who probes, how often, and how fast a drained node leaves")
         calibration = await calibrate.run(lab)
         self.plan.say(_calibrated(calibration))
-        await lab.restore("calibration")
-        await self._finish([check for check in self._of("drains") if check.run is None], 0.0)
+        readers = [check for check in self._of("drains") if check.run is None]
+        try:
+            await lab.restore("calibration")
+        except SteadyStateLostError:
+            await self._finish(readers, 0.0)
+            raise
+        await self._finish(readers, 0.0)
 
     async def _heavy(self, lab: Lab) -> None:
         for check in self._of("heavy"):
@@ -278,7 +289,13 @@ class Run:
             await lab.restore(check.id)
 
     async def _one(self, check: Check, lab: Lab, readers: Sequence[Check] = ()) -> None:
-        await self._finish(readers or (check,), await self._execute(check, lab, readers or [check]))
+        began = time.monotonic()
+        try:
+            took_s = await self._execute(check, lab, readers or [check])
+        except SteadyStateLostError:
+            await self._finish(readers or (check,), time.monotonic() - began)
+            raise
+        await self._finish(readers or (check,), took_s)
 
     async def _execute(self, check: Check, lab: Lab, readers: Sequence[Check]) -> float:
         """Run a check, without judging it, and return how long it took."""

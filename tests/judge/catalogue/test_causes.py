@@ -65,6 +65,16 @@ def hc_02(status: str | None, node: str = "node-2", *, let_in: bool = False) -> 
     return case(join(history, steps=tuple(steps)))
 
 
+def hc_02_left_out(*, probed: bool = False, calibration: Calibration = SEEING) -> Case:
+    """B answered 503, was healthy from 18 s on and got no request until 40 s; if `probed`, it is asked all the time."""
+    found = hc_02("503").history
+    found.steps[-1] = step("HC-02", "control-200", 25 * S, node="node-2", in_ns=None, resumed_ns=18 * S)
+    found.steps.append(step("HC-02", "not-restored", 40 * S, nodes=["node-2"], since_ns=26 * S, waited_s=14.0))
+    asked = ("node-1", "node-2", "node-3") if probed else ("node-1", "node-3")
+    found.probes += [probe(node, t * S) for node in asked for t in range(15, 40)]
+    return case(found, calibration)
+
+
 def blind(check: str, calibration: Calibration = BLIND) -> Case:
     return case(History(steps=[step(check, "blind", 1, node="node-2")]), calibration)
 
@@ -306,6 +316,11 @@ ROWS: list[Row] = [
     ("HC-02", lambda: hc_02(None), "418", "fail", "drained-node-stays", None),
     ("HC-02", lambda: blind("HC-02"), "418", "fail", "drained-node-stays", "HC-01"),
     ("HC-02", lambda: blind("HC-02", DEAF), "418", "fail", "drained-node-stays", None),
+    ("HC-02", lambda: hc_02_left_out(), "node-2-returns", "fail", "node-stays-out", None),
+    ("HC-02", lambda: hc_02_left_out(), "503", "pass", None, None),
+    ("HC-02", lambda: hc_02_left_out(probed=True), "node-2-returns", "fail", "node-stays-out", None),
+    ("HC-02", lambda: hc_02_left_out(probed=True), "503", "unknown", None, None),
+    ("HC-02", lambda: hc_02_left_out(calibration=replace(SEEING, in_after_s=None)), "503", "unknown", None, None),
     ("HC-03", lambda: hc_03("hang"), "hang", "pass", None, None),
     ("HC-03", lambda: hc_03("hang"), "parallel-probing", "pass", None, None),
     ("HC-03", lambda: hc_03("freeze", None), "freeze", "fail", "hung-probe-stays", None),
@@ -466,6 +481,22 @@ def test_a_history_and_its_verdict(
     assert (found.outcome.value, found.cause, found.caused_by) == (outcome, cause, root)
     assert found.summary
     assert (found.hurts is None) == (outcome not in ("fail", "advice", "limitation"))
+
+
+@pytest.mark.parametrize(
+    ("probed", "says", "since"),
+    [
+        (
+            False,
+            "node-2 was healthy again, but got no request for 14 s: the balancer has not asked it since its ping was answered 500, 15 s before",
+            0,
+        ),
+        (True, "node-2 was healthy again, but got no request for 14 s, although it answered 14 pings with 200", 14),
+    ],
+)
+def test_a_node_that_is_left_out_for_good_is_shown_with_the_probes_it_saw(probed: bool, says: str, since: int) -> None:
+    found = only(CHECKS["HC-02"].judge(hc_02_left_out(probed=probed)), "node-2-returns")
+    assert (found.summary, found.evidence["probes_since"]) == (says, since)
 
 
 def test_a_chain_of_proxies_passes_with_a_note_on_trusted_proxies() -> None:

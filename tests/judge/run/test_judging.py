@@ -195,3 +195,20 @@ def test_hc_01_names_the_pings_that_ended() -> None:
     (found,) = CHECKS["HC-01"].judge(case(History(), replace(BLIND, probers=(gone,))))
     assert (found.outcome, found.cause) == (Outcome.FAIL, "no-active-probe")
     assert any("Envoy/HC" in text and "ended" in text for text in found.ruled_out)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "ids", "owner"),
+    [
+        ("HC-03", ("HC-02", "HC-03"), "HC-03"),
+        ("HC-02", ("HC-02", "HC-03"), "HC-02"),
+        ("calibration", ("HC-01", "DR-01"), "HC-01"),
+        ("calibration", ("DR-01", "UP-01"), "DR-01"),
+        ("drain-walk", ("DR-02", "DR-05"), "DR-05"),
+        ("drain-walk", ("DR-02", "DR-04"), "DR-02"),
+    ],
+)
+def test_one_check_answers_for_a_node_that_does_not_come_back(recorded: str, ids: tuple[str, ...], owner: str) -> None:
+    left_out = step(recorded, "not-restored", 9 * S, nodes=["node-2"], since_ns=S, waited_s=8.0)
+    results = judge(ids, facts(*ids), {"lane": History(steps=[left_out])}, SEEING, TODAY)
+    assert [r.id for r in results if r.cause == "node-stays-out"] == [owner]
