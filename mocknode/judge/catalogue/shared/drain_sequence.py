@@ -1,7 +1,8 @@
 """The drain sequence that DR-02, DR-04 and DR-05 read: drain all nodes but one, then the last, then bring one back."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 ID: Final = "drain-walk"
 # The last node is watched for at least this long; for longer where many nodes need more requests.
 SURVIVOR_WATCH_S: Final = 2.0
+# Pause between requests on a kept connection while a node is drained; the shortest default limit on idle connections is 5 s
+# (Apache's KeepAliveTimeout).
+KEPT_PAUSE_S: Final = 4.0
 # Requests on each kept connection after the drain.
 AFTER_REQUESTS: Final = 6
 # Requests that show what a CI job and a browser get while all nodes are drained.
@@ -116,7 +120,8 @@ async def run(lab: "Lab") -> None:
     async with lab.traffic(ID):
         kept = await _open_kept(lab, leaving)
         since_ns = await lab.state(leaving, "draining")
-        out_ns = await lab.wait_out(leaving, since_ns, bound_s)
+        async with _in_use(lab, kept):
+            out_ns = await lab.wait_out(leaving, since_ns, bound_s)
         lab.step(ID, FirstDrained(node=leaving, since_ns=since_ns, out_ns=out_ns))
         await _use_kept(lab, kept)
         for node in rest[:-1]:
@@ -163,6 +168,33 @@ async def _open(name: str, front: FrontDoor) -> KeptConnection:
     connection = Http1Connection(front) if name == "http1" else Http2Connection(front)
     await connection.open()
     return connection
+
+
+@contextlib.asynccontextmanager
+async def _in_use(lab: "Lab", kept: "list[tuple[str, KeptConnection]]") -> AsyncIterator[None]:
+    """Send a request on each kept connection now and then while the block runs.
+
+    A balancer that probes every 30 s needs minutes to take a node out. An idle connection would run into a limit on idle time
+    meanwhile, which says nothing about drains.
+    """
+
+    over = asyncio.Event()
+
+    async def use(name: str, connection: KeptConnection) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), KEPT_PAUSE_S)
+            # An exchange is never cut off, as the connection could carry no other one after it.
+            if over.is_set() or connection.closed:
+                return
+            lab.recording.attempt(await connection.exchange(_get(f"{name}-meanwhile")))
+
+    tasks = [asyncio.create_task(use(*pair), name=f"{ID}:{pair[0]}") for pair in kept]
+    try:
+        yield
+    finally:
+        over.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _use_kept(lab: "Lab", kept: "list[tuple[str, KeptConnection]]") -> None:
