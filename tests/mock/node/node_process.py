@@ -23,6 +23,14 @@ KEY = "API-TEST1234"
 WAIT_S = 10.0
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something that cannot be waited on is so."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        select.select([], [], [], 0.01)
+
+
 class Forked:
     """A forked node with those methods of `subprocess.Popen` that the tests use."""
 

@@ -1,10 +1,11 @@
+import contextlib
 import hashlib
 import json
 import socket
 import struct
 
 import pytest
-from node_process import KEY, multipart, read_answer
+from node_process import KEY, multipart, read_answer, until
 
 RAW = "/api/Spaces-1/packages/raw"
 CONTENT = bytes(range(256)) * 40
@@ -181,6 +182,30 @@ def test_a_large_upload_leaves_memory_flat(node):
         sock.sendall(tail)
         assert sock.recv(100).startswith(b"HTTP/1.1 201")
     assert node.do("status")["rss_bytes"] - before < 16 * 1024 * 1024
+
+
+def test_stalled_uploads_cost_what_they_sent_and_leave_nothing(start_node):
+    node, stalled = start_node(), 150
+    head = (
+        b"POST /api/packages/raw HTTP/1.1\r\nHost: x\r\nX-Octopus-ApiKey: %s\r\nContent-Length: 100000000\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" % KEY.encode()
+    )
+
+    def wait_for(phase):
+        until(lambda: sum(line["phase"] == phase for line in node.journal("request")) == stalled)
+
+    before = node.do("status")["rss_bytes"]
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(node.connect()) for _ in range(stalled)]
+        for sock in socks:
+            sock.sendall(head)
+        wait_for("head")
+        assert node.do("status")["rss_bytes"] - before < 32 * 1024 * 1024  # a batch for each would be 150 MiB
+        for sock in socks:
+            sock.sendall(b"x" * 1000)
+    wait_for("end")
+    assert {line["received"] for line in node.journal("request") if line["phase"] == "end"} == {1000}
+    assert node.do("status")["rss_bytes"] - before < 32 * 1024 * 1024
 
 
 def test_100_continue_comes_when_the_app_reads_and_not_before_a_refusal(node):

@@ -8,7 +8,7 @@ reads no byte beyond the body.
 import asyncio
 from typing import Final, Protocol
 
-from mocknode.mock.node.http.batches import BATCH_BYTES, Batches
+from mocknode.mock.node.http.batches import BATCH_BYTES, Batch, Batches
 from mocknode.mock.node.http.exchange import Exchange
 
 # The transport's own reads have the same size, so a fault at byte n is equally precise either way.
@@ -39,29 +39,35 @@ class BulkReader(asyncio.BufferedProtocol):
 
     def __init__(self, connection: Connection, exchange: Exchange, batches: Batches, left: int) -> None:
         self._connection, self._exchange, self._batches, self._left = connection, exchange, batches, left
-        self._batch = batches.take()
+        # Taken when bytes come: a client that sends a head and nothing else costs no batch.
+        self._batch: Batch | None = None
         self._filled = 0
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Return room for the next read."""
         room = min(READ_BYTES, self._left, BATCH_BYTES - self._filled)
+        if self._batch is None:
+            self._batch = self._batches.take()
         return memoryview(self._batch)[self._filled : self._filled + room]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Account for `nbytes` just read into the buffer."""
-        connection, exchange = self._connection, self._exchange
+        connection, exchange, batch = self._connection, self._exchange, self._batch
+        assert batch is not None, "bytes came into a buffer that nobody asked for"
         self._left -= nbytes
         self._filled += nbytes
         whole = self._filled == BATCH_BYTES or not self._left
         if connection.bulk_came(nbytes):
             if whole and exchange.wants_body:
-                exchange.store(self._batch if self._filled == BATCH_BYTES else bytes(self._batch[: self._filled]))
-                self._batch = self._batches.take()
+                exchange.store(batch if self._filled == BATCH_BYTES else batch[: self._filled])
+                if self._filled == BATCH_BYTES:
+                    self._batch = None  # the exchange gives it back
             exchange.count(nbytes)
         if whole:
             self._filled = 0
         if not self._left:
             self._batches.give(self._batch)
+            self._batch = None
             connection.bulk_over()
 
     def eof_received(self) -> None:

@@ -12,7 +12,7 @@ from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.faults.effects import Place, Plan
 from mocknode.mock.node.faults.selection import Candidate
 from mocknode.mock.node.http.answers import Headers
-from mocknode.mock.node.http.batches import BATCH_BYTES, Batches
+from mocknode.mock.node.http.batches import BATCH_BYTES, Batches, Chunk
 from mocknode.mock.node.http.effects_runner import EffectsRunner, OverError
 from mocknode.mock.node.http.request_facts import RequestFacts
 from mocknode.mock.node.http.request_journal import RequestJournal
@@ -36,7 +36,7 @@ class Exchange:
     def __init__(self, site: Site, stream: Stream, facts: RequestFacts, config: NodeConfig, batches: Batches) -> None:
         self.facts = facts
         self._site, self._stream, self._config, self._batches = site, stream, config, batches
-        self._chunks: list[bytes | bytearray] = []
+        self._chunks: list[Chunk] = []
         self._buffered = 0
         self._answer_whole = self._finished = False
         self._effects = EffectsRunner(site, stream, facts, self._answered)
@@ -85,7 +85,7 @@ class Exchange:
             self.store(data)
         self.count(len(data))
 
-    def store(self, data: bytes | bytearray) -> None:
+    def store(self, data: Chunk) -> None:
         """Keep body bytes for the app, and read no more when it falls behind."""
         self._chunks.append(data)
         self._buffered += len(data)
@@ -119,7 +119,7 @@ class Exchange:
         self._stream.news.set()
         self._finish("complete" if self._answer_whole else end)
 
-    async def read(self) -> list[bytes | bytearray]:
+    async def read(self) -> list[Chunk]:
         """Return body bytes as they came; an empty list is the end of the body.
 
         Raises:
@@ -146,7 +146,7 @@ class Exchange:
         while await self.read():
             pass
 
-    def give_back(self, chunks: list[bytes | bytearray]) -> None:
+    def give_back(self, chunks: list[Chunk]) -> None:
         """Take back chunks that the app no longer reads; large ones are reused."""
         for chunk in chunks:
             self._batches.give(chunk)

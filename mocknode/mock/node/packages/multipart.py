@@ -11,6 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
+from mocknode.mock.node.http.batches import Chunk
 from mocknode.mock.node.packages.searching import find
 
 # Real part headers are a few hundred bytes; more is no package.
@@ -84,7 +85,7 @@ class FilePart:
         # With this a boundary at the very start looks like any other.
         self._rest = b"\r\n"
 
-    def feed(self, data: bytes | bytearray) -> list[memoryview]:
+    def feed(self, data: Chunk) -> list[memoryview]:
         """Take the next bytes, and return the parts of them that belong to the file.
 
         Raises:
@@ -97,12 +98,12 @@ class FilePart:
             data = self._step(data, found)
         return found
 
-    def _step(self, data: bytes | bytearray, found: list[memoryview]) -> bytes | bytearray:
+    def _step(self, data: Chunk, found: list[memoryview]) -> bytes:
         """Consume what can be decided, and return the rest; empty when more bytes are needed."""
         if self._state is _State.BOUNDARY:
-            return self._after_boundary(data, found)
+            return self._after_boundary(data[:], found)
         if self._state is _State.HEADERS:
-            return self._headers(data)
+            return self._headers(data[:])
         at = find(data, self._delimiter)
         if at >= 0:
             self._emit(found, data, at)
@@ -112,7 +113,7 @@ class FilePart:
         self._emit(found, data, len(data) - keep)
         return self._wait(data[len(data) - keep :])
 
-    def _undecided(self, data: bytes | bytearray) -> int:
+    def _undecided(self, data: Chunk) -> int:
         """Return how many of the last bytes may begin a delimiter: nearly always none, so that chunks need not be joined."""
         tail = data[-(len(self._delimiter) - 1) :]
         at = tail.find(b"\r")
@@ -122,7 +123,7 @@ class FilePart:
             at = tail.find(b"\r", at + 1)
         return 0
 
-    def _after_boundary(self, data: bytes | bytearray, found: list[memoryview]) -> bytes | bytearray:
+    def _after_boundary(self, data: bytes, found: list[memoryview]) -> bytes:
         if data.startswith(b"--"):
             self._state = _State.END
             return b""
@@ -137,11 +138,11 @@ class FilePart:
         self._emit(found, self._delimiter)
         return data
 
-    def _wait(self, data: bytes | bytearray) -> bytes:
-        self._rest = bytes(data)
+    def _wait(self, data: bytes) -> bytes:
+        self._rest = data
         return b""
 
-    def _headers(self, data: bytes | bytearray) -> bytes | bytearray:
+    def _headers(self, data: bytes) -> bytes:
         match = _END_OF_HEADERS.search(data)
         if match is None:
             if len(data) > HEADER_BYTES_MAX:
@@ -155,7 +156,7 @@ class FilePart:
             self._state = _State.SKIP
         return data[match.end() :]
 
-    def _emit(self, found: list[memoryview], data: bytes | bytearray, until: int | None = None) -> None:
+    def _emit(self, found: list[memoryview], data: Chunk, until: int | None = None) -> None:
         if self._state is _State.FILE:
             view = memoryview(data) if until is None else memoryview(data)[:until]
             if view:
@@ -174,7 +175,7 @@ class FilePart:
             raise MultipartError("A package file must be provided")
 
 
-def _file_name(headers: bytes | bytearray) -> str | None:
+def _file_name(headers: bytes) -> str | None:
     for line in headers.splitlines():
         key, _, value = line.partition(b":")
         if key.strip().lower() == b"content-disposition":

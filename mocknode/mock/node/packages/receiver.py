@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from mocknode.mock.node.http.batches import BATCH_BYTES
+from mocknode.mock.node.http.batches import BATCH_BYTES, Chunk
 from mocknode.mock.node.http.exchange import Exchange
 from mocknode.mock.node.packages.multipart import FilePart
 
@@ -63,7 +63,7 @@ class FileSink:
         """Whether the end of the file will be looked at."""
         return (self.part.file_name or "").lower().endswith(".nupkg")
 
-    def find(self, chunks: Sequence[bytes | bytearray]) -> list[memoryview]:
+    def find(self, chunks: Sequence[Chunk]) -> list[memoryview]:
         """Return the parts of these bytes that belong to the file.
 
         Raises:
@@ -145,7 +145,7 @@ async def receive_file(exchange: Exchange, sink: FileSink, thread: Executor) -> 
 
 async def digest_body(
     exchange: Exchange,
-    find: Callable[[list[bytes | bytearray]], _Found],
+    find: Callable[[list[Chunk]], _Found],
     take: Callable[[_Found], None],
     thread: Executor,
     *,
@@ -160,8 +160,8 @@ async def digest_body(
     """
     loop = asyncio.get_running_loop()
     busy: asyncio.Future[None] | None = None
-    digesting: list[bytes | bytearray] = []
-    batch: list[bytes | bytearray] = []
+    digesting: list[Chunk] = []
+    batch: list[Chunk] = []
     size = 0
     try:
         more = True

@@ -7,15 +7,17 @@ characters, measured), which is 3 to 5 % of an upload on two busy cores. Where t
 import ctypes
 import sys
 
+from mocknode.mock.node.http.batches import Batch, Chunk
+
 _memmem = getattr(ctypes.CDLL(None), "memmem", None) if sys.platform != "win32" else None
 if _memmem is not None:
     _memmem.restype = ctypes.c_void_p
     _memmem.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
 
 
-def find(data: bytes | bytearray, needle: bytes) -> int:
+def find(data: Chunk, needle: bytes) -> int:
     """Return the offset of the first `needle` in `data`, -1 without one; `needle` is not empty."""
-    if _memmem is None or not isinstance(data, bytearray):
+    if _memmem is None or not isinstance(data, Batch):
         return data.find(needle)
     view = (ctypes.c_char * len(data)).from_buffer(data)
     start = ctypes.addressof(view)
