@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "check": ("mocknode.cli.check:check", "Judge the load balancer in front of a cluster."),
     "checks": ("mocknode.cli.check:checks", "List the checks."),
     "load": ("mocknode.cli.load:load", "Push packages through the balancer and account for every upload."),
+    "scenario": ("mocknode.cli.scenario:scenario", "Rehearse a patch night, an outage or a failover from a file."),
     "compare": ("mocknode.cli.compare:compare", "Compare the mock's answers with those of a real server."),
     "explain": ("mocknode.cli.explain:explain", "Explain a check: what it claims, or what happened in a report."),
     "judge": ("mocknode.cli.judge:judge", "Judge a saved run again, from its record."),

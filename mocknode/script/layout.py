@@ -6,7 +6,7 @@ from typing import Final
 from mocknode.mock.node.faults.kinds import FAULTS
 from mocknode.script.declared import Field
 from mocknode.script.model import NEEDS, VERSION
-from mocknode.script.values import COUNT, DURATION, DURATIONS, NODE, PARAMETER_KINDS, TEXT, WITHIN, WORD, Kind, choice
+from mocknode.script.values import COUNT, DURATION, DURATIONS, NODE, PARAMETER_KINDS, TEXT, WORD, Kind, choice
 from mocknode.script.verbs.offline import FORMS
 
 VERSION_KEY: Final = "mocknode-scenario"
@@ -40,7 +40,7 @@ CLUSTER: Final = (
     Field(name="tasks-per-node", about="Tasks that a node runs at the same time.", kind=COUNT),
 )
 STEADY_STATE: Final = (
-    Field(name="within", about="The longest wait for it.", kind=WITHIN, default=30.0),
+    Field(name="within", about="The longest wait for it.", kind=DURATION, default=30.0),
     Field(name="all", about="The conditions.", kind=None, many=True, required=True),
 )
 PARAMETER: Final = (

@@ -135,8 +135,11 @@ def _show_range(value: tuple[float, float]) -> str:
 
 
 def short(seconds: float) -> str:
-    """Return a duration as it is written in a file, such as `90s` or `0.5s`."""
-    return f"{seconds:g}s"
+    """Return a duration as it is written in a file, such as `90s`, `0.5s` or `20m`."""
+    for unit, length_s in (("h", 3600), ("m", 60)):
+        if seconds >= 2 * length_s and seconds % length_s == 0:
+            return f"{seconds / length_s:.0f}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h)$"}
