@@ -7,7 +7,18 @@ in order, then the details. `tests/guide` runs every command of every page.
 from importlib.resources import files
 
 _PAGES = files("mocknode.guide")
-_ORDER = ("own-config", "running-balancer", "reports", "load", "cluster", "data", "tentacles", "regions", "pytest")
+_ORDER = (
+    "own-config",
+    "running-balancer",
+    "reports",
+    "load",
+    "scenarios",
+    "cluster",
+    "data",
+    "tentacles",
+    "regions",
+    "pytest",
+)
 
 
 def topics() -> dict[str, str]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mocknode.script import drawing, sources
+from mocknode import guide
+from mocknode.script import drawing, layout, sources
 from mocknode.script.planning import plan
-from mocknode.script.vocabulary import CONDITIONS, STREAMS
+from mocknode.script.vocabulary import CONDITIONS, STREAMS, VERBS
 
 PLANS = Path(__file__).with_name("plans")
 
@@ -38,3 +39,9 @@ def test_each_looks_at_every_stream_that_uploads(name: str) -> None:
 def test_the_repository_shows_the_same_files() -> None:
     shown = Path(__file__).parents[2] / "scenarios" / "library"
     assert sorted(path.stem for path in shown.glob("*.yaml")) == sources.names()
+
+
+def test_the_guide_has_every_word() -> None:
+    page = guide.page("scenarios")
+    words = [*VERBS, *CONDITIONS, *STREAMS, *layout.BLOCKS, *layout.WHENS]
+    assert [word for word in words if f"`{word}`" not in page] == []
