@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mocknode.script import layout
-from mocknode.script.declared import Field
+from mocknode.script.declared import OFFLINE, Field
 from mocknode.script.model import Condition, Step, Stream
 from mocknode.script.vocabulary import CONDITIONS, STREAMS, VERBS
 
@@ -18,7 +18,8 @@ def step_text(step: Step) -> str:
         return f"{step.verb} {_details(step.args, layout.CHAOS_FIELDS)}, {layout.PICK} {picks}"
     verb = VERBS[step.verb]
     # How a node is taken away belongs on the line even where it is the default.
-    return _line(step.verb, step.args, verb.fields, verb.short, all_of_them=verb.away is True)
+    away = verb.after is not None and verb.after(step.args) == OFFLINE
+    return _line(step.verb, step.args, verb.fields, verb.short, all_of_them=away)
 
 
 def words_of(condition: Condition) -> str:

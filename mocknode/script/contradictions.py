@@ -5,25 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mocknode.script import layout
-from mocknode.script.declared import Field
+from mocknode.script.declared import OFFLINE, ONLINE, Field
 from mocknode.script.model import Condition, Scenario, Step
 from mocknode.script.reading import Mistake, Position
 from mocknode.script.values import NODE, STREAM, UPLOADS
 from mocknode.script.vocabulary import CONDITIONS, STREAMS, VERBS
 from mocknode.text.suggestions import did_you_mean
 
-ONLINE: Final = "online"
-DRAINING: Final = "draining"
-OFFLINE: Final = "offline"
-BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
-    "drain": (ONLINE,),
-    # Drained, stopped, patched, started: the documented order takes a draining node offline.
-    "offline": (ONLINE, DRAINING),
-    "restart": (ONLINE, DRAINING),
-    "resume": (DRAINING,),
-    "online": (OFFLINE, DRAINING),
-}
-"""What a node has to be before a verb."""
 UNREACHABLE: Final = ("crash", "freeze")
 """Forms of being offline in which a node takes no fault, because its process does not run."""
 
@@ -91,7 +79,7 @@ class _Walk:
 
     def _step(self, step: Step, states: dict[str, _Now]) -> set[str]:
         node = step.args.get("node")
-        if step.verb in BEFORE and isinstance(node, str):
+        if step.verb in VERBS and VERBS[step.verb].before and isinstance(node, str):
             self._change(step, node, states)
             return {node}
         if step.verb == "fault" and isinstance(node, str):
@@ -107,15 +95,12 @@ class _Walk:
         return set()
 
     def _change(self, step: Step, node: str, states: dict[str, _Now]) -> None:
-        now, allowed = states[node], BEFORE[step.verb]
-        if now.state not in allowed:
-            self.mistakes.append(
-                _mistake(step, f"{step.verb} {node}: it is {now} here, allowed: a node that is {' or '.join(allowed)}")
-            )
-        how = step.args.get("how") if step.verb == "offline" else None
-        after = {"drain": DRAINING, "offline": OFFLINE, "restart": ONLINE, "resume": ONLINE}.get(
-            step.verb
-        ) or step.args["as"]
+        now, verb = states[node], VERBS[step.verb]
+        if now.state not in verb.before:
+            allowed = f"a node that is {' or '.join(verb.before)}"
+            self.mistakes.append(_mistake(step, f"{step.verb} {node}: it is {now} here, allowed: {allowed}"))
+        after = ONLINE if verb.after is None else verb.after(step.args)
+        how = step.args.get("how") if after == OFFLINE else None
         states[node] = _Now(state=after, how=how, line=step.line)
         if not any(state.state == ONLINE for state in states.values()):
             self._last_away = step

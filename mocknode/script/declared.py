@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from mocknode.script.context import Look, Stage
 from mocknode.script.evidence import Evidence
@@ -12,6 +12,11 @@ from mocknode.script.values import Kind
 Check = Callable[[Mapping[str, Any]], str | None]
 """Says what is wrong with fields that are right one by one; None when nothing is."""
 Claim = Literal["safety", "liveness"]
+
+
+ONLINE: Final = "online"
+DRAINING: Final = "draining"
+OFFLINE: Final = "offline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,9 @@ class Verb:
     Attributes:
         short: The field that a bare value fills: `drain: node-1`.
         run: Carries it out; returns what the record is to say. Raises `StepFailedError` when it cannot.
-        away: Whether it takes its node away from the balancer (True), brings it back (False), or does neither (None).
+        before: States in which its node may be; empty for a verb that leaves the state of nodes as it is.
+        after: Returns the state of its node afterwards; None where `before` is empty.
+        check: Says what is wrong with fields that are right one by one.
     """
 
     word: str
@@ -46,7 +53,8 @@ class Verb:
     fields: tuple[Field, ...]
     short: str | None
     run: Callable[[Mapping[str, Any], Stage], Awaitable[str]]
-    away: bool | None = None
+    before: tuple[str, ...] = ()
+    after: Callable[[Mapping[str, Any]], str] | None = None
     check: Check | None = None
 
 

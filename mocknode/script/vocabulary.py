@@ -17,7 +17,7 @@ from mocknode.script.conditions import (
     tasks_running,
     upload_ends,
     upload_on,
-)  # fmt: skip
+)
 from mocknode.script.declared import ConditionShape, StreamShape, Verb
 from mocknode.script.streams import browse, ping, push, queued_tasks
 from mocknode.script.verbs import (
@@ -37,15 +37,46 @@ from mocknode.script.verbs import (
 
 VERBS: Final[dict[str, Verb]] = {
     module.VERB.word: module.VERB
-    for module in (drain, resume, offline, online, restart, set_fault, heal, task, wait, expect, sleep, mark)
+    for module in (
+        drain,
+        resume,
+        offline,
+        online,
+        restart,
+        set_fault,
+        heal,
+        task,
+        wait,
+        expect,
+        sleep,
+        mark,
+    )
 }
 CONDITIONS: Final[dict[str, ConditionShape]] = {
     module.CONDITION.word: module.CONDITION
     for module in (
-        upload_on, in_flight, quiet, idle, fair_share, served_by, only_at, probed, answers, tasks_running, errors, latency, rate,
+        upload_on,
+        in_flight,
+        quiet,
+        idle,
+        fair_share,
+        served_by,
+        only_at,
+        probed,
+        answers,
+        tasks_running,
+        errors,
+        latency,
+        rate,
         upload_ends,
     )
-}  # fmt: skip
+}
 STREAMS: Final[dict[str, StreamShape]] = {
-    module.STREAM.word: module.STREAM for module in (push, browse, ping, queued_tasks)
+    module.STREAM.word: module.STREAM
+    for module in (
+        push,
+        browse,
+        ping,
+        queued_tasks,
+    )
 }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mocknode.script.context import Stage
-from mocknode.script.declared import Field, Verb
+from mocknode.script.declared import DRAINING, OFFLINE, ONLINE, Field, Verb
 from mocknode.script.values import NODE, choice
 
 FORMS = ("refuse", "crash", "freeze", "blackhole", "garbage")
@@ -27,5 +27,7 @@ VERB = Verb(
     ),
     short="node",
     run=run,
-    away=True,
+    # Drained, stopped, patched, started: the documented order takes a draining node offline.
+    before=(ONLINE, DRAINING),
+    after=lambda args: OFFLINE,
 )

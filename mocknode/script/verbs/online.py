@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mocknode.script.context import Stage
-from mocknode.script.declared import Field, Verb
+from mocknode.script.declared import DRAINING, OFFLINE, Field, Verb
 from mocknode.script.values import NODE, choice
 
 
@@ -29,5 +29,6 @@ VERB = Verb(
     ),
     short="node",
     run=run,
-    away=False,
+    before=(OFFLINE, DRAINING),
+    after=lambda args: str(args["as"]),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mocknode.script.context import Stage
-from mocknode.script.declared import Field, Verb
+from mocknode.script.declared import DRAINING, ONLINE, Field, Verb
 from mocknode.script.values import DURATION, NODE
 
 
@@ -28,4 +28,6 @@ VERB = Verb(
     ),
     short="node",
     run=run,
+    before=(ONLINE, DRAINING),
+    after=lambda args: ONLINE,
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mocknode.script.context import Stage
-from mocknode.script.declared import Field, Verb
+from mocknode.script.declared import DRAINING, ONLINE, Field, Verb
 from mocknode.script.values import NODE
 
 
@@ -21,5 +21,6 @@ VERB = Verb(
     fields=(Field(name="node", about="The node.", kind=NODE, required=True),),
     short="node",
     run=run,
-    away=False,
+    before=(DRAINING,),
+    after=lambda args: ONLINE,
 )
