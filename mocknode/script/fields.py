@@ -230,10 +230,10 @@ def _fits(scalar: Scalar, kind: Kind) -> bool:
     numeric = kind.schema.get("type") == "integer"
     if numeric:
         return not scalar.quoted
-    return scalar.quoted or "anyOf" in kind.schema or not _is_typed(scalar.text)
+    return scalar.quoted or "anyOf" in kind.schema or not is_typed(scalar.text)
 
 
-def _is_typed(text: str) -> bool:
+def is_typed(text: str) -> bool:
     """Whether YAML takes an unquoted value for a number, a boolean or null."""
     if text.lower() in ("true", "false", "null", "~", "yes", "no", "on", "off"):
         return True
@@ -249,4 +249,4 @@ def _as_typed(scalar: Scalar) -> str:
         return "nothing"
     if scalar.quoted:
         return f"the text {scalar.text!r}"
-    return f"{scalar.text} without quotes" if _is_typed(scalar.text) else str(scalar)
+    return f"{scalar.text} without quotes" if is_typed(scalar.text) else str(scalar)

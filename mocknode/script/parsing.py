@@ -21,18 +21,24 @@ WORDS: Final = (*VERBS, *layout.BLOCKS)
 """Everything that a step can begin with."""
 
 
-def parse(text: str, source: str = "scenario", settings: Mapping[str, str] | None = None) -> Scenario:
+def parse(
+    text: str,
+    source: str = "scenario",
+    settings: Mapping[str, str] | None = None,
+    nodes: Sequence[str] | None = None,
+) -> Scenario:
     """Return the scenario that a text describes.
 
     Args:
         source: Name of the file, for messages.
         settings: Values of parameters by name, which replace the defaults.
+        nodes: Names of the nodes of a cluster that runs already; without them the file's `cluster` decides.
 
     Raises:
         ScenarioError: the text has mistakes; all of them are in it.
     """
     root = read(text, source)
-    parser = _Parser(settings or {})
+    parser = _Parser(settings or {}, tuple(nodes or ()))
     try:
         scenario = parser.scenario(root)
     except _TooManyStepsError:
@@ -49,8 +55,9 @@ class _TooManyStepsError(Exception):
 class _Parser:
     """Reads the parts of a file in the order in which they need each other: parameters, cluster, workload, schedule."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], nodes: tuple[str, ...]) -> None:
         self.fields = FieldReader(CONDITIONS)
+        self.fields.nodes = nodes
         self._settings = settings
         self._steps = 0
 
@@ -143,7 +150,11 @@ class _Parser:
                 self._value_of(top["cluster"], "nodes"), f"nodes: got {count}, allowed: 1 to {layout.NODES_MAX}"
             )
             return None
-        self.fields.nodes = tuple(f"node-{number}" for number in range(1, count + 1))
+        there = self.fields.nodes
+        if there and len(there) != count:
+            allowed = f"{len(there)}, as many as the cluster has: {', '.join(there)}"
+            self._wrong(self._value_of(top["cluster"], "nodes"), f"nodes: got {count}, allowed: {allowed}")
+        self.fields.nodes = there or tuple(f"node-{number}" for number in range(1, count + 1))
         return count
 
     def _workload(self, node: Node | None) -> tuple[Stream, ...]:

@@ -53,6 +53,11 @@ class Plan:
         return _walk(self.steps)
 
     @property
+    def drawn(self) -> Scenario:
+        """The scenario with the disturbances that the seed drew in place of chaos; it needs no seed any more."""
+        return replace(self.scenario, schedule=_drawn(self.steps))
+
+    @property
     def calibrated(self) -> bool:
         """Whether a bound has to be measured before the run: `within: calibrated`."""
         return any(planned.step.args.get("within") == CALIBRATED for planned in self.all_steps)
@@ -105,3 +110,14 @@ def _walk(steps: Sequence[Planned]) -> Iterator[Planned]:
         yield planned
         for branch in planned.branches:
             yield from _walk(branch)
+
+
+def _drawn(steps: Sequence[Planned]) -> tuple[Step, ...]:
+    found: list[Step] = []
+    for planned in steps:
+        branches = tuple(_drawn(branch) for branch in planned.branches)
+        if planned.step.verb == layout.CHAOS:
+            found += branches[0]
+        else:
+            found.append(replace(planned.step, branches=branches))
+    return tuple(found)

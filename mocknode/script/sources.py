@@ -1,6 +1,6 @@
 """Where scenarios come from: files of the user's, and the library that is shipped with the package."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,14 +35,17 @@ def text_of(word: str) -> str:
     return load(path)
 
 
-def scenario_of(word: str, settings: Mapping[str, str] | None = None) -> tuple[str, Scenario]:
+def scenario_of(
+    word: str, settings: Mapping[str, str] | None = None, nodes: Sequence[str] | None = None
+) -> tuple[str, Scenario]:
     """Return the text of a scenario, and what it says.
 
     Args:
         settings: Values of parameters by name.
+        nodes: Names of the nodes of a cluster that runs already.
 
     Raises:
         ScenarioError: it cannot be found or used.
     """
     text = text_of(word)
-    return text, parse(text, word, settings)
+    return text, parse(text, word, settings, nodes)

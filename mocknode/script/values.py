@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mocknode.load.users.sizes import parse_sizes
 from mocknode.text.suggestions import did_you_mean
-from mocknode.text.units import format_size, parse_duration, parse_size
+from mocknode.text.units import parse_duration, parse_size
 
 COUNT_MAX: Final = 1_000_000
 """More of anything does not fit into one run."""
@@ -142,6 +142,14 @@ def short(seconds: float) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
+def exact_size(count: int) -> str:
+    """Return a size as it is written in a file, without rounding: `64KiB`, `1500B`."""
+    for unit, length in (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count and count % length == 0:
+            return f"{count // length}{unit}"
+    return f"{count}B"
+
+
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h)$"}
 _WHOLE: Final = {"type": "integer", "minimum": 0, "maximum": COUNT_MAX}
 
@@ -162,7 +170,7 @@ BOUND: Final = Kind(
     schema={"type": "string", "pattern": r"^<=?\s*\d+(\.\d+)?\s*(ms|s|m|h)$"},
 )  # fmt: skip
 SIZE: Final = Kind(
-    name="size", allowed="bytes or a size such as 64KiB", parse=parse_size, show=format_size,
+    name="size", allowed="bytes or a size such as 64KiB", parse=parse_size, show=exact_size,
     schema={"anyOf": [_WHOLE, {"type": "string"}]},
 )  # fmt: skip
 SIZES: Final = Kind(

@@ -53,12 +53,17 @@ def test_usage(words: tuple[str, ...], message: str) -> None:
 def test_validate_prints_the_mistakes_of_all_files(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     text = sources.text_of("rolling-patch")
+    line = text.splitlines().index("      - drain: $node") + 1
     good.write_text(text, encoding="utf-8")
     bad.write_text(text.replace("drain: $node", "dran: $node").replace("name: ", "nmae: "), encoding="utf-8")
     done = call("validate", str(bad), str(good))
     assert done.exit_code == 2
     assert done.stdout == f"{good}: rolling-patch, 30 steps, no mistakes\n"
-    assert [line.split(": ", 1)[0] for line in done.stderr.splitlines()] == [f"{bad}:1:1", f"{bad}:2:1", f"{bad}:20:9"]
+    assert [line.split(": ", 1)[0] for line in done.stderr.splitlines()] == [
+        f"{bad}:1:1",
+        f"{bad}:2:1",
+        f"{bad}:{line}:9",
+    ]
 
 
 def test_new_writes_a_scenario_that_is_right_and_its_schema(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_text_has_every_part(patch: str) -> None:
         "needs active-health-check",
         "",
         "workload",
-        "  builds  push users 8, as build, sizes 64KiB..16MiB, forms [chunked, length], link 8 MiB, rate 0",
+        "  builds  push users 8, as build, sizes 64KiB..16MiB, forms [chunked, length], link 8MiB, rate 0",
         "  people  browse users 5",
         "  work    tasks every 10s, duration 45s",
         "",

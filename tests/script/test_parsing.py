@@ -207,3 +207,15 @@ def test_any_tree_as_a_schedule_is_a_scenario_or_has_mistakes_with_a_place(tree:
         f"schedule: {tree}\nexpect: {{always: [{{ledger: builds, lost: 0}}]}}\n"
     )
     assert all(mistake.at.line == 6 for mistake in found_in(text))
+
+
+def test_the_names_of_nodes_that_run_already_replace_those_of_the_file(with_schedule: Callable[[str], str]) -> None:
+    text = with_schedule("- for-each: {node: all}\n  do: [{drain: $node}, {resume: $node}]")
+    there = ["alpha", "beta", "gamma"]
+    assert [one.args["node"] for one in parse(text, nodes=there).schedule[::2]] == there
+    without = text.replace("cluster: {nodes: 3}\n", "")
+    assert len(parse(without, nodes=["alpha"]).schedule) == 2
+    with pytest.raises(ScenarioError, match="5:18: nodes: got 3, allowed: 2, as many as the cluster has: alpha, beta"):
+        parse(f"\n{text}", nodes=there[:2])
+    with pytest.raises(ScenarioError, match="got 'all', which needs"):
+        parse(without)
