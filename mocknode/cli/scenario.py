@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from mocknode.cli.errors import UsageError, Whole
+from mocknode.cli.scenario_run import judge, run, settings_of
 
 SCENARIO = click.argument("scenario", metavar="FILE|NAME")
 SETTINGS = click.option(
@@ -18,17 +19,6 @@ SETTINGS = click.option(
 SEED = click.option(
     "--seed", type=Whole(0), default=1, show_default=True, help="Decides what is random: chaos, sizes and arrivals."
 )
-
-
-def pairs(settings: tuple[str, ...]) -> dict[str, str]:
-    """Return the values of `--set` by name."""
-    found = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not (name and equals):
-            raise UsageError(f"--set: got {setting!r}, allowed: NAME=VALUE, such as away=30s")
-        found[name] = value
-    return found
 
 
 @click.group()
@@ -103,7 +93,7 @@ def validate(ctx: click.Context, scenarios: tuple[str, ...], settings: tuple[str
     wrong = False
     for one in scenarios:
         try:
-            found = planning.plan(sources.scenario_of(one, pairs(settings))[1], source=one)
+            found = planning.plan(sources.scenario_of(one, settings_of(settings))[1], source=one)
         except reading.ScenarioError as exc:
             wrong = True
             click.echo(str(exc), err=True)
@@ -123,7 +113,11 @@ def plan(scenario: str, seed: int, settings: tuple[str, ...], as_json: bool) -> 
     from mocknode.script import drawing, planning, reading, sources
 
     try:
-        found = planning.plan(sources.scenario_of(scenario, pairs(settings))[1], seed=seed, source=scenario)
+        found = planning.plan(sources.scenario_of(scenario, settings_of(settings))[1], seed=seed, source=scenario)
     except reading.ScenarioError as exc:
         raise UsageError(str(exc)) from exc
     click.echo(json.dumps(drawing.document(found), indent=2) if as_json else drawing.text(found).rstrip("\n"))
+
+
+scenario.add_command(run)
+scenario.add_command(judge)

@@ -34,7 +34,7 @@ _SCHEMA: Final = """
 CREATE TABLE attempts (
     id TEXT PRIMARY KEY, kind TEXT, size INTEGER, form TEXT, due INTEGER, started INTEGER, ended INTEGER, sha1 TEXT,
     told TEXT NOT NULL DEFAULT 'nothing', status INTEGER, node TEXT, sent INTEGER, ending TEXT, error TEXT, class TEXT,
-    disturbed INTEGER NOT NULL DEFAULT 0, at_nodes INTEGER NOT NULL DEFAULT 0
+    disturbed INTEGER NOT NULL DEFAULT 0, at_nodes INTEGER NOT NULL DEFAULT 0, stream TEXT
 ) WITHOUT ROWID;
 CREATE TABLE requests (
     node TEXT, boot INTEGER, req INTEGER, attempt TEXT, t INTEGER, complete INTEGER NOT NULL DEFAULT 0, sha1 TEXT,
@@ -43,7 +43,7 @@ CREATE TABLE requests (
 CREATE INDEX of_attempt ON requests (attempt);
 """
 _START: Final = """
-INSERT INTO attempts (id, kind, size, form, due, started) VALUES (:id, :kind, :size, :form, :due, :at)
+INSERT INTO attempts (id, kind, size, form, due, started, stream) VALUES (:id, :kind, :size, :form, :due, :at, :stream)
 """
 _END: Final = """
 UPDATE attempts SET ended = :at, sha1 = :sha1, told = :told, status = :status, node = :node, sent = :sent, ending = :end,
@@ -93,6 +93,21 @@ class _Seen:
     ended_ns: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCounts:
+    """What became of the attempts of one stream; see `LoadLedger.of_stream`.
+
+    Attributes:
+        failed_undisturbed: Failures while no node was down on purpose.
+    """
+
+    attempts: int
+    failed: int
+    failed_undisturbed: int
+    took_s: "array[float]"
+    classes: Mapping[str, int]
+
+
 class LoadLedger:
     """The ledger, in a new file.
 
@@ -128,15 +143,18 @@ class LoadLedger:
         """Close the file."""
         self._db.close()
 
-    def clients(self, lines: Iterable[Mapping[str, Any]]) -> None:
+    def clients(self, lines: Iterable[Mapping[str, Any]], stream: str = "") -> None:
         """Take `start` and `end` lines of the generator, in the order in which each process wrote them.
+
+        Args:
+            stream: Name of the stream that these attempts belong to, where a run has several.
 
         Raises:
             LoadLedgerError: none of the lines was taken.
         """
         starts, ends = _parted(lines, lambda line: line["t"] == "start")
         with self._batch():
-            self._db.executemany(_START, starts)
+            self._db.executemany(_START, ({**line, "stream": stream} for line in starts))
             self._db.executemany(_END, ends)
         if self._touched is not None:
             self._touched.update(line["id"] for line in ends)
@@ -274,6 +292,49 @@ class LoadLedger:
     def sent_as(self, form: str) -> int:
         """Count uploads of a form."""
         return int(self._db.execute("SELECT count(*) FROM attempts WHERE form = ?", (form,)).fetchone()[0])
+
+    def broken_at(self, node: str, between: tuple[int, int], stream: str) -> int:
+        """Count a stream's uploads that were under way at a node at some time in this range and broke off, with no node down."""
+        return int(
+            self._db.execute(
+                "SELECT count(DISTINCT a.id) FROM requests r JOIN attempts a ON a.id = r.attempt AND a.kind = 'push' "
+                "WHERE r.node = ? AND r.t <= ? AND coalesce(r.ended, ?) >= ? AND a.stream = ? AND a.disturbed = 0 "
+                "AND a.class NOT IN ('delivered_once', 'delivered_twice', 'unresolved')",
+                (node, between[1], between[1], between[0], stream),
+            ).fetchone()[0]
+        )
+
+    def of_stream(self, stream: str) -> "StreamCounts":
+        """Return the counts of a stream, and the seconds of its acknowledged attempts, sorted."""
+        ended = "FROM attempts WHERE stream = ? AND ended IS NOT NULL"
+        failed = f"{ended} AND told != 'acknowledged'"
+        classes = self._db.execute(
+            "SELECT class, count(*) FROM attempts WHERE stream = ? AND class IS NOT NULL GROUP BY class", (stream,)
+        ).fetchall()
+        took = self._db.execute(
+            f"SELECT (ended - due) / 1e9 {ended} AND told = 'acknowledged' ORDER BY ended - due", (stream,)
+        )
+        return StreamCounts(
+            attempts=self._count("FROM attempts WHERE stream = ?", stream),
+            failed=self._count(failed, stream),
+            failed_undisturbed=self._count(f"{failed} AND disturbed = 0", stream),
+            took_s=array("d", (row[0] for row in took)),
+            classes=dict(classes),
+        )
+
+    def ends_of(self, stream: str) -> Iterator[tuple[int, int, str, int | None, str | None, str]]:
+        """Yield (due, ended, told, size, node, kind) of a stream's attempts that ended, in the order of their ends."""
+        yield from self._db.execute(
+            "SELECT due, ended, told, size, node, kind FROM attempts WHERE stream = ? AND ended IS NOT NULL ORDER BY ended",
+            (stream,),
+        )
+
+    def _count(self, scope: str, stream: str) -> int:
+        return int(self._db.execute(f"SELECT count(*) {scope}", (stream,)).fetchone()[0])
+
+    def uploads_of_run(self) -> set[str]:
+        """Return the ids of all uploads."""
+        return {row[0] for row in self._db.execute("SELECT id FROM attempts WHERE kind = 'push'")}
 
     def numbers(self) -> Numbers:
         """Return the counts other than those of the classes."""

@@ -25,6 +25,10 @@ class StepFailedError(Exception):
     """A step could not do its work, or an expectation did not hold; the message says what was seen."""
 
 
+class NotSeenError(Exception):
+    """The evidence does not tell whether an expectation holds; the message says what was seen."""
+
+
 class Nodes(Protocol):
     """The part of the control API that verbs use; `mocknode.mock.cluster.client.ControlClient` has it."""
 
@@ -84,7 +88,7 @@ class Stage(Protocol):
         ...
 
     async def held(self, condition: Condition, for_s: float) -> Look:
-        """Return the first look that does not hold within this time, otherwise the last look."""
+        """Return the first look within this time that finds the opposite, otherwise the last look."""
         ...
 
     async def pause(self, seconds: float) -> None:

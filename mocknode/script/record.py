@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Ended = Literal["done", "failed", "missed", "interrupted"]
+Ended = Literal["done", "failed", "missed", "unseen", "interrupted"]
 """How a step ended: done; it could not do its work or a wait ran out, which ends the schedule; an expectation that did not hold;
-interrupted."""
+an expectation that the evidence says nothing about; interrupted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,3 +153,9 @@ class Admission:
     def uploads_in_flight(self) -> int:
         """Uploads that are under way."""
         return sum(facts.upload for facts in self._in_flight.values())
+
+    @property
+    def upload_progress(self) -> float | None:
+        """Share of its body that the furthest upload under way has sent; None without one whose length is known."""
+        shares = (facts.received / facts.length for facts in self._in_flight.values() if facts.upload and facts.length)
+        return max(shares, default=None)

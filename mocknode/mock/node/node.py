@@ -198,6 +198,7 @@ class Node:
             "pings": admission.pings,
             "requests": admission.requests,
             "uploads_in_flight": admission.uploads_in_flight,
+            "upload_progress": admission.upload_progress,
             "requests_in_flight": admission.in_flight,
             "connections": self.listeners.connection_count,
             "tentacles": None if self.tentacles is None else self.tentacles.status(),

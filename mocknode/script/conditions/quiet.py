@@ -18,12 +18,19 @@ def look(args: Mapping[str, Any], evidence: Evidence) -> Look:
     enough = requests_to_confirm_out(len(evidence.nodes))
     ago_s = (evidence.now_ns - node.last_ns) / 1e9 if node.last_ns else None
     last = "none yet" if ago_s is None else f"the last {ago_s:.1f} s ago"
-    if evidence.since_ns and node.last_ns > evidence.since_ns:
-        return Look(
-            holds=False,
-            saw=f"{name} got a request {(node.last_ns - evidence.since_ns) / 1e9:.1f} s after the expectation began",
-        )
+    if evidence.since_ns:
+        return _since(name, evidence)
     return Look(holds=others >= enough, saw=f"{name}: {last}, {others} of {enough} requests went elsewhere since")
+
+
+def _since(name: str, evidence: Evidence) -> Look:
+    """Look at the time that the node must stay quiet for. Without a request anywhere, it says nothing."""
+    node = evidence.nodes[name]
+    if node.last_ns > evidence.since_ns:
+        after_s = (node.last_ns - evidence.since_ns) / 1e9
+        return Look(holds=False, saw=f"{name} got a request {after_s:.1f} s after the expectation began")
+    others = sum(at_ns > evidence.since_ns for at_ns, _ in evidence.arrivals)
+    return Look(holds=True if others else None, saw=f"{name} got no request, the others got {others}")
 
 
 CONDITION = ConditionShape(

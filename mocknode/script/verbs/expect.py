@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mocknode.script.context import Stage, StepFailedError
+from mocknode.script.context import NotSeenError, Stage, StepFailedError
 from mocknode.script.declared import Field, Verb
 from mocknode.script.values import DURATION, WITHIN
 
@@ -14,6 +14,8 @@ async def run(args: Mapping[str, Any], stage: Stage) -> str:
     if args["within"] is not None:
         return (await stage.until(condition, args["within"])).saw
     look = await stage.held(condition, args["for"] or 0.0)
+    if look.holds is None:
+        raise NotSeenError(look.saw)
     if not look.holds:
         raise StepFailedError(look.saw)
     return look.saw
