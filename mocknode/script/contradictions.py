@@ -8,7 +8,7 @@ from mocknode.script import layout
 from mocknode.script.declared import OFFLINE, ONLINE, Field
 from mocknode.script.model import Condition, Scenario, Step
 from mocknode.script.reading import Mistake, Position
-from mocknode.script.values import NODE, STREAM, UPLOADS
+from mocknode.script.values import NODE, STREAM, UPLOADS, short
 from mocknode.script.vocabulary import CONDITIONS, STREAMS, VERBS
 from mocknode.text.suggestions import did_you_mean
 
@@ -150,6 +150,10 @@ class _Walk:
                 else "clusters of 2 nodes or more, so that a node can serve"
             )
             self.mistakes.append(_mistake(step, f"chaos: at-most-away: got {away}, allowed: {allowed}"))
+        most_often = int(step.args["for"] / step.args["every"][0])
+        if most_often > layout.DISTURBANCES_MAX:
+            text = f"chaos: every {short(step.args['every'][0])} for {short(step.args['for'])} makes up to {most_often} disturbances"
+            self.mistakes.append(_mistake(step, f"{text}, allowed: {layout.DISTURBANCES_MAX}"))
         return set(chosen)
 
 

@@ -68,6 +68,11 @@ REPEAT_MAX: Final = 1000
 STEPS_MAX: Final = 2000
 """Steps of a schedule whose loops are unrolled; a run of a day with a step each minute has 1440."""
 
+READ_MAX: Final = 2 * STEPS_MAX
+"""Entries of a schedule that are read, loops and wrong ones included: loops in loops end here even if they hold no step."""
+DISTURBANCES_MAX: Final = 1000
+"""Disturbances that chaos can make; an hour with one every four seconds has 900."""
+
 CHAOS_FIELDS: Final = (
     Field(name="for", about="How long new disturbances begin.", kind=DURATION, required=True),
     Field(name="every", about="Time from one to the next.", kind=DURATIONS, required=True),

@@ -60,6 +60,7 @@ class _Parser:
         self.fields.nodes = nodes
         self._settings = settings
         self._steps = 0
+        self._read = 0
 
     def scenario(self, root: Node) -> Scenario | None:
         top = self._top(root)
@@ -192,6 +193,8 @@ class _Parser:
         return found
 
     def _step(self, node: Node, place: str) -> list[Step]:
+        self._read += 1
+        self._limit(self._read, layout.READ_MAX, node.at)
         entry = self.fields.word(node, WORDS, "step")
         if entry is None:
             return []
@@ -216,23 +219,27 @@ class _Parser:
 
     def _made(self, step: Step, at: Position, place: str) -> Step:
         self._steps += 1
-        if self._steps > layout.STEPS_MAX:
-            self._wrong(
-                at, f"got more than {layout.STEPS_MAX} steps, counted with unrolled loops; allowed: {layout.STEPS_MAX}"
-            )
-            raise _TooManyStepsError
+        self._limit(self._steps, layout.STEPS_MAX, at)
         return replace(step, place=place, line=at.line, column=at.column)
+
+    def _limit(self, count: int, most: int, at: Position) -> None:
+        if count > most:
+            allowed = f"allowed: {layout.STEPS_MAX}"
+            self._wrong(at, f"got more than {layout.STEPS_MAX} steps, counted with unrolled loops; {allowed}")
+            raise _TooManyStepsError
 
     def _loop(
         self, word: str, value: Node | None, beside: Sequence[tuple[Scalar, Node]], at: Position, place: str
     ) -> list[Step]:
         body = next((node for key, node in beside if key.text == layout.DO), None)
         self._refuse_beside([pair for pair in beside if pair[0].text != layout.DO], word, layout.DO)
+        name, rounds = self._each(value, at) if word == layout.FOR_EACH else ("", self._times(value, at))
         if body is None:
             self._wrong(at, f"{word}: the key {layout.DO!r} is missing, with the steps of a round")
-        elif isinstance(body, Listing) and not body.items:
+            return []
+        if isinstance(body, Listing) and not body.items:
             self._wrong(body.at, f"{word}: got no step, allowed: at least one under {layout.DO!r}")
-        name, rounds = self._each(value, at) if word == layout.FOR_EACH else ("", self._times(value, at))
+            return []
         found: list[Step] = []
         outer = self.fields.variables.get(name)
         hidden = name in self.fields.variables
@@ -240,7 +247,7 @@ class _Parser:
             if name:
                 self.fields.variables[name] = item
             shown = item.text if name else f"round {number}"
-            steps = self._schedule(body, f"{place}.{number}.") if body is not None else []
+            steps = self._schedule(body, f"{place}.{number}.")
             found += [replace(step, round=" · ".join(filter(None, (shown, step.round)))) for step in steps]
         if name:
             self.fields.variables.pop(name, None)

@@ -66,6 +66,7 @@ def test_a_plan_without_calibrated_bounds_needs_no_calibration(patch: str) -> No
         ("- parallel:\n  - [{drain: node-1}, {resume: node-1}]\n  - {offline: node-1}", "f.yaml:7:5: branches 1 and 2 both disturb node-1"),
         ("- drain: node-1\n" + NIGHT, "f.yaml:8:5: chaos: node-1 is draining since line 7 here, allowed: nodes that are online"),
         (NIGHT.replace("at-most-away: 1", "at-most-away: 3"), "chaos: at-most-away: got 3, allowed: 1 to 2, so that a node can serve"),
+        (NIGHT.replace("every: 5s..30s", "every: 1ms"), "chaos: every 0.001s for 10m makes up to 600000 disturbances, allowed: 1000"),
         ("- parallel:\n  - drain: node-1\n  -\n    " + NIGHT, "branches 1 and 2 both disturb node-1"),
         ("- offline: node-1\n- offline: node-2\n- offline: node-3\n- sleep: 10s\n- online: node-1", "f.yaml:9:5: no node is online during any wait"),
     ],
