@@ -3,6 +3,9 @@
 from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.record import steps
+from mocknode.judge.record.steps import CALIBRATION, PREFLIGHT, DrainStarted, NoRotation, Recorded
+from mocknode.judge.verdict import rotation
 from mocknode.judge.verdict.calibration import METHODS_WITH_STATUS, PING_PATH, Prober
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
@@ -14,12 +17,62 @@ HEAD_NOTE = "HEAD: answered 404 by Octopus builds before 2022.4.8517, 2023.1.971
 SLOW_INTERVAL_S = 10.0
 # Fewer unsolicited requests of one kind than this may come from anybody, for instance from a person's browser.
 PERIODIC_REQUESTS_MIN = 3
+# So many refused pings in a row take a node out of any balancer with common thresholds.
+REFUSALS_MIN = 3
 
 HURTS = "users and CI jobs: a node that is drained, starting or broken keeps getting their requests"
 
 
 def judge(case: Case) -> list[Variant]:
-    """Every node is probed by the balancer, on exactly the ping path, with a method that shows the status."""
+    """Every node is probed by the balancer, on exactly the ping path, with a method that shows the status, and is in rotation."""
+    if (blocked := steps.first(case.history, PREFLIGHT, NoRotation)) is not None:
+        return [_nobody_in_rotation(case, blocked)]
+    return [*_judge_probes(case), *_left_out(case)]
+
+
+def _nobody_in_rotation(case: Case, blocked: Recorded[NoRotation]) -> Variant:
+    reason = rotation.why(case.history, case.nodes)
+    own: dict[str, Any] = {"sent": blocked.facts.sent, "status": blocked.facts.status, "server": blocked.facts.server}
+    if reason is None:
+        summary = f"no node is in rotation, the balancer answers {own['status']} itself, and the nodes saw nothing that says why"
+        return case.unknown("rotation", "core", summary, **own)
+    return case.breaks(
+        "rotation", "core", f"no node is in rotation: {reason.summary}", cause=reason.cause,
+        hurts=f"everybody: the balancer answers {own['status']} to every request",
+        ruled_out=("not the nodes: all are online and without faults",), **own, **reason.evidence,
+    )  # fmt: skip
+
+
+def _left_out(case: Case) -> list[Variant]:
+    """Return a failure for each node that refuses the balancer's pings although it is healthy; the other nodes serve."""
+    drain = steps.first(case.history, CALIBRATION, DrainStarted)
+    if drain is None:
+        return []
+    variants = []
+    for node in case.nodes:
+        pings = sorted(
+            (p for p in case.history.probes if p.node == node and not p.forwarded and p.t_ns < drain.t_ns),
+            key=lambda p: p.t_ns,
+        )
+        recent = pings[-REFUSALS_MIN:]
+        served = any(
+            r.attempt is not None and recent and r.t_ns >= recent[0].t_ns
+            for r in case.history.arrivals(node, 0, drain.t_ns)
+        )
+        if len(recent) < REFUSALS_MIN or served or any(p.status == 200 for p in recent):
+            continue
+        if (reason := rotation.why(case.history, [node], recent[0].t_ns, drain.t_ns)) is not None:
+            summary = f"{node} is not in rotation: {reason.summary}"
+            hurts = (
+                "everybody, as soon as the other nodes are busy or drained: the cluster is smaller than was paid for"
+            )
+            variants.append(
+                case.breaks(f"{node}-rotation", "core", summary, cause=reason.cause, hurts=hurts, **reason.evidence)
+            )
+    return variants
+
+
+def _judge_probes(case: Case) -> list[Variant]:
     found = case.calibration.probers
     balancers = [p for p in found if p.role == "balancer"]
     right = [p for p in balancers if p.method in METHODS_WITH_STATUS]
@@ -110,15 +163,38 @@ CHECK = Check(
     offenders=(
         "nginx without a commercial or third-party module does not probe at all",
         "HAProxy with `option httpchk` and nothing else sends OPTIONS /",
+        "probes of nodes that force HTTPS, without X-Forwarded-Proto: each is redirected, and every node is out",
         "AWS NLB, CLB and Azure Load Balancer open a TCP connection by default; Azure Application Gateway asks for /",
     ),
-    quick="probes are watched until their interval is known",
+    quick="probes are watched until their interval is known; where no node is in rotation, until it is known why",
     full="the same",
     causes=(
         Cause("no-active-probe", PROBE_THE_PING),
         Cause("probe-wrong-path", PROBE_THE_PING),
         Cause("probe-method-blind", PROBE_THE_PING),
         Cause("probe-tcp-only", PROBE_THE_PING),
+        Cause(
+            "probe-redirected",
+            Advice(
+                do="Probe by HTTPS, or send X-Forwarded-Proto: https with the probe and put the balancer into Trusted Proxies of Octopus.",
+                costs="A node whose HTTPS port fails goes out, or one header in each probe.",
+            ),
+        ),
+        Cause(
+            "probe-expects-other",
+            Advice(
+                do="Count exactly 200 as healthy, without a text that the ping does not have, and wait a second for the answer.",
+                costs="Nothing.",
+            ),
+        ),
+        Cause("probe-refused", PROBE_THE_PING),
+        Cause(
+            "probe-wrong-protocol",
+            Advice(
+                do="Speak to the nodes' port what it serves: HTTP/1.1 in plain text on the HTTP port, TLS on the HTTPS port.",
+                costs="Nothing.",
+            ),
+        ),
     ),
     lane="drains",
     judge=judge,

@@ -150,7 +150,7 @@ async def _delete_packages(lab: Lab, cluster: Mapping[str, Any]) -> None:
     await _reset_quietly(lab.control)
     try:
         async with asyncio.timeout(CLEANUP_S_MAX):
-            await delete_packages(cluster, sent)
+            await delete_packages(cluster, sent, lab.front)
     except (httpx.HTTPError, TimeoutError) as exc:
         lab.say(f"packages of this run, named mocknode-*, could not be deleted: {str(exc) or type(exc).__name__}")
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 
 from mocknode.judge.record.history import Attempt, History, Request
 from mocknode.judge.record.journal_merge import JournalMerger
-from mocknode.judge.record.steps import ForeignServer
+from mocknode.judge.record.steps import ForeignServer, NoRotation
 from mocknode.judge.traffic import FrontDoor, RequestSpec, new_attempt_id, request
 from mocknode.judge.traffic.connecting import NotConnectedError, connect
 from mocknode.judge.traffic.spec import USER_AGENT
@@ -43,6 +43,14 @@ class NotOurClusterError(Exception):
 
 class BalancerUnreachableError(Exception):
     """Nothing answers at the front door, or the balancer answers without reaching a node; the message says which."""
+
+
+class NoNodeInRotationError(BalancerUnreachableError):
+    """The balancer answers every request itself, as it has no node to send them to; `facts` is its answer."""
+
+    def __init__(self, message: str, facts: NoRotation) -> None:
+        super().__init__(message)
+        self.facts = facts
 
 
 class CannotJoinError(Exception):
@@ -211,7 +219,11 @@ def judge(front: FrontDoor, attempts: Sequence[Attempt], requests: Sequence[Requ
     if foreign and not joined:
         raise NotOurClusterError(_wrong_server(front, foreign[0]))
     if not joined:
-        raise BalancerUnreachableError(_reaches_no_node(front, unknown) if unknown else _no_answer(front, attempts))
+        if not unknown:
+            raise BalancerUnreachableError(_no_answer(front, attempts))
+        last = unknown[-1]
+        facts = NoRotation(sent=len(unknown), status=last.status or 0, server=last.header("Server"))
+        raise NoNodeInRotationError(_reaches_no_node(front, unknown), facts)
     pairs = [(attempt, *joined[attempt.id]) for attempt in attempts if attempt.id in joined]
     # A layer-4 balancer may keep the client's address, but it would not send every connection to one node.
     if {r.node for _, r, _ in pairs} == {pairs[0][1].node} and all(a.source == r.peer for a, r, _ in pairs):

@@ -78,6 +78,21 @@ class ForeignServer(StepFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoRotation(StepFacts):
+    """The balancer answered every request itself, so no node is in rotation although all are healthy.
+
+    Attributes:
+        sent: How many requests it answered.
+        status, server: Its answer; `server` is its `Server` header.
+    """
+
+    what = "no-rotation"
+    sent: int
+    status: int
+    server: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeIntervalAwaited(StepFacts):
     """Traffic was sent until the probe interval was known, or until waiting any longer was useless."""
 

@@ -12,15 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mocknode.judge.catalogue.check import Check
+from mocknode.judge.catalogue.registry import CHECKS
 from mocknode.judge.lab import calibrate
 from mocknode.judge.lab.lab import Lab, SteadyStateLostError
 from mocknode.judge.lab.lanes import POLLING, REGION, LaneError, Lanes, share_calibration
 from mocknode.judge.lab.loop_watch import LoopWatch
-from mocknode.judge.lab.preflight import Preflight, preflight, refuse_unjoinable, refuse_unreachable
+from mocknode.judge.lab.preflight import (
+    NoNodeInRotationError,
+    Preflight,
+    preflight,
+    refuse_unjoinable,
+    refuse_unreachable,
+)
 from mocknode.judge.record.steps import PREFLIGHT
 from mocknode.judge.run.environment_errors import ENVIRONMENT_ERRORS
 from mocknode.judge.run.plan import Plan
 from mocknode.judge.run.reporting import Reporter
+from mocknode.judge.verdict import rotation
 from mocknode.judge.verdict.calibration import DOES_NOT_PROBE_AFTER_S, Calibration, longest_reaction_s
 from mocknode.judge.verdict.foreign import foreign_note
 from mocknode.judge.verdict.outcome import EXIT_CODES
@@ -33,6 +41,12 @@ LANE_OF_CALIBRATION: Final = "drains"
 # Time between the starts of checks that wait side by side. Each has its uploads under way before the next one provokes failures,
 # which a balancer may hold against a node for a while (nginx' `fail_timeout`).
 STAGGER_S: Final = 2.0
+# What a node in rotation answers to its ping.
+HEALTHY: Final = 200
+NOTHING_SEEN: Final = (
+    "no node saw a check of its health: the nodes' addresses or ports in the balancer's configuration are wrong, or a firewall drops what it "
+    "sends"
+)
 # Two probes of a balancer that probes every second, which is enough for it to notice a server that is no node.
 FOREIGN_AGAIN_S: Final = 2.0
 
@@ -68,6 +82,9 @@ class Run:
             # A balancer that does not bring its nodes back is a finding, and ends the run early.
             self.reporter.note("lost", str(exc))
             self.reporter.report()
+            if self.reporter.result() != "nonconformant":
+                raise LaneError(str(exc)) from exc
+        except NoNodeInRotationError as exc:
             if self.reporter.result() != "nonconformant":
                 raise LaneError(str(exc)) from exc
         except ENVIRONMENT_ERRORS as exc:
@@ -121,7 +138,9 @@ class Run:
             return False
         await refuse_unreachable(lab.front)
         # The wait costs nothing: the idle check needs the balancer to be idle for longer.
-        return await lab.until(lambda history: any(not p.forwarded for p in history.probes), DOES_NOT_PROBE_AFTER_S)
+        found = await lab.until(lambda history: any(not p.forwarded for p in history.probes), DOES_NOT_PROBE_AFTER_S)
+        # Where the nodes refuse its pings, the preflight comes first and says why no node is in rotation.
+        return found and any(p.status == HEALTHY for p in lab.history.probes if not p.forwarded)
 
     def _refuse_a_node_alone(self) -> None:
         """Refuse checks that take a node away if the balancer has no second node to send its requests to.
@@ -215,7 +234,10 @@ class Run:
             self.lanes.url = lab.front.url
             self.plan.say("the balancer sends HTTP to HTTPS, so every request uses HTTPS")
         await lab.ready()
-        found = await self._settled(lab)
+        try:
+            found = await self._settled(lab)
+        except NoNodeInRotationError as exc:
+            found = await self._once_more(lab, exc)
         await lab.sync()
         if found.nodes:
             lab.serving = tuple(node for node in lab.nodes if node in found.nodes)
@@ -227,6 +249,30 @@ class Run:
         if found.foreign is not None:
             lab.step(PREFLIGHT, found.foreign)
             self.reporter.note("foreign", foreign_note(found.foreign))
+
+    async def _once_more(self, lab: Lab, error: NoNodeInRotationError) -> Preflight:
+        """Wait until it is known what the nodes are asked and answer, and make the preflight again if they are healthy to the balancer.
+
+        Raises:
+            NoNodeInRotationError: still no node is in rotation; HC-01 says why if the nodes saw it.
+        """
+        self.plan.say(f"{error}; waiting for what the nodes are asked")
+        await lab.until(lambda history: rotation.is_known(history, lab.nodes), DOES_NOT_PROBE_AFTER_S)
+        reason = rotation.why(lab.history, lab.nodes)
+        if reason is not None and reason.cause == "probe-expects-other":
+            # It may only be slow to believe it.
+            await calibrate.wait_for_probe_interval(lab)
+            await lab.ready()
+            with contextlib.suppress(NoNodeInRotationError):
+                return await self._settled(lab)
+        if reason is None:
+            raise NoNodeInRotationError(f"{error}; {NOTHING_SEEN}", error.facts)
+        lab.step(PREFLIGHT, error.facts)
+        # HC-01 is judged from the lane that noticed, whether or not the run was asked for it: nothing else can be judged.
+        self.labs[LANE_OF_CALIBRATION] = lab
+        self.reporter.note("rotation", "no node is in rotation, so nothing but HC-01 could be judged")
+        await self._finish([CHECKS["HC-01"]], 0.0)
+        raise error
 
     async def _settled(self, lab: Lab) -> Preflight:
         """Make the preflight, again while a foreign server answers: a balancer that has just started may yet find out and leave it."""

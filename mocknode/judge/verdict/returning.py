@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from mocknode.judge.record.history import Probe
 from mocknode.judge.record.steps import NotRestored, Recorded
+from mocknode.judge.verdict import rotation
 from mocknode.judge.verdict.case import Case, seconds
 from mocknode.judge.verdict.outcome import Variant
 
 CAUSE = "node-stays-out"
+# Pings that are answered 200 show that the balancer keeps the node out for a reason of its own.
+UNTELLING = ("probe-expects-other",)
 HURTS = "everybody, more with each drain: a node that left does not come back by itself, until none is left"
 # Fewer probes of the other nodes than this may be a pause.
 OTHERS_PROBED_MIN = 3
@@ -32,6 +35,19 @@ def _left_out(case: Case, step: Recorded[NotRestored], node: str) -> Variant:
     since_ns, waited_s = step.facts.since_ns, step.facts.waited_s
     since = [p for p in case.history.probes if p.node == node and since_ns <= p.t_ns < step.t_ns]
     last = gave_up(case, node, since_ns, step.t_ns)
+    reason = rotation.why(case.history, [node], since_ns, step.t_ns)
+    if reason is not None and reason.cause not in UNTELLING:
+        summary = f"{node} was healthy again, but got no request for {waited_s:.0f} s: {reason.summary}"
+        return case.breaks(
+            f"{node}-returns",
+            "core",
+            summary,
+            cause=reason.cause,
+            hurts=HURTS,
+            node=node,
+            waited_s=round(waited_s, 1),
+            **reason.evidence,
+        )
     healthy = f"{node} was healthy again, but got no request for {waited_s:.0f} s"
     if last is not None:
         answer = f"was answered {last.status}" if last.status is not None else "had no answer"

@@ -12,7 +12,7 @@ import pytest
 import mocknode.judge
 from mocknode.judge.catalogue.pr_01 import SPOOFED
 from mocknode.judge.catalogue.registry import CAUSES, CHECKS, cause_of
-from mocknode.judge.record.history import History
+from mocknode.judge.record.history import Connection, History
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.outcome import Variant
@@ -49,6 +49,33 @@ def join(*histories: History, steps: tuple[Any, ...] = ()) -> History:
 def hc_01(**facts: Any) -> Case:
     calibration = {"probers": (), "out_after_s": None, "in_after_s": None, "drained": True}
     return case(History(), Calibration(**{**calibration, **facts}))
+
+
+def blocked(*, asked: bool = True, wrong_protocol: bool = False, **ping: Any) -> Case:
+    """No node is in rotation, and these are the balancer's pings, or what else it sends."""
+    facts = {"sent": 24, "status": 503, "server": None}
+    history = History(steps=[step("preflight", "no-rotation", 9 * S, **facts)])
+    if wrong_protocol:
+        usual: dict[str, Any] = {
+            "boot": 1,
+            "peer": "10.0.0.5:1",
+            "tls": False,
+            "opened_ns": 1,
+            "closed_ns": 2,
+            "bytes_in": 517,
+        }
+        history.connections += [Connection(node=node, conn=n, **usual) for node in NODES for n in range(3)]
+    elif asked:
+        history.probes += [probe(node, t * S, **ping) for node in NODES for t in range(3)]
+    return case(history)
+
+
+def refused(status: int) -> Case:
+    """The balancer probes every node, and node-2 answers otherwise than the others, before the calibration drains one."""
+    answers = {"node-1": 200, "node-2": status, "node-3": 200}
+    probes = [probe(node, t * S, status=answer) for node, answer in answers.items() for t in range(5)]
+    serving = gets("traffic", "calibration", ["node-1", "node-3"] * 30, 2 * S)
+    return case(join(History(probes=probes), serving, steps=(step("calibration", "drain", 6 * S, node="node-1"),)))
 
 
 def hc_02(status: str | None, node: str = "node-2", *, let_in: bool = False) -> Case:
@@ -305,6 +332,13 @@ ROWS: list[Row] = [
     ("HC-01", lambda: hc_01(bare_connections=9), "probe", "fail", "probe-tcp-only", None),
     ("HC-01", lambda: hc_01(drained=False, bare_connections=9), "probe", "unknown", None, None),
     ("HC-01", lambda: hc_01(probers=(replace(PROBER, role="unknown"),)), "probe", "unknown", None, None),
+    ("HC-01", lambda: blocked(status=303), "rotation", "fail", "probe-redirected", None),
+    ("HC-01", lambda: blocked(status=200), "rotation", "fail", "probe-expects-other", None),
+    ("HC-01", lambda: blocked(status=400, host=None), "rotation", "fail", "probe-refused", None),
+    ("HC-01", lambda: blocked(wrong_protocol=True), "rotation", "fail", "probe-wrong-protocol", None),
+    ("HC-01", lambda: blocked(asked=False), "rotation", "unknown", None, None),
+    ("HC-01", lambda: refused(303), "node-2-rotation", "fail", "probe-redirected", None),
+    ("HC-01", lambda: refused(303), "probe", "pass", None, None),
     ("HC-02", lambda: hc_02("503"), "503", "pass", None, None),
     ("HC-02", lambda: hc_02("503"), "418", "pass", None, None),
     ("HC-02", lambda: hc_02("302", let_in=True), "302", "fail", "accepts-redirect", None),
@@ -481,6 +515,17 @@ def test_a_history_and_its_verdict(
     assert (found.outcome.value, found.cause, found.caused_by) == (outcome, cause, root)
     assert found.summary
     assert (found.hurts is None) == (outcome not in ("fail", "advice", "limitation"))
+
+
+def test_a_node_that_is_left_out_because_of_the_check_names_the_check() -> None:
+    found = hc_02_left_out(probed=True)
+    asked = [
+        request(None, node="node-2", t_ns=t * S, method="GET", target="/health", status=404) for t in range(27, 40)
+    ]
+    history = replace(found.history, probes=[], requests=asked)
+    judged = only(CHECKS["HC-02"].judge(replace(found, history=history)), "node-2-returns")
+    assert judged.cause == "probe-wrong-path"
+    assert "GET /health" in judged.summary
 
 
 @pytest.mark.parametrize(

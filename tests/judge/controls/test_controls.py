@@ -148,6 +148,14 @@ CONTROLS = (
         fails={"PR-05": ("fail", "foreign-server")},
     ),
     Control(
+        name="a-check-that-every-node-refuses",
+        kind="haproxy",
+        # `option httpchk` and nothing else, where only 200 counts: no node is ever in rotation.
+        edits=(("http-check send meth GET uri /api/octopusservernodes/ping ", "http-check send meth OPTIONS uri / "),),
+        only="HC-01,UP-02",
+        fails={"HC-01": ("fail", "probe-method-blind")},
+    ),
+    Control(
         name="body-limit",
         kind="nginx",
         edits=(("client_max_body_size 0; ", "client_max_body_size 100m; "),),

@@ -16,13 +16,14 @@ from mocknode.judge.lab.preflight import (
     SILENT_MAX,
     BalancerUnreachableError,
     CannotJoinError,
+    NoNodeInRotationError,
     NotOurClusterError,
     judge,
     preflight,
     refuse_unjoinable,
 )
 from mocknode.judge.record.history import Attempt, Request
-from mocknode.judge.record.steps import ForeignServer
+from mocknode.judge.record.steps import ForeignServer, NoRotation
 from mocknode.judge.traffic import FrontDoor
 from mocknode.judge.traffic.spec import USER_AGENT
 
@@ -180,8 +181,9 @@ def test_a_balancer_without_nodes() -> None:
     answers = [
         attempt(n, node=None, status=502, headers=(("Server", "nginx/1.31"),), body="Bad Gateway") for n in NUMBERS
     ]
-    with pytest.raises(BalancerUnreachableError) as raised:
+    with pytest.raises(NoNodeInRotationError) as raised:
         judge(FRONT, answers, [])
+    assert raised.value.facts == NoRotation(sent=6, status=502, server="nginx/1.31")
     assert str(raised.value) == (
         "the balancer answers, but reaches no node: http://lb.test:9000 answered 502 to 6 of 6 requests (Server: nginx/1.31); "
         "the answer begins 'Bad Gateway'"
