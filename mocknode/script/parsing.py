@@ -4,7 +4,7 @@ Loops are unrolled and `$names` replaced while the schedule is read, so that eac
 mistake inside a loop is reported once, however many rounds the loop has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -255,7 +255,7 @@ class _Parser:
                 self.fields.variables[name] = outer
         return found
 
-    def _each(self, value: Node | None, at: Position) -> tuple[str, list[Scalar]]:
+    def _each(self, value: Node | None, at: Position) -> tuple[str, Iterable[Scalar]]:
         example = "{node: [node-1, node-2]}"
         if not isinstance(value, Table) or len(value.pairs) != 1:
             self._wrong(
@@ -287,14 +287,14 @@ class _Parser:
                 self._wrong(item.at, f"{layout.FOR_EACH}: got {item}, allowed: single values")
         return name or "", [item for item in items if isinstance(item, Scalar)]
 
-    def _times(self, value: Node | None, at: Position) -> list[Scalar]:
+    def _times(self, value: Node | None, at: Position) -> Iterable[Scalar]:
         count = self.fields.scalar(value or Scalar("", quoted=False, at=at), COUNT, f"{layout.REPEAT}: ")
         if count is None:
             return []
         if not 1 <= count <= layout.REPEAT_MAX:
             self._wrong(value.at if value else at, f"{layout.REPEAT}: got {count}, allowed: 1 to {layout.REPEAT_MAX}")
             return []
-        return [Scalar(str(number), quoted=False, at=at) for number in range(1, count + 1)]
+        return (Scalar(str(number), quoted=False, at=at) for number in range(1, count + 1))
 
     def _chaos(self, value: Node | None, at: Position) -> dict[str, Any]:
         if not isinstance(value, Table):
