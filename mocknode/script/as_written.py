@@ -36,11 +36,11 @@ def stream_text(stream: Stream) -> str:
 def _line(
     word: str, args: Mapping[str, Any], fields: Sequence[Field], short: str | None, *, all_of_them: bool = False
 ) -> str:
-    first = [
-        _shown(args[field.name], field) for field in fields if field.name == short and args[field.name] is not None
-    ]
-    rest = _details(args, [field for field in fields if field.name != short], all_of_them=all_of_them)
-    return ", ".join(filter(None, (" ".join([word, *first]), rest)))
+    own = next((field for field in fields if field.name == short and args[field.name] is not None), None)
+    rest = _details(args, [field for field in fields if field is not own], all_of_them=all_of_them)
+    if own is None:
+        return f"{word} {rest}".strip()
+    return ", ".join(filter(None, (f"{word} {_shown(args[own.name], own)}", rest)))
 
 
 def _details(args: Mapping[str, Any], fields: Sequence[Field], *, all_of_them: bool = False) -> str:
