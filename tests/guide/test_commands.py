@@ -68,7 +68,17 @@ INLINE_NOT_RUN: Final = (
     "mocknode COMMAND --help",
 )
 """Commands of the text that no page runs, as they are placeholders or would run this test, or for hours."""
-BALANCERS: Final = ("README", "own-config", "running-balancer", "reports", "load", "tentacles", "regions", "pytest")
+BALANCERS: Final = (
+    "README",
+    "own-config",
+    "running-balancer",
+    "reports",
+    "load",
+    "tentacles",
+    "regions",
+    "scenarios",
+    "pytest",
+)
 BACKGROUND_S: Final = 30
 
 _EXIT: Final = re.compile(r"\s+# exit (\d+)\b.*$")
