@@ -44,7 +44,7 @@ class FieldReader:
         if isinstance(node, Scalar) and node.text in words:
             return Entry(node, None)
         if not isinstance(node, Table) or not node.pairs:
-            self._wrong(node.at, f"got {node}, allowed: a {what}, one of {', '.join(words)}{self._hint(node, words)}")
+            self.wrong(node.at, f"got {node}, allowed: a {what}, one of {', '.join(words)}{self._hint(node, words)}")
             return None
         found = [(key, value) for key, value in node.pairs if key.text in words]
         if not found:
@@ -69,12 +69,12 @@ class FieldReader:
                 pairs = [(Scalar(short.name, quoted=False, at=entry.word.at), value), *beside]
             else:
                 allowed = ", ".join(field.name for field in shape.fields)
-                self._wrong(value.at, f"{name}: got {value}, allowed: a mapping with {allowed}")
+                self.wrong(value.at, f"{name}: got {value}, allowed: a mapping with {allowed}")
                 return {}
         before = len(self.mistakes)
         args = self._fields(pairs, shape.fields, name, entry.word.at)
         if len(self.mistakes) == before and shape.check is not None and (wrong := shape.check(args)):
-            self._wrong(entry.word.at, f"{name}: {wrong}")
+            self.wrong(entry.word.at, f"{name}: {wrong}")
         return args
 
     def plain(self, node: Node, fields: Sequence[Field], what: str, also: Sequence[str] = ()) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class FieldReader:
             also: Keys that are allowed, but read by the caller.
         """
         if not isinstance(node, Table):
-            self._wrong(
+            self.wrong(
                 node.at, f"{what}: got {node}, allowed: a mapping with {', '.join(field.name for field in fields)}"
             )
             return {}
@@ -105,16 +105,16 @@ class FieldReader:
         if found is None:
             return None
         if not isinstance(found, Scalar):
-            self._wrong(found.at, f"{prefix}got {found}, allowed: {kind.allowed}")
+            self.wrong(found.at, f"{prefix}got {found}, allowed: {kind.allowed}")
             return None
         if found.empty or not _fits(found, kind):
-            self._wrong(found.at, f"{prefix}got {_as_typed(found)}, allowed: {kind.allowed}")
+            self.wrong(found.at, f"{prefix}got {_as_typed(found)}, allowed: {kind.allowed}")
             return None
         try:
             value = kind.read(found.text)
         except ValueError as exc:
             shown = str(exc).replace(f"got {found.text!r}", f"got {found}", 1)
-            self._wrong(found.at, f"{prefix}{shown}")
+            self.wrong(found.at, f"{prefix}{shown}")
             return None
         return value if self._is_known(found, value, kind, prefix) else None
 
@@ -125,7 +125,7 @@ class FieldReader:
         name = node.text[1:]
         if name not in self.variables:
             allowed = [f"${known}" for known in self.variables]
-            self._wrong(
+            self.wrong(
                 node.at,
                 f"got the variable {node.text!r}, allowed: {', '.join(allowed) or 'none here'}{did_you_mean(node.text, allowed)}",
             )
@@ -135,10 +135,37 @@ class FieldReader:
 
     def unknown(self, key: Scalar, what: str, allowed: Sequence[str]) -> None:
         """Note a word that does not exist."""
-        self._wrong(
+        self.wrong(
             key.at,
             f"unknown {what} {key.text!r}, allowed: {', '.join(allowed) or 'none'}{did_you_mean(key.text, allowed)}",
         )
+
+    def wrong(self, at: Position, text: str) -> None:
+        """Note a mistake."""
+        self.mistakes.append(Mistake(at, text))
+
+    def pairs(self, node: Node | None, what: str) -> Sequence[tuple[Scalar, Node]]:
+        """Return keys and values of a mapping, and nothing after a mistake."""
+        if node is None or isinstance(node, Table):
+            return self.pairs_if(node)
+        self.wrong(node.at, f"{what}: got {node}, allowed: a mapping")
+        return ()
+
+    def pairs_if(self, node: Node | None) -> Sequence[tuple[Scalar, Node]]:
+        """Return keys and values of a mapping, and nothing for anything else."""
+        return node.pairs if isinstance(node, Table) else ()
+
+    def items(self, node: Node | None, what: str) -> Sequence[Node]:
+        """Return the entries of a list, and nothing after a mistake."""
+        if isinstance(node, Listing):
+            return node.items
+        if node is not None:
+            self.wrong(node.at, f"got {node}, allowed: a list of {what}")
+        return ()
+
+    def place_of(self, node: Node, name: str) -> Position:
+        """Return where the value of a key stands, or else its mapping."""
+        return next((value.at for key, value in self.pairs_if(node) if key.text == name), node.at)
 
     def _fields(
         self,
@@ -157,14 +184,14 @@ class FieldReader:
             if key.text not in known:
                 self.unknown(key, f"field of {what}:", [*known, *also])
             elif key.text in seen:
-                self._wrong(key.at, f"{what}: got {key.text!r} twice")
+                self.wrong(key.at, f"{what}: got {key.text!r} twice")
             else:
                 args[key.text] = self._value(known[key.text], value, what)
             seen.add(key.text)
         for field in fields:
             if field.required and field.name not in seen:
                 kind = f"; allowed: {field.kind.allowed}" if field.kind is not None else "; allowed: a condition"
-                self._wrong(at, f"{what}: the key {field.name!r} is missing: {field.about.rstrip('.')}{kind}")
+                self.wrong(at, f"{what}: the key {field.name!r} is missing: {field.about.rstrip('.')}{kind}")
             args.setdefault(field.name, field.default)
         return args
 
@@ -173,7 +200,7 @@ class FieldReader:
             return self._one(field, node, f"{what}: {field.name}: ")
         if isinstance(node, Listing):
             if field.required and not node.items:
-                self._wrong(node.at, f"{what}: {field.name}: got an empty list, allowed: at least one")
+                self.wrong(node.at, f"{what}: {field.name}: got an empty list, allowed: at least one")
             return tuple(self._one(field, item, f"{what}: {field.name}: ") for item in node.items)
         return (self._one(field, node, f"{what}: {field.name}: "),)
 
@@ -185,7 +212,7 @@ class FieldReader:
         found = self.condition(node)
         if found is None or self._conditions[found.word].look is not None:
             return found
-        self._wrong(
+        self.wrong(
             node.at,
             f"got {found.word!r}, which is known only when the run is over; allowed: under `expect:` of the file",
         )
@@ -210,7 +237,7 @@ class FieldReader:
             known = [name for name, uploads in self.streams.items() if uploads or kind is STREAM]
         if value in known or kind not in (NODE, STREAM, UPLOADS) or (kind is NODE and not known):
             return True
-        self._wrong(
+        self.wrong(
             found.at,
             f"{prefix}got {kind.name} {found}, allowed: {', '.join(known) or 'none'}{did_you_mean(value, known)}",
         )
@@ -218,9 +245,6 @@ class FieldReader:
 
     def _hint(self, node: Node, words: Sequence[str]) -> str:
         return did_you_mean(node.text, words) if isinstance(node, Scalar) else ""
-
-    def _wrong(self, at: Position, text: str) -> None:
-        self.mistakes.append(Mistake(at, text))
 
 
 def _fits(scalar: Scalar, kind: Kind) -> bool:
