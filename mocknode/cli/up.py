@@ -77,6 +77,14 @@ _LATER: Final = {
     show_default=True,
     help="Port of the control API; 0 picks a free one.",
 )
+@click.option(
+    "--control-name",
+    "control_names",
+    multiple=True,
+    metavar="NAME",
+    help="Host name by which others call the control API, such as the name of a Compose service. Addresses, localhost and the names "
+    "of nodes' addresses need none. May be given several times.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that everything listens on.")
 @click.option(
     "--node",
@@ -161,6 +169,7 @@ class UpFlags(NodeFlags):
     https_port: int | None
     tentacle_port: int | None
     control_port: int
+    control_names: tuple[str, ...]
     host: str
     named: tuple[str, ...]
     run_dir: Path | None
@@ -187,6 +196,7 @@ def _settings(flags: UpFlags, given: Collection[str]) -> ClusterSettings:
         times=flags.time_settings(),
         host=flags.host,
         control_port=flags.control_port,
+        control_names=flags.control_names,
         run_dir=(flags.run_dir or Path(tempfile.gettempdir()) / f"mocknode-{secrets.token_hex(4)}").resolve(),
         identity_dir=(flags.identity_dir or state_directory() / "identity").resolve(),
         store=flags.store,

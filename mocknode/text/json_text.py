@@ -5,9 +5,13 @@ beyond 64 bits are read as floats.
 """
 
 import json
+import math
 from typing import Any
 
 import orjson
+
+_SHOWN = 20
+"""Digits of a refused number that its error repeats."""
 
 
 def dumps(document: Any) -> bytes:
@@ -27,4 +31,31 @@ def loads(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except ValueError:
-        return json.loads(text)
+        return _loads(text)
+
+
+def loads_finite(text: bytes) -> Any:
+    """Parse JSON text as RFC 8259 has it. Python also reads `NaN` and `Infinity`, and `1e999` as infinite, and cannot write them.
+
+    Raises:
+        ValueError: the text is no JSON, or a number in it is not finite.
+    """
+    return _loads(text, parse_constant=_refuse, parse_float=_finite)
+
+
+def _loads(text: bytes, **options: Any) -> Any:
+    try:
+        return json.loads(text, **options)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:_SHOWN]} is larger than any number that JSON documents hold here")
+    return number

@@ -18,13 +18,15 @@ class Authorization:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._expected = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer 401."""
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             given = Headers(scope=scope).get("authorization", "")
-            if not secrets.compare_digest(given.encode(), self._expected):
+            scheme, _, token = given.partition(" ")
+            # RFC 9110: the case of the scheme means nothing.
+            if scheme.lower() != "bearer" or not secrets.compare_digest(token.strip().encode(), self._expected):
                 detail = (
                     "Authorization: got " + ("another token" if given else "none") + ", allowed: Bearer and the token"
                 )

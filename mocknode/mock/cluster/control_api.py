@@ -1,7 +1,7 @@
 """The control API: HTTP in front of the controller. Routes and the OpenAPI document come from one table of operations.
 
 Requests and answers are JSON. Errors are RFC 9457 problem documents that name what was got and what is allowed. With a token,
-every operation except `/healthz` demands `Authorization: Bearer <token>`.
+every operation except `/healthz` demands `Authorization: Bearer <token>`. Requests of web pages are refused; see `callers`.
 """
 
 import time
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from mocknode import __version__
 from mocknode.mock.cluster import control_models as models
 from mocknode.mock.cluster.authorization import Authorization
+from mocknode.mock.cluster.callers import Callers
 from mocknode.mock.cluster.controller import Controller
 from mocknode.mock.cluster.data_commands import KEEP, DataCommands
 from mocknode.mock.cluster.event_stream import stream
@@ -29,7 +30,7 @@ from mocknode.mock.cluster.lease import LEASE_HEADER, LEASE_S, Lease
 from mocknode.mock.cluster.metrics import exposition
 from mocknode.mock.cluster.node_ledger import NodeLedger
 from mocknode.mock.cluster.openapi import Operation, Query, openapi
-from mocknode.mock.cluster.problems import HANDLERS
+from mocknode.mock.cluster.problems import HANDLERS, not_json
 from mocknode.mock.cluster.queries import count_of, word_of
 from mocknode.mock.cluster.task_commands import TaskCommands
 from mocknode.mock.cluster.tentacle_commands import TentacleCommands
@@ -330,6 +331,7 @@ def control_api(
     *,
     ca_pem: str | None,
     token: str | None,
+    names: Iterable[str],
     lease: Lease,
 ) -> ASGIApp:
     """Return the ASGI application.
@@ -339,6 +341,7 @@ def control_api(
         describe: Returns the document of `mocknode up --json`.
         ca_pem: Certificate of the cluster's authority, for clients.
         token: Bearer token to demand; None demands none.
+        names: Host names by which callers may address the API, besides `localhost` and addresses.
         lease: The lease of the cluster.
     """
     operations = ControlApi(controller, describe, ca_pem, lease).operations()
@@ -349,7 +352,10 @@ def control_api(
     return Starlette(
         routes=[*_routes(operations), Route("/openapi.json", document, methods=["GET"])],
         exception_handlers=HANDLERS,
-        middleware=[Middleware(Authorization, token=token)] if token else [],
+        middleware=[
+            Middleware(Callers, names=names),
+            *([Middleware(Authorization, token=token)] if token else []),
+        ],
     )
 
 
@@ -376,4 +382,8 @@ async def _body(request: Request) -> bytes:
             raise HTTPException(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: allowed are up to {BODY_LIMIT} bytes of JSON"
             )
+    try:
+        json_text.loads_finite(body)
+    except ValueError as exc:
+        raise not_json(body, exc) from exc
     return body

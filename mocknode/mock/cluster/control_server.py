@@ -12,6 +12,9 @@ from starlette.types import ASGIApp
 
 _GOODBYE_S: Final = 1
 """How long open requests, such as an event stream, may continue when the cluster ends."""
+_HEAD_BYTES_MAX: Final = 64 * 1024
+"""Longest head of a request, as at a node. Of the parsers that uvicorn has, only h11 has such a limit; with httptools, one header of
+38 MiB kept all other callers waiting for seconds."""
 KEEP_ALIVE_S: Final = 75
 """How long a connection may be idle. uvicorn's default of 5 s equals httpx's, and a request sent at that moment met a connection
 that was being closed."""
@@ -42,7 +45,8 @@ class ControlServer:
             access_log=False,
             lifespan="off",
             loop="none",
-            http="httptools",
+            http="h11",
+            h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
             ws="none",
             proxy_headers=False,
             server_header=False,

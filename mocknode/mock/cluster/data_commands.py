@@ -23,6 +23,7 @@ from mocknode.mock.data.snapshots import (
     FIXTURES,
     SNAPSHOTS_MAX,
     Change,
+    Snapshot,
     Snapshots,
     TooManySnapshotsError,
     UnknownSnapshotError,
@@ -75,13 +76,15 @@ class DataCommands:
         if not _NAME.fullmatch(name):
             raise RefusedError(f"snapshot: got {name!r}, allowed: {_NAME_FORM}", got=name, allowed=[_NAME_FORM])
         self._not_fixtures(name)
+        now_s = time.time()
         try:
-            await self._with(lambda snapshots: snapshots.take(name, time.time()))
+            change = await self._with(lambda snapshots: snapshots.take(name, now_s))
         except TooManySnapshotsError as exc:
             raise RefusedError(
                 f"snapshot: got one more, allowed: {SNAPSHOTS_MAX}; delete one that is not needed", got=name
             ) from exc
-        return next(snapshot for snapshot in await self.all() if snapshot["name"] == name)
+        # It may have been deleted meanwhile, so this is what the transaction saw.
+        return asdict(Snapshot(name=name, taken=now_s, packages=change.packages))
 
     async def restore(self, name: str) -> None:
         """Replace the data with those of a snapshot; on return every reachable node uses them.

@@ -120,7 +120,7 @@ def decode_cursor(word: str | None, nodes: list[str]) -> Cursor:
     if not word:
         return Cursor()
     try:
-        document = json.loads(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
+        document = json_text.loads_finite(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
         offsets, following = document["at"], {(str(n), int(b), int(r)) for n, b, r in document["in"]}
         if all(node in nodes and type(at) is int and at >= 0 for node, at in offsets.items()):
             return Cursor(offsets=dict(offsets), following=following)

@@ -24,7 +24,13 @@ from mocknode.text.suggestions import did_you_mean
 _SHOWN = 200
 """Characters of a malformed body that its error repeats."""
 
+
+class MalformedBodyError(RefusedError):
+    """A body is no JSON."""
+
+
 _KINDS: tuple[tuple[type[RefusedError], str, HTTPStatus], ...] = (
+    (MalformedBodyError, "malformed-body", HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownNodeError, "unknown-node", HTTPStatus.NOT_FOUND),
     (UnknownFaultError, "unknown-fault", HTTPStatus.NOT_FOUND),
     (UnknownTaskError, "unknown-task", HTTPStatus.NOT_FOUND),
@@ -106,6 +112,11 @@ async def http_error(request: Request, exc: Exception) -> Response:
         detail = f"path: got {request.url.path}, allowed: {', '.join(paths)}"
         return problem("unknown-path", status, detail, got=request.url.path, allowed=paths)
     return problem("http-error", status, exc.detail or status.phrase)
+
+
+def not_json(body: bytes, reason: ValueError) -> MalformedBodyError:
+    """Return the error for a body that is no JSON."""
+    return MalformedBodyError(f"body: Invalid JSON: {reason}", got=_shown(body))
 
 
 def _shown(value: Any) -> Any:

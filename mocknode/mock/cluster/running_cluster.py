@@ -187,7 +187,8 @@ class Cluster:
         if not settings.needs_certificate:
             return None
         names = [name for node in settings.nodes for name in (node.host, node.advertise)]
-        issued = certificates.issue(settings.identity_dir, settings.run_dir, [*names, advertised(settings.host)])
+        names += [advertised(settings.host), *settings.control_names]
+        issued = certificates.issue(settings.identity_dir, settings.run_dir, names)
         self.ca_pem = issued.ca_pem
         return issued
 
@@ -203,8 +204,9 @@ class Cluster:
         host = f"[{host}]" if ":" in host else host
         self.control_url = f"{'https' if tls else 'http'}://{host}:{held.port}"
         app = control_api(
-            self.controller, self.document, ca_pem=self.ca_pem, token=self.settings.token, lease=self._lease
-        )
+            self.controller, self.document, ca_pem=self.ca_pem, token=self.settings.token,
+            names=self.settings.names, lease=self._lease,
+        )  # fmt: skip
         self._server = ControlServer(app, held.socket, tls)
         await self._server.start()
 

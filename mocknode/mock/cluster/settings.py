@@ -25,6 +25,7 @@ DEFAULT_CONTROL: Final = f"http://127.0.0.1:{CONTROL_PORT}"
 NODES_LIMIT: Final = 32
 """Octopus' own limit is eight; more nodes than this on one machine only measure the machine."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.)*[A-Za-z0-9_-]{0,62}\.?")
 _API_KEY: Final = re.compile(r"API-[A-Z0-9]+")
 _WILDCARDS: Final = ("0.0.0.0", "::", "")  # compared with, never bound
 _NODE_KEYS: Final = ("https", "tentacle", "advertise")
@@ -75,6 +76,7 @@ class ClusterSettings:
         keep_only: Prefix of file names to keep when packages are kept; empty keeps all. A load test keeps only the packages
             that deltas start from.
         token: Bearer token that the control API demands; None demands none.
+        control_names: Further host names by which callers address the control API, such as that of a Compose service.
         control_tls: Serve the control API over TLS.
         web: Settings of every node's REST API.
         times: `heartbeat_s` and `task_*` of the nodes' configuration, where they differ from the defaults.
@@ -94,6 +96,7 @@ class ClusterSettings:
     certificate: Path | None = None
     key: Path | None = None
     token: str | None = None
+    control_names: tuple[str, ...] = ()
     control_tls: bool = False
     keep_packages: bool = False
     keep_only: str = ""
@@ -117,6 +120,11 @@ class ClusterSettings:
                 )
         if self.api_key is not None and not _API_KEY.fullmatch(self.api_key):
             raise SettingsError(f"--api-key: got {self.api_key!r}, allowed: API- and capital letters or digits")
+        for name in self.control_names:
+            if not HOST_NAME.fullmatch(name):
+                raise SettingsError(
+                    f"--control-name: got {name!r}, allowed: a host name without a port, such as mocknode"
+                )
         if (self.certificate is None) != (self.key is None):
             raise SettingsError("--certificate and --key go together: give both, or neither to use the cluster's own")
         no_https = [node.name for node in self.nodes if node.https_port is None]
@@ -134,6 +142,12 @@ class ClusterSettings:
     def store_url(self) -> str:
         """SQLAlchemy URL of the shared store."""
         return self.store or f"sqlite:///{self.run_dir / 'store.sqlite'}"
+
+    @property
+    def names(self) -> set[str]:
+        """Host names and addresses of this machine, as far as the settings tell."""
+        of_nodes = {name for node in self.nodes for name in (node.host, node.advertise)}
+        return {*of_nodes, self.host, advertised(self.host), *self.control_names} - {*_WILDCARDS}
 
     @property
     def needs_certificate(self) -> bool:

@@ -65,10 +65,12 @@ class Change:
 
     Attributes:
         unneeded: Files of packages that no row names any more.
+        packages: Packages in the snapshot that was taken.
         restores: How often all data have been replaced by now.
     """
 
     unneeded: set[str] = field(default_factory=set)
+    packages: int = 0
     restores: int = 0
 
 
@@ -107,6 +109,8 @@ class Snapshots:
             count = connection.execute(sa.select(sa.func.count()).select_from(_snapshots)).scalar_one()
             if count > SNAPSHOTS_MAX:
                 raise TooManySnapshotsError
+            packages = sa.select(sa.func.count()).where(_PACKAGES_KEPT.c.snapshot == name)
+            change.packages = connection.execute(packages).scalar_one()
         return change
 
     def restore(self, name: str) -> Change:

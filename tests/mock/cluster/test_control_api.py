@@ -1,6 +1,7 @@
 """The control API itself: journal, ledger, events, metrics, OpenAPI, problem documents."""
 
 import asyncio
+import base64
 import json
 import time
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from mocknode.mock.cluster.client import IDLE_S, ControlClient, ControlError, ControlUnreachableError
 from mocknode.mock.cluster.control_server import KEEP_ALIVE_S
 
+JSON = {"content-type": "application/json"}
 PING = "/api/octopusservernodes/ping"
 
 
@@ -202,13 +204,36 @@ def test_problem_documents(
     ],
 )
 def test_malformed_bodies_name_every_error(up: Any, content: bytes, says: str) -> None:
-    answer = fetch(up, "PATCH", "/nodes/node-1", content=content)
+    answer = fetch(up, "PATCH", "/nodes/node-1", content=content, headers=JSON)
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity", "9" * 5000, "[" * 5000])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/nodes/node-1", '{"state": %s}'),
+        ("POST", "/nodes/node-1/faults", '{"kind": "status", "options": {"code": %s}}'),
+        ("POST", "/nodes/node-1/faults", '{"kind": "status", "first": %s}'),
+        ("POST", "/tasks", '{"duration": "1s", "count": %s}'),
+        ("POST", "/nodes/node-1/tentacles/t/calls", '{"call": "health", "collect_s": %s}'),
+        ("POST", "/snapshots", "%s"),
+        ("PUT", "/lease", '{"holder": %s}'),
+    ],
+)
+def test_numbers_that_no_document_holds(up: Any, method: str, path: str, body: str, number: str) -> None:
+    answer = fetch(up, method, path, content=body % number, headers=JSON)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:mocknode:problem:malformed-body")
+
+
+def test_a_cursor_that_is_nested_without_end(up: Any) -> None:
+    word = base64.urlsafe_b64encode(b"[" * 20_000).decode()
+    assert fetch(up, "GET", "/journal", params={"cursor": word}).status_code == 422
+
+
 def test_a_body_without_end(up: Any) -> None:
-    assert fetch(up, "PATCH", "/nodes/node-1", content=b" " * 100_000).status_code == 413
+    assert fetch(up, "PATCH", "/nodes/node-1", content=b" " * 100_000, headers=JSON).status_code == 413
 
 
 def test_a_client_of_another_server(up: Any) -> None:

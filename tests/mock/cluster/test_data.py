@@ -1,5 +1,7 @@
 """Fixtures, snapshots and resets of the data on a running cluster, over real sockets."""
 
+import asyncio
+import contextlib
 import hashlib
 import http.client
 import json
@@ -179,3 +181,21 @@ def test_a_file_that_cannot_be_loaded_is_a_usage_error_and_leaves_nothing(tmp_pa
     assert done.returncode == 2
     assert f"--fixtures {file}, line 10: packages.2.version: got 1.1" in done.stderr
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_snapshot_that_is_deleted_as_soon_as_it_is_taken(up):
+    async def delete(client, over):
+        while not over.is_set():
+            with contextlib.suppress(ControlError):  # it is not there yet
+                await client.delete_snapshot("fleeting")
+
+    async def conversation(client):
+        over = asyncio.Event()
+        deleting = [asyncio.create_task(delete(client, over)) for _ in range(2)]
+        try:
+            return [await client.snapshot("fleeting") for _ in range(20)]
+        finally:
+            over.set()
+            await asyncio.gather(*deleting)
+
+    assert {one["name"] for one in up.talk(conversation)} == {"fleeting"}

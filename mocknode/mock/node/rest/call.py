@@ -1,7 +1,6 @@
 """One request to a resource: who asks, its space, its query and body, and errors as the server words them."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -12,6 +11,7 @@ from mocknode.mock.node.http.answers import Headers, error_document, json_bytes,
 from mocknode.mock.node.http.exchange import Exchange
 from mocknode.mock.node.rest.context import RestContext
 from mocknode.mock.node.rest.problems import FORBIDDEN, UNAUTHORIZED, ProblemError, invalid
+from mocknode.text import json_text
 
 # Documents that clients send are a few KiB; more is not read into memory.
 DOCUMENT_BYTES_MAX: Final = 1024 * 1024
@@ -136,8 +136,8 @@ class Call:
         body = await self.body()
         await self.exchange.body_end()
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as exc:
+            document = json_text.loads_finite(body)
+        except ValueError as exc:
             raise invalid(f"the body is no JSON document: {exc}") from exc
         if not isinstance(document, dict):
             raise invalid(f"the body is no JSON object but {type(document).__name__}")
