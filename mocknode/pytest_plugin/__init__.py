@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mocknode.pytest_plugin.cluster import MockCluster, MockNode
     from mocknode.pytest_plugin.front import Balancer
     from mocknode.pytest_plugin.ledger import Ledger
+    from mocknode.pytest_plugin.running_scenarios import Scenarios
 
 _NODES: Final = 3
 _BALANCER: Final = "haproxy"
@@ -94,6 +95,15 @@ def balancer(_mocknode_front: "Balancer", mock_cluster: "MockCluster") -> "Balan
     _mocknode_front.wait_in_service()
     mock_cluster.mark()
     return _mocknode_front
+
+
+@pytest.fixture
+def scenario(balancer: "Balancer", mock_cluster: "MockCluster") -> "Scenarios":
+    """Runs a scenario script: `scenario("rolling-patch", {"away": "5s"})` fails the test if it does not hold. For tests that are no
+    coroutines; needs the extra `load`."""
+    from mocknode.pytest_plugin.running_scenarios import Scenarios
+
+    return Scenarios(balancer, mock_cluster)
 
 
 @pytest.fixture

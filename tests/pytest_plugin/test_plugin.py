@@ -158,6 +158,48 @@ def test_flags_of_up_and_what_is_wrong_with_them(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*ClusterStartError*--no-such-flag*"])
 
 
+SCENARIO = """
+import pytest
+
+NIGHT = '''
+mocknode-scenario: 1
+name: night
+claim: A drained node gets nothing new.
+parameters:
+  node: {type: node, default: node-2, about: Which node is drained.}
+workload:
+  builds: {push: {users: 2, sizes: 64KiB}}
+schedule:
+  - drain: $node
+  - wait: {quiet: $node}
+    within: 20s
+  - resume: $node
+expect:
+  always: [{ledger: builds, lost: LOST}]
+'''
+
+
+@pytest.mark.parametrize("node", ["node-1", "node-3"])
+def test_a_drain(scenario, tmp_path, node):
+    (tmp_path / "night.yaml").write_text(NIGHT.replace("LOST", "0"))
+    report = scenario(str(tmp_path / "night.yaml"), {"node": node})
+    assert f"{node} draining" in [event["text"] for event in report["events"]]
+
+
+def test_it_fails(scenario, tmp_path):
+    (tmp_path / "night.yaml").write_text(NIGHT.replace("{ledger: builds, lost: LOST}", "{latency: builds, p50: '< 1ms'}"))
+    scenario(str(tmp_path / "night.yaml"))
+"""
+
+
+@pytest.mark.balancer
+def test_a_scenario_runs_against_the_cluster_and_the_balancer_of_the_run(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SCENARIO)
+    result = inner(pytester)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*FAILED*night*", "*latency builds, p50 < 0.001s*"])
+
+
 FIXTURES = """
 import httpx
 
