@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mocknode.pytest_plugin.cluster import MockCluster, MockNode
-    from mocknode.pytest_plugin.front import Balancer
+    from mocknode.pytest_plugin.front import Balancer, Fronts
     from mocknode.pytest_plugin.ledger import Ledger
     from mocknode.pytest_plugin.running_scenarios import Scenarios
 
@@ -73,28 +73,30 @@ def mock_node(mock_cluster: "MockCluster") -> "MockNode":
 
 
 @pytest.fixture(scope="session")
-def _mocknode_front(
-    request: pytest.FixtureRequest, mock_cluster: "MockCluster", tmp_path_factory: pytest.TempPathFactory
-) -> "Iterator[Balancer]":
-    from mocknode.pytest_plugin.front import NotInstalledError, UnknownKindError, running_balancer
+def _mocknode_fronts(mock_cluster: "MockCluster", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Fronts]":
+    from mocknode.pytest_plugin.front import Fronts
 
-    try:
-        with running_balancer(
-            request.config.getoption("--mocknode-balancer"), mock_cluster, tmp_path_factory.mktemp("balancer")
-        ) as front:
-            yield front
-    except UnknownKindError as exc:
-        raise pytest.UsageError(f"--mocknode-balancer: {exc}") from exc
-    except NotInstalledError as exc:
-        pytest.skip(str(exc))
+    fronts = Fronts(mock_cluster, tmp_path_factory.mktemp)
+    yield fronts
+    fronts.stop()
 
 
 @pytest.fixture
-def balancer(_mocknode_front: "Balancer", mock_cluster: "MockCluster") -> "Balancer":
-    """A real balancer in front of the nodes (`url`) that has seen all of them healthy. Skips the test if it is not installed."""
-    _mocknode_front.wait_in_service()
+def balancer(request: pytest.FixtureRequest, _mocknode_fronts: "Fronts", mock_cluster: "MockCluster") -> "Balancer":
+    """A real balancer in front of the nodes (`url`) that has seen all of them healthy. Skips the test if it is not installed. An
+    indirect parameter chooses another one: a kind, or a kind and a mode."""
+    from mocknode.pytest_plugin.front import NotInstalledError, UnknownKindError
+
+    asked = hasattr(request, "param")
+    try:
+        front = _mocknode_fronts.get(request.param if asked else request.config.getoption("--mocknode-balancer"))
+    except UnknownKindError as exc:
+        raise pytest.UsageError(f"{'balancer' if asked else '--mocknode-balancer'}: {exc}") from exc
+    except NotInstalledError as exc:
+        pytest.skip(str(exc))
+    front.wait_in_service()
     mock_cluster.mark()
-    return _mocknode_front
+    return front
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from mocknode.judge.balancers import UnknownBalancerError as UnknownKindError
 from mocknode.mock.cluster import ports
 from mocknode.pytest_plugin.cluster import MockCluster
 
-__all__ = ["Balancer", "NotInServiceError", "NotInstalledError", "UnknownKindError", "running_balancer"]
+__all__ = ["Balancer", "Fronts", "NotInServiceError", "NotInstalledError", "UnknownKindError"]
 
 _HOST: Final = "127.0.0.1"
 _LIMIT_S: Final = 30.0
@@ -28,17 +28,18 @@ class NotInServiceError(Exception):
 
 
 class Balancer:
-    """A running balancer in mode recommended.
+    """A running balancer.
 
     Attributes:
         kind, version: Kind and version of the program.
+        mode: Name of its configuration.
         url: URL of its front door.
         log: File with its output.
     """
 
-    def __init__(self, running: balancers.Running, cluster: MockCluster) -> None:
+    def __init__(self, running: balancers.Running, mode: str, cluster: MockCluster) -> None:
         self.kind, self.version = running.kind, running.version
-        self.url = running.url
+        self.mode, self.url = mode, running.url
         self.log = running.log
         self._cluster = cluster
 
@@ -67,23 +68,66 @@ class Balancer:
                     time.sleep(_PAUSE_S)
 
 
-@contextlib.contextmanager
-def running_balancer(kind: str, cluster: MockCluster, directory: Path) -> Iterator[Balancer]:
-    """Run a balancer while the block runs.
+class Fronts:
+    """The balancer in front of a cluster, replaced when a test asks for another. Only one runs, as its probes use up faults and triggers
+    of the nodes.
 
-    Raises:
-        UnknownKindError, NotInstalledError: the message lists the known kinds, or says how to install the program.
-        balancers.BalancerStartError: the balancer did not start.
+    Args:
+        directory_of: Makes a directory from a name that need not be unique.
     """
+
+    def __init__(self, cluster: MockCluster, directory_of: Callable[[str], Path]) -> None:
+        self._cluster, self._directory_of = cluster, directory_of
+        self._wanted: tuple[str, str] | None = None
+        self._running = contextlib.ExitStack()
+        self._front: Balancer
+
+    def get(self, wanted: object) -> Balancer:
+        """Return the running balancer that is wanted: a kind, or a kind and a mode.
+
+        Raises:
+            UnknownKindError, NotInstalledError: the message lists the known kinds or modes, or says how to install the program.
+            balancers.BalancerStartError: the balancer did not start.
+        """
+        kind, mode = _parsed(wanted)
+        if (kind, mode) != self._wanted:
+            self.stop()
+            directory = self._directory_of(f"balancer-{kind}-{mode}")
+            self._front = self._running.enter_context(_running_balancer(kind, mode, self._cluster, directory))
+            self._wanted = kind, mode
+        return self._front
+
+    def stop(self) -> None:
+        """Stop the balancer, if one runs."""
+        self._wanted = None
+        self._running.close()
+
+
+def _parsed(wanted: object) -> tuple[str, str]:
+    words = (wanted, balancers.MODES(wanted)[0]) if isinstance(wanted, str) else wanted
+    if not (isinstance(words, tuple | list) and len(words) == 2 and all(isinstance(word, str) for word in words)):
+        raise UnknownKindError(
+            f"got {wanted!r}, allowed: a kind such as 'nginx', or a kind and a mode, ('nginx', 'stock')"
+        )
+    kind, mode = words
+    balancers.probes(kind, mode)  # refuses an unknown kind or mode
+    return kind, mode
+
+
+@contextlib.contextmanager
+def _running_balancer(kind: str, mode: str, cluster: MockCluster, directory: Path) -> Iterator[Balancer]:
     binary = balancers.find(kind)
     (port,) = ports.free("--mocknode-balancer", _HOST, ["HTTP front"])
     front = balancers.Front(host=_HOST, http_port=port)
     nodes = [balancers.Node(name=node.name, host=_HOST, port=urlsplit(node.url).port or 0) for node in cluster.nodes]
-    files = balancers.render(kind, "recommended", front, nodes, directory, version=binary.version)
+    files = balancers.render(kind, mode, front, nodes, directory, version=binary.version)
     running = cluster.call(
-        balancers.start(binary, files, front, directory, nodes=nodes, mode="recommended", health_probes_expected=True)
-    )
+        balancers.start(
+            binary, files, front, directory, nodes=nodes, mode=mode,
+            health_probes_expected=balancers.probes(kind, mode),
+        )
+    )  # fmt: skip
     try:
-        yield Balancer(running, cluster)
+        yield Balancer(running, mode, cluster)
     finally:
         cluster.call(running.stop())

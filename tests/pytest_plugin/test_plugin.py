@@ -151,6 +151,41 @@ def test_a_balancer_that_there_is_not_is_an_error_with_what_is_allowed(pytester:
     result.stdout.fnmatch_lines(["*--mocknode-balancer: *haprox*haproxy*"])
 
 
+CHOSEN = """
+import pytest
+
+
+@pytest.mark.parametrize("balancer", ["haproxy", ("nginx", "stock")], indirect=True)
+def test_with_each(balancer, ledger):
+    print(f"ran {balancer.kind} {balancer.mode}")
+    assert balancer.kind == "haproxy" or not ledger.pings()  # stock nginx does not probe, and no other balancer runs beside it
+
+
+def test_with_the_default_again(balancer):
+    print(f"ran {balancer.kind} {balancer.mode}")
+
+
+@pytest.mark.parametrize("balancer", ["no-such", ("nginx", "no-mode"), 3], indirect=True)
+def test_with_one_that_there_is_not(balancer):
+    pass
+"""
+
+
+def test_a_parameter_chooses_the_balancer(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(CHOSEN)
+    result = inner(pytester, "-rA")
+    result.assert_outcomes(passed=3, errors=3)
+    ran = [line for line in result.stdout.lines if line.startswith("ran ")]
+    assert ran == ["ran haproxy recommended", "ran nginx stock", "ran haproxy recommended"]
+    result.stdout.fnmatch_lines_random(
+        [
+            "*balancer: 'no-such' is not a balancer that can be started; there are *haproxy*",
+            "*balancer: nginx has no mode 'no-mode'; it has *stock*",
+            "*balancer: got 3, allowed: a kind such as 'nginx', or a kind and a mode, ('nginx', 'stock')*",
+        ]
+    )
+
+
 def test_flags_of_up_and_what_is_wrong_with_them(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(mock_cluster):\n    pass")
     result = inner(pytester, "--mocknode-up=--no-such-flag")
