@@ -37,6 +37,11 @@ _ASTRAY: Final = _Harm(
     foreign.HURTS,
     foreign.ROOT,
 )
+_AWAY: Final = _Harm(
+    "the balancer answers an upload with {status}, a redirect: clients follow it with a GET, and no node has the package",
+    "own-answer-is-success",
+    HURTS,
+)
 _HARMS: Final[dict[Class, _Harm]] = {
     "lost": _LOST,
     "delivered_twice": _Harm(
@@ -73,10 +78,13 @@ def own_successes(history: History, attempts: Iterable[Attempt]) -> list[Attempt
 
 def answer_for_uploads(case: Case, check: str, variants: Sequence[Variant]) -> list[Variant]:
     """Return the variants, and a failure for each upload of the check that was harmed and that none of them fails for."""
-    explained = {v.evidence.get("attempt") for v in variants if v.outcome is Outcome.FAIL}
+    failed = [v for v in variants if v.outcome is Outcome.FAIL]
+    explained = {v.evidence.get("attempt") for v in failed}
+    sent_away = {v.evidence.get("attempt") for v in failed if v.cause in (_AWAY.cause, foreign.CAUSE)}
     found = list(variants)
     for attempt, harm in _harmed(case.history, check):
-        if attempt.id in explained:
+        # A redirect looks like a refusal, for instance of too large a body.
+        if attempt.id in (sent_away if harm is _AWAY else explained):
             continue
         names = [v.name for v in found if v.evidence.get("attempt") == attempt.id]
         # What else a variant says about this upload follows from the answer that its client should not have got.
@@ -114,6 +122,9 @@ def _harmed(history: History, check: str) -> list[tuple[Attempt, _Harm]]:
     found = []
     for id_, attempt in uploads.items():
         kind = classify(attempt, seen[id_])
+        if attempt.status in REDIRECTS and own_successes(history, [attempt]):
+            found.append((attempt, _AWAY if foreign.known(history) is None else _ASTRAY))
+            continue
         # What did not happen is known only once the journals are read up to the attempt's end.
         if kind not in _HARMS or (kind == "lost" and attempt.ended_ns > history.synced_ns):
             continue

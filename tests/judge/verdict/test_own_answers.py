@@ -27,6 +27,7 @@ def found(client: dict[str, Any], *seen: dict[str, Any], read: bool = True) -> t
         ({}, [], "own-answer-is-success", None),
         (PAGE, [{"complete": False, "status": None, "ended_ns": None}], "own-answer-is-success", None),
         (PAGE, [{"status": 503}], "answer-rewritten", None),
+        ({**PAGE, "status": 302, "told": "error"}, [], "own-answer-is-success", None),
         ({}, [{}, {}], "post-replayed", "RT-01"),
         ({}, [{"sha1": "b" * 40}], "truncated-body-completed", "UP-08"),
         ({"status": 504, "told": "error", "node": None}, [{}, {}], "post-replayed", "RT-01"),
@@ -43,8 +44,15 @@ def test_a_harmed_upload_fails_the_check_that_sent_it(
     assert (failure.cause, failure.caused_by, failure.evidence["attempt"]) == (cause, root, "a1")
     assert failure.hurts
     # Whoever fails for the upload already has said why.
-    explained = judged.breaks("x", "core", "why", cause="body-size-limit", hurts="all", attempt="a1")
+    explained = judged.breaks("x", "core", "why", cause=cause, hurts="all", attempt="a1")
     assert answer_for_uploads(judged, "UP-03", [explained]) == [explained]
+
+
+def test_a_redirect_to_a_page_is_no_limit_on_the_size() -> None:
+    judged, _ = found({**PAGE, "status": 302, "told": "error"})
+    limit = judged.breaks("100 MiB", "core", "refused with 302", cause="body-size-limit", hurts="all", attempt="a1")
+    (failure,) = answer_for_uploads(judged, "UP-03", [limit])
+    assert (failure.name, failure.cause) == ("100 MiB", "own-answer-is-success")
 
 
 def test_a_check_answers_for_its_own_uploads_alone_and_without_a_variant_of_theirs() -> None:
