@@ -14,6 +14,7 @@ from mocknode.judge.lab.lanes import Lanes
 from mocknode.judge.lab.loop_watch import LoopWatch
 from mocknode.judge.record import ledger
 from mocknode.judge.record.history import History
+from mocknode.judge.record.ledger import LedgerCounts
 from mocknode.judge.report import BalancerFacts, Report, RunFacts, Timeline, build
 from mocknode.judge.report import timeline as draw_timeline
 from mocknode.judge.run.judging import Facts, detection, for_timeline, judge
@@ -65,7 +66,7 @@ class Reporter:
 
     def result(self) -> Result:
         """Return the result of the checks that are done."""
-        return result_of(self._record(None), self.results)
+        return "partial" if self.document is None else self.document["result"]
 
     def report(self) -> None:
         """Judge what is done so far, save it and hand out the report."""
@@ -121,13 +122,14 @@ class Reporter:
         return lab.name if lab is not None and lab.history.steps_of("calibration") else None
 
 
-def result_of(record: RunRecord, results: Sequence[CheckResult]) -> Result:
+def result_of(record: RunRecord, results: Sequence[CheckResult], counts: LedgerCounts) -> Result:
     """Return the result of a run, live or saved."""
     return overall(
         results,
         trusted=record["trusted"],
         unfinished=set(record["planned"]) - {result.id for result in results},
         left_out=record.get("left_out", ()),
+        harmed=bool(counts["lost"] or counts["delivered_twice"] or counts["corrupted"]),
     )
 
 
@@ -137,8 +139,9 @@ def report_document(
 ) -> Report:  # fmt: skip
     """Build the report of a run, live or saved."""
     kind = facts.kind or record["detected"]
+    counts = ledger.balance(histories.values()).document()
     run = RunFacts(
-        result=result_of(record, results),
+        result=result_of(record, results, counts),
         seed=record["seed"],
         started=datetime.datetime.fromisoformat(record["started"]),
         duration_s=record["duration_s"],
@@ -162,7 +165,7 @@ def report_document(
         notes=tuple(record["notes"]),
     )
     claims = {result.id: CHECKS[result.id].claim for result in results}
-    return build(run, results, ledger.balance(histories.values()).document(), timelines, claims=claims)
+    return build(run, results, counts, timelines, claims=claims)
 
 
 def timeline_of(id_: str, facts: Facts, histories: Mapping[str, History]) -> Timeline:

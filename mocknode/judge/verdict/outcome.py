@@ -150,12 +150,14 @@ def overall(
     trusted: bool = True,
     unfinished: Collection[str] = (),
     left_out: Collection[str] = (),
+    harmed: bool = False,
 ) -> Result:
     """Return the run's result: `conformant` means no core failure, no core unknown and no core limitation in any check.
 
     Args:
         unfinished: Ids of checks that the run was asked for and has not done, which may fail yet.
         left_out: Ids of checks that the run was not asked for: without a fault it has `passed`, and is not `conformant`.
+        harmed: The ledger has a lost, doubled or corrupt upload. The check that explains it fails, unless its owner accepted that.
     """
     results = list(results)
     if not trusted:
@@ -164,7 +166,7 @@ def overall(
         return "nonconformant"
     if unfinished or not results or any(r.core_unknown for r in results):
         return "partial"
-    if any(r.core_limitation for r in results):
+    if harmed or any(r.core_limitation for r in results):
         return "limited"
     return "passed" if left_out else "conformant"
 

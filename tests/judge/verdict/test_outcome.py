@@ -123,6 +123,14 @@ def test_a_run_is_conformant_only_with_every_check(
     assert (found, EXIT_CODES[found]) == (expected, code)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [(Outcome.ACCEPTED, "limited"), (Outcome.FAIL, "nonconformant"), (Outcome.UNKNOWN, "partial")],
+)
+def test_a_run_that_lost_an_upload_is_never_conformant(outcome: Outcome, expected: str) -> None:
+    assert overall([result(variant(outcome))], harmed=True) == expected
+
+
 @given(st.lists(st.sampled_from(Outcome), max_size=6))
 def test_a_run_is_conformant_only_without_core_failure_unknown_and_limitation(outcomes: list[Outcome]) -> None:
     found = overall(result(variant(o)) for o in outcomes)
