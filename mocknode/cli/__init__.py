@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from mocknode.cli.errors import INTERRUPTED
+from mocknode.text.foreign import plain_lines
 from mocknode.text.suggestions import did_you_mean
 
 COMMANDS: Final = {
@@ -108,7 +109,7 @@ def main() -> None:
         code = mocknode.main(prog_name="mocknode", standalone_mode=False)
     except click.ClickException as exc:
         command = exc.ctx.command_path if isinstance(exc, click.UsageError) and exc.ctx else "mocknode"
-        click.echo(f"{command}: {exc.format_message()}", err=True)
+        click.echo(f"{command}: {plain_lines(exc.format_message())}", err=True)
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)

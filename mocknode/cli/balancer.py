@@ -15,7 +15,7 @@ from mocknode.cli.tables import render
 from mocknode.judge import balancers
 from mocknode.judge.balancers.adapter import Node, Polled
 from mocknode.judge.balancers.rendering import TENTACLE_PORT
-from mocknode.mock.cluster.settings import DEFAULT_CONTROL
+from mocknode.mock.cluster.settings import DEFAULT_CONTROL, NODE_NAME, is_host
 
 _EXAMPLES = tuple(
     Node(
@@ -186,6 +186,8 @@ def _polled(document: dict[str, Any] | None) -> Polled | None:
 
 def _reached(name: str, url: str, tentacle: Polled | None = None) -> Node:
     parts = urlsplit(url)
-    if not parts.hostname or not parts.port or parts.path:
+    # They become part of a configuration, where a brace or a new line would be syntax.
+    good = NODE_NAME.fullmatch(name) and url.isprintable() and is_host(parts.hostname or "")
+    if not good or not parts.hostname or not parts.port or parts.path:
         raise ValueError(f"{url} is not the address of a node")
     return Node(name=name, host=parts.hostname, port=parts.port, tentacle=tentacle)

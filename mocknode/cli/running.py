@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mocknode.text.foreign import plain_lines
+
 T = TypeVar("T")
 
 
@@ -51,7 +53,7 @@ def cancel_on_signals(*, once: bool = False) -> Interruption:
 
 def complain(message: str) -> None:
     """Show an error that does not end the command."""
-    click.echo(f"mocknode: {message}", err=True)
+    click.echo(f"mocknode: {plain_lines(message)}", err=True)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mocknode.text.foreign import plain
+
 UNBOUNDED: Final = 500
 """Width where standard output is not a terminal, so that lines stay whole for programs; none of ours is longer."""
 
@@ -74,7 +76,7 @@ def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNBOUNDED
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:

@@ -11,6 +11,7 @@ from mocknode.cli.connection import ClusterFlags, cluster_options
 from mocknode.cli.errors import DURATION, FAILED, UsageError
 from mocknode.cli.running import complain
 from mocknode.cli.tables import render
+from mocknode.text.foreign import plain
 
 if TYPE_CHECKING:
     from mocknode.mock.cluster.client import ControlClient
@@ -115,9 +116,9 @@ def _show_answer(name: str, what: str, answer: dict[str, Any]) -> None:
         complain(f"{what} of {name} failed: {answer['error']}")
         return
     with contextlib.suppress(KeyError):
-        click.echo(f"{name} is {'healthy' if answer['healthy'] else 'not healthy'}, version {answer['version']}")
+        click.echo(f"{name} is {'healthy' if answer['healthy'] else 'not healthy'}, version {plain(answer['version'])}")
     for title in ("capabilities", "output"):
         if answer.get(title):
-            click.echo(f"{title:13} {', '.join(answer[title])}")
+            click.echo(f"{title:13} {', '.join(map(plain, answer[title]))}")
     if "exit_code" in answer:
         click.echo(f"{'exit code':13} {answer['exit_code']}")

@@ -41,7 +41,16 @@ class _LineError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys; by default the last one would win silently."""
+    """A safe loader that refuses duplicate keys, of which the last one would win silently, and aliases, a few hundred bytes of which
+    can stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise _LineError(
+                f"line {event.start_mark.line + 1}: got the alias *{event.anchor}, allowed: the value itself"
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -231,9 +231,9 @@ def _own_target(options: TargetOptions, run_dir: Path, demands: Demands, version
         ("lb", "control", "ca", "insecure", "resolve", "control_token_file", "control_ca", "tentacles", "standby"),
         "goes with --lb; with --with everything is started for you",
     )
-    host = options.host or options.public_name
+    host = options.public_name if options.host is None else options.host
     if host is not None and not _DNS_NAME.fullmatch(host):
-        flag = "--host" if options.host else "--public-name"
+        flag = "--public-name" if options.host is None else "--host"
         raise OptionError(f"{flag}: got {host!r}, allowed with --with: a DNS name, without a port")
     passes = passes_tentacles(options)
     try:
@@ -296,7 +296,7 @@ def _front(url: str, options: TargetOptions) -> FrontDoor:
     except (KeyError, ValueError) as exc:
         reason = f"unknown scheme {exc}" if isinstance(exc, KeyError) else str(exc)
         raise OptionError(f"--lb {url!r}: {reason}; write http://HOST:PORT or https://HOST:PORT") from exc
-    if options.host and not options.host.isprintable():
+    if options.host is not None and (not options.host or not options.host.isprintable()):
         raise OptionError(f"--host: got {options.host!r}, allowed: a name without control characters")
     connect = None
     if options.resolve:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mocknode.judge.report.schema import Bar, Interval, Lane, NodeBar, Tick, Timeline
-from mocknode.judge.report.wording import plain, seconds
+from mocknode.judge.report.wording import seconds
+from mocknode.text.foreign import plain
 from mocknode.text.units import format_size
 
 WIDTH: Final = 1000

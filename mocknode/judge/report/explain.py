@@ -14,8 +14,9 @@ from mocknode.judge.report.document import ReportError
 from mocknode.judge.report.schema import Bar, Report, ReportedCheck, ReportedVariant, Timeline
 from mocknode.judge.report.screen import diff, only
 from mocknode.judge.report.terminal import WIDTH, draw
-from mocknode.judge.report.wording import SIGNS, figures, plain
+from mocknode.judge.report.wording import SIGNS, figures
 from mocknode.judge.verdict.outcome import Fix
+from mocknode.text.foreign import plain
 
 _INDENT: Final = 12
 # Pictures of attempts on one screen: the worst two show a pattern, and more would push the fix off the screen.

@@ -10,7 +10,8 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from mocknode.judge.report.schema import Report, ReportedCheck, ReportedVariant
-from mocknode.judge.report.wording import RESULTS, figures, plain, product
+from mocknode.judge.report.wording import RESULTS, figures, product
+from mocknode.text.foreign import plain
 
 _SKIPPED: Final = ("limitation", "accepted", "observed", "skip")
 # XML 1.0 cannot hold these characters, not even escaped.

@@ -6,6 +6,7 @@ from typing import Final
 from mocknode.judge.report.schema import Report
 from mocknode.judge.report.screen import Group, Screen, screen
 from mocknode.judge.report.wording import SIGNS
+from mocknode.text.foreign import plain
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
 
@@ -32,7 +33,7 @@ def render(document: Report) -> str:
         lines += [f"**Uploads:** {_escape(shown.ledger)} {_escape(shown.aside)}".rstrip(), ""]
     command = shown.rerun or document["reproduce"]
     title = "Re-run only the faults" if shown.rerun else "Repeat this run"
-    return "\n".join([*lines, f"**{title}:**", "", *_block(command), ""])
+    return "\n".join([*lines, f"**{title}:**", "", *_block(plain(command)), ""])
 
 
 def _facts(shown: Screen) -> list[str]:

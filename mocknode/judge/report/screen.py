@@ -11,8 +11,9 @@ from typing import Final
 
 from mocknode.judge.record.ledger import CLASSES, LedgerCounts
 from mocknode.judge.report.schema import Report, ReportedCheck, ReportedFix
-from mocknode.judge.report.wording import RESULTS, WORST_FIRST, counted, plain, product, seconds
+from mocknode.judge.report.wording import RESULTS, WORST_FIRST, counted, product, seconds
 from mocknode.judge.verdict.calibration import CalibrationFacts
+from mocknode.text.foreign import plain
 from mocknode.text.units import format_duration
 
 GROUPS: Final[Mapping[str, str]] = {

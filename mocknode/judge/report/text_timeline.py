@@ -10,7 +10,8 @@ from typing import Final
 
 from mocknode.judge.report.drawing import AXIS_STEPS, client_phases, client_result, node_phases, node_result
 from mocknode.judge.report.schema import Bar, Interval, Lane, Mark, NodeBar, Timeline
-from mocknode.judge.report.wording import plain, seconds
+from mocknode.judge.report.wording import seconds
+from mocknode.text.foreign import plain
 
 _PHASES: Final = {"head": "▒", "body": "▓", "wait": "┄", "answer": "▓"}
 _STATES: Final = {"online": "━", "draining": "▒", "starting": "╌", "offline": "×"}

@@ -1,17 +1,13 @@
-"""Has the words and signs that all formats share, and makes text from outside safe to print.
-
-A balancer's answer, a header or a path may contain anything, even terminal escapes, so everything that is printed goes through
-`plain` first.
-"""
+"""Has the words and signs that all formats share."""
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mocknode.judge.balancers import title
 from mocknode.judge.report.schema import ReportedBalancer
+from mocknode.text.foreign import plain
 from mocknode.text.units import format_duration, format_size
 
 # A figure is one cell of a line; longer text is in the evidence of the JSON.
@@ -58,15 +54,6 @@ _LOOKUPS: Final = ("attempt", "attempts")
 _ASCII: Final = str.maketrans(
     {"±": "+-", "…": "...", "→": "->", "—": "-"} | dict(zip("✓✗·–×▓┄┤✂▶━╌•▒░≈", "+x.-x#.|%>=-o/:~", strict=True))
 )
-_SPACE: Final = re.compile(r"\s+")
-
-
-def plain(text: object) -> str:
-    """Return one line without control characters, format characters (which reorder text) and lone surrogates."""
-    line = _SPACE.sub(" ", str(text)).strip()
-    if line.isprintable():
-        return line
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in line)
 
 
 def ascii_only(text: str) -> str:

@@ -1,12 +1,16 @@
 """Bodies of the control API as pydantic models: they validate requests and describe the answers in OpenAPI."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from mocknode.text.foreign import require_printable
 
 STATE_WORDS = "`online`, `draining`, `starting` or `offline`"
 TRIGGER_WORDS = "Duration `5s`, count `3 pings`, share `30% of an upload` or bytes `64KiB`; null is now."
 
+Shown = Annotated[str, AfterValidator(require_printable)]
+"""Text that people see in lists and errors."""
 TASKS_MAX = 1000
 """Largest number of tasks in one request; a cluster of eight nodes runs forty at once."""
 
@@ -35,7 +39,7 @@ class TasksRequest(_Body):
 
     duration: str = Field(description="How long each task runs, such as `30s`.")
     count: int = Field(1, ge=1, le=TASKS_MAX, description="How many equal tasks to queue.")
-    description: str = Field("A task", max_length=200)
+    description: Shown = Field("A task", max_length=200)
 
 
 class FaultRequest(_Body):
@@ -51,17 +55,17 @@ class FaultRequest(_Body):
     every: int | None = Field(None, description="Act on every k-th matching request only.")
     after: str | None = Field(None, description=TRIGGER_WORDS)
     ttl: str | None = Field(None, description="Duration after which the fault ends.")
-    attempt: str | None = Field(None, description="Act on the request with this `X-Mocknode-Attempt` only.")
+    attempt: Shown | None = Field(None, description="Act on the request with this `X-Mocknode-Attempt` only.")
 
 
 class TentacleRequest(_Body):
     """A Tentacle to register."""
 
-    name: str = Field(
+    name: Shown = Field(
         min_length=1, max_length=200, description="Unique among the registered Tentacles; case does not matter."
     )
     thumbprint: str = Field(description="Thumbprint of its certificate: 40 hex digits.")
-    uri: str = Field(
+    uri: Shown = Field(
         max_length=400,
         description="The queue that it polls, `poll://abc/`, or where it listens, `https://host:10933/`.",
     )
@@ -114,7 +118,9 @@ class CallDocument(BaseModel):
 class LeaseRequest(_Body):
     """A request to hold the cluster alone."""
 
-    holder: str = Field(max_length=200, description="Name of the holder, shown to everybody who is refused meanwhile.")
+    holder: Shown = Field(
+        max_length=200, description="Name of the holder, shown to everybody who is refused meanwhile."
+    )
 
 
 class TaskDocument(BaseModel):

@@ -24,14 +24,19 @@ DEFAULT_CONTROL: Final = f"http://127.0.0.1:{CONTROL_PORT}"
 """Where `mocknode up` serves the control API unless told otherwise."""
 NODES_LIMIT: Final = 32
 """Octopus' own limit is eight; more nodes than this on one machine only measure the machine."""
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 HOST_NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}\.)*[A-Za-z0-9_-]{0,62}\.?")
-_API_KEY: Final = re.compile(r"API-[A-Z0-9]+")
+_VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+-]{0,62}")
+_API_KEY: Final = re.compile(r"API-[A-Z0-9]{1,100}")
+_SHOWN: Final = 120
+"""Characters of a refused key that its error repeats."""
 _WILDCARDS: Final = ("0.0.0.0", "::", "")  # compared with, never bound
 _NODE_KEYS: Final = ("https", "tentacle", "advertise")
 _NODE_FORM: Final = "NAME=HOST:PORT[,https=HOST:PORT][,tentacle=HOST:PORT][,advertise=HOST]"
 NULL_MESSAGE_S: Final = 30.0
 """`PollingQueueWaitTimeout` of Halibut: how long a poll waits for work."""
+NULL_MESSAGE_MAX_S: Final = 24 * 3600.0
+"""Longer than any balancer keeps a silent connection, and short enough for a timer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +124,19 @@ class ClusterSettings:
                     f"{node.host}:{node.http_port}); every node needs a name of its own"
                 )
         if self.api_key is not None and not _API_KEY.fullmatch(self.api_key):
-            raise SettingsError(f"--api-key: got {self.api_key!r}, allowed: API- and capital letters or digits")
+            raise SettingsError(
+                f"--api-key: got {self.api_key[:_SHOWN]!r}, allowed: API- and 1 to 100 capital letters or digits"
+            )
         for name in self.control_names:
             if not HOST_NAME.fullmatch(name):
                 raise SettingsError(
                     f"--control-name: got {name!r}, allowed: a host name without a port, such as mocknode"
                 )
+        if not 0 < self.null_message_s <= NULL_MESSAGE_MAX_S:
+            raise SettingsError(f"--null-message: got {self.null_message_s:g} s, allowed: more than 0 s, at most 24h")
+        for version in self.versions.values():
+            if not _VERSION.fullmatch(version):
+                raise SettingsError(f"--octopus-version: got {version!r}, allowed: a version such as 2026.2.1")
         if (self.certificate is None) != (self.key is None):
             raise SettingsError("--certificate and --key go together: give both, or neither to use the cluster's own")
         no_https = [node.name for node in self.nodes if node.https_port is None]
@@ -178,6 +190,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_host(text: str) -> bool:
+    """Tell whether a text is an IP address or can be a host name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return HOST_NAME.fullmatch(text) is not None
+    return True
+
+
 def advertised(host: str) -> str:
     """Return the host by which others reach a listener that is bound to `host`."""
     return socket.gethostname() if host in _WILDCARDS else host
@@ -214,7 +235,7 @@ def parse_node(text: str) -> NodeSettings:
     """
     first, *rest = text.split(",")
     name, separator, address = first.partition("=")
-    if not separator or not _NAME.fullmatch(name):
+    if not separator or not NODE_NAME.fullmatch(name):
         raise SettingsError(
             f"--node: got {text!r}, allowed: {_NODE_FORM}, where the name is made of letters, digits, '.', '_', '-'"
         )
@@ -226,6 +247,8 @@ def parse_node(text: str) -> NodeSettings:
             raise SettingsError(
                 f"--node: got {part!r} in {text!r}, allowed: {_NODE_FORM}{did_you_mean(key, _NODE_KEYS)}"
             )
+        if key == "advertise" and not is_host(value):
+            raise SettingsError(f"--node: got {value!r} in {text!r}, allowed: a host name or an address")
         options[key] = value
     https_port = None
     if "https" in options:

@@ -106,7 +106,7 @@ def parse_condition(state: str, how: str | None = None) -> Condition:
                 f"how {how!r} goes with state offline only, got state {state!r}", got=how, allowed=["null"]
             )
         return Condition(state=parsed)
-    return _offline(how or Form.REFUSE)
+    return _offline(Form.REFUSE if how is None else how)
 
 
 def _offline(how: str) -> Condition:

@@ -70,7 +70,7 @@ def parse_trigger(text: str) -> Trigger:
         TriggerError: naming what was got and the forms that are allowed.
     """
     written = text.strip()
-    if match := _PINGS.fullmatch(written):
+    if (match := _PINGS.fullmatch(written)) and int(match[1]):
         return Trigger(measure=Measure.PINGS, value=int(match[1]), text=written)
     if (match := _SHARE.fullmatch(written)) and float(match[1]) <= 100:
         return Trigger(measure=Measure.SHARE, value=float(match[1]) / 100, text=written)

@@ -209,6 +209,31 @@ def test_malformed_bodies_name_every_error(up: Any, content: bytes, says: str) -
     assert says in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tasks", {"duration": "1s", "description": "\x1b]0;x\x07"}),
+        ("/tentacles", {"name": "a\x1b[2J", "thumbprint": "A" * 40, "uri": "poll://abc/"}),
+        ("/nodes/node-1/faults", {"kind": "hang", "attempt": "\u202e"}),
+    ],
+)
+def test_names_that_command_a_terminal(up: Any, path: str, body: Any) -> None:
+    answer = fetch(up, "POST", path, json=body)
+    assert answer.status_code == 422
+    assert "printable characters on one line" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body"),
+    [
+        ("/nodes/node-1", "PATCH", {"state": "draining", "after": "0 pings"}),
+        ("/nodes/node-1", "PATCH", {"state": "offline", "how": ""}),
+    ],
+)
+def test_what_means_nothing(up: Any, path: str, method: str, body: Any) -> None:
+    assert fetch(up, method, path, json=body).status_code == 422
+
+
 @pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity", "9" * 5000, "[" * 5000])
 @pytest.mark.parametrize(
     ("method", "path", "body"),

@@ -53,6 +53,7 @@ def test_a_good_file(file):
         ("mocknode-fixtures: true\n", "line 1: mocknode-fixtures: got True"),
         ("mocknode-fixtures: [\n", "is not YAML"),
         (HEAD + "pakages: []\n", "line 2: unknown key 'pakages', allowed: mocknode-fixtures, spaces, .*; did you mean packages?"),
+        (HEAD + "spaces: &a [{name: B}]\nfeeds: *a\n", r"line 3: got the alias \*a, allowed: the value itself"),
         (HEAD + "spaces: []\nspaces: []\n", "line 3: 'spaces' is given twice"),
         (HEAD + "spaces:\n  - name: A\n    slog: a\n", r"line 4: unknown key 'spaces.0.slog', allowed: name, slug, description"),
         (HEAD + "spaces:\n  - name: A\n    slug: A b\n", r"line 4: spaces.0.slug: got 'A b': allowed: lower-case letters"),
@@ -89,7 +90,7 @@ def test_a_good_file(file):
         (HEAD + "packages:\n  - {id: A, version: 1.0.0, size: 200, seed: -1}\n", "line 3: packages.0.seed: got -1"),
         (HEAD + "packages: [" + "{}," * (ENTRIES_MAX + 1) + "]\n", "line 2: packages: .*at most 10000"),
         (HEAD + "spaces: " + "[" * 1500 + "]" * 1500 + "\n", "is not YAML"),
-        (HEAD + "spaces: &a [*a]\n", "line 2: spaces.0"),
+        (HEAD + "spaces: &a [*a]\n", r"line 2: got the alias \*a"),
     ],
 )  # fmt: skip
 def test_what_a_file_may_not_say(file, text, message):
