@@ -7,6 +7,7 @@ import click
 
 from mocknode.cli.errors import UsageError, Whole
 from mocknode.cli.scenario_run import judge, run, settings_of
+from mocknode.cli.scenario_shrink import shrink
 
 SCENARIO = click.argument("scenario", metavar="FILE|NAME")
 SETTINGS = click.option(
@@ -121,3 +122,4 @@ def plan(scenario: str, seed: int, settings: tuple[str, ...], as_json: bool) -> 
 
 scenario.add_command(run)
 scenario.add_command(judge)
+scenario.add_command(shrink)

@@ -119,5 +119,6 @@ def _drawn(steps: Sequence[Planned]) -> tuple[Step, ...]:
         if planned.step.verb == layout.CHAOS:
             found += branches[0]
         else:
-            found.append(replace(planned.step, branches=branches))
+            # Steps that chaos drew get their ids, so that a record of the run finds them.
+            found.append(replace(planned.step, place=planned.id, branches=branches))
     return tuple(found)

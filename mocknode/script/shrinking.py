@@ -24,7 +24,7 @@ USERS: Final = ("users", "monitors", "rate")
 """Fields of streams that say how much is sent."""
 
 Fails = Callable[[Scenario], Awaitable[bool]]
-"""Runs a scenario once and says whether it failed in the way that is looked for."""
+"""Runs a scenario once and says whether it failed in the way that is looked for. Raises `StopSearchError` to end the search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class Shrunk:
     finished: bool
 
 
-class _OutOfBudgetError(Exception):
-    """Another run would take longer than the budget allows."""
+class StopSearchError(Exception):
+    """The search ends with what it has: the budget has run out, or the caller's run was interrupted."""
 
 
 async def shrink(
@@ -72,7 +72,7 @@ async def shrink(
         await search.drop_steps()
         await search.drop_streams()
         await search.shorten()
-    except _OutOfBudgetError:
+    except StopSearchError:
         finished = False
     return Shrunk(scenario=search.best, candidates=search.candidates, runs=search.runs, finished=finished)
 
@@ -107,7 +107,7 @@ class _Search:
     async def _run(self, candidate: Scenario) -> bool:
         began_s = self._clock()
         if began_s + self._longest_s > self._end_s:
-            raise _OutOfBudgetError
+            raise StopSearchError
         self.runs += 1
         failed = await self._fails(candidate)
         self._longest_s = max(self._longest_s, self._clock() - began_s)
