@@ -6,13 +6,15 @@ Every flag has an environment variable, `MOCKNODE_<COMMAND>_<FLAG>`; `MOCKNODE_C
 and `MOCKNODE_CA` apply to all commands that talk to a cluster.
 """
 
+import errno
+import os
 import sys
 from importlib import import_module
 from typing import Final
 
 import click
 
-from mocknode.cli.errors import INTERRUPTED
+from mocknode.cli.errors import ENVIRONMENT, INTERRUPTED
 from mocknode.text.foreign import plain_lines
 from mocknode.text.suggestions import did_you_mean
 
@@ -113,5 +115,12 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
+    except OSError as exc:
+        if exc.errno != errno.ENOSPC or exc.filename is not None:
+            raise
+        # What is still in the buffer must not fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"mocknode: standard output cannot be written: {exc.strerror}", err=True)
+        sys.exit(ENVIRONMENT)
     # Click returns the code of `ctx.exit(code)` as the result.
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,5 +1,7 @@
 """Usage errors are answered with what was got and what is allowed, in one line, before anything is started."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,19 @@ def test_one_line_and_the_exit_code_reach_the_shell(shell: Any) -> None:
     assert done.err.splitlines() == [
         f"mocknode: command: got 'drian', allowed: {', '.join(COMMANDS)}; did you mean drain?"
     ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("words", [["checks"], ["version"], ["--help"]])
+def test_a_full_disk_is_one_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mocknode", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        3,
+        "mocknode: standard output cannot be written: No space left on device\n",
+    )
 
 
 def test_flags_by_environment(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:

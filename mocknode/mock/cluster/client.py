@@ -13,7 +13,9 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
+from mocknode.mock.cluster import control_models as models
 from mocknode.text import json_text
 
 CONTROL_API: Final = 1
@@ -115,7 +117,7 @@ class ControlClient:
 
     async def healthz(self) -> dict[str, Any]:
         """Return product and version of the server; refuse anything but a control API of this version."""
-        document = await self._json("GET", "/healthz")
+        document = await self._json(None, "GET", "/healthz")
         if document.get("product") != "mocknode":
             raise ControlError(0, f"{self.url} is no control API of mocknode: it answers {str(document)[:80]}")
         if document.get("control_api") != CONTROL_API:
@@ -130,15 +132,15 @@ class ControlClient:
 
     async def cluster(self) -> dict[str, Any]:
         """Return API key, run directory, certificate authority and nodes."""
-        return await self._json("GET", "/cluster")
+        return await self._json(models.ClusterDocument, "GET", "/cluster")
 
     async def nodes(self) -> list[dict[str, Any]]:
         """Return every node with its state, faults and counters."""
-        return list((await self._json("GET", "/nodes"))["nodes"])
+        return list((await self._json(models.NodesDocument, "GET", "/nodes"))["nodes"])
 
     async def node(self, name: str) -> dict[str, Any]:
         """Return one node."""
-        return await self._json("GET", f"/nodes/{_part(name)}")
+        return await self._json(models.NodeDocument, "GET", f"/nodes/{_part(name)}")
 
     async def set_state(
         self, name: str, state: str, how: str | None = None, after: str | None = None, *, cancel_tasks: bool = False
@@ -152,16 +154,16 @@ class ControlClient:
             cancel_tasks: With `draining`: cancel the tasks that the node runs.
         """
         body = {"state": state, "how": how, "after": after, **({"cancel_tasks": True} if cancel_tasks else {})}
-        return await self._json("PATCH", f"/nodes/{_part(name)}", json=body)
+        return await self._json(models.NodeDocument, "PATCH", f"/nodes/{_part(name)}", json=body)
 
     async def add_tasks(self, duration: str, count: int = 1, description: str = "A task") -> list[dict[str, Any]]:
         """Queue tasks of this duration, such as `30s`, and return them."""
         body = {"duration": duration, "count": count, "description": description}
-        return list((await self._json("POST", "/tasks", json=body))["tasks"])
+        return list((await self._json(models.TasksDocument, "POST", "/tasks", json=body))["tasks"])
 
     async def tasks(self) -> list[dict[str, Any]]:
         """Return every task, oldest first."""
-        return list((await self._json("GET", "/tasks"))["tasks"])
+        return list((await self._json(models.TasksDocument, "GET", "/tasks"))["tasks"])
 
     async def cancel_task(self, id_: str) -> None:
         """Cancel a queued or running task."""
@@ -191,11 +193,11 @@ class ControlClient:
             "ttl": ttl,
             "attempt": attempt,
         }
-        return str((await self._json("POST", f"/nodes/{_part(name)}/faults", json=body))["id"])
+        return str((await self._json(models.FaultDocument, "POST", f"/nodes/{_part(name)}/faults", json=body))["id"])
 
     async def faults(self, name: str) -> list[dict[str, Any]]:
         """Return the faults of a node."""
-        return list((await self._json("GET", f"/nodes/{_part(name)}/faults"))["faults"])
+        return list((await self._json(models.FaultsDocument, "GET", f"/nodes/{_part(name)}/faults"))["faults"])
 
     async def remove_fault(self, name: str, fault_id: str) -> None:
         """Remove one fault."""
@@ -236,7 +238,9 @@ class ControlClient:
         }
         parameters = {name: value for name, value in asked.items() if value is not None}
         patience = _LIMIT_S + (timeout_s or 0.0)
-        return JournalPage(**await self._json("GET", "/journal", params=parameters, timeout=patience))
+        return JournalPage(
+            **await self._json(models.JournalDocument, "GET", "/journal", params=parameters, timeout=patience)
+        )
 
     async def ledger(self, attempt: str | None = None) -> list[dict[str, Any]]:
         """Return every entry of the nodes' side of the ledger."""
@@ -244,14 +248,14 @@ class ControlClient:
         start: int | None = 0
         while start is not None:
             parameters = {"from": start, **({"attempt": attempt} if attempt else {})}
-            page = await self._json("GET", "/ledger", params=parameters)
+            page = await self._json(models.LedgerDocument, "GET", "/ledger", params=parameters)
             entries += page["attempts"]
             start = page["next"]
         return entries
 
     async def tentacles(self) -> list[dict[str, Any]]:
         """Return every registered Tentacle with its open connections at each node."""
-        return list((await self._json("GET", "/tentacles"))["tentacles"])
+        return list((await self._json(models.TentaclesDocument, "GET", "/tentacles"))["tentacles"])
 
     async def register_tentacle(self, name: str, thumbprint: str, uri: str) -> dict[str, Any]:
         """Register a Tentacle; every node trusts it immediately.
@@ -259,7 +263,9 @@ class ControlClient:
         Args:
             uri: The queue that it polls, `poll://abc/`, or the address where it listens, `https://host:10933/`.
         """
-        return await self._json("POST", "/tentacles", json={"name": name, "thumbprint": thumbprint, "uri": uri})
+        return await self._json(
+            models.TentacleDocument, "POST", "/tentacles", json={"name": name, "thumbprint": thumbprint, "uri": uri}
+        )
 
     async def unregister_tentacle(self, name: str) -> None:
         """Unregister a Tentacle; no node trusts it any more."""
@@ -280,7 +286,7 @@ class ControlClient:
         """
         path = f"/nodes/{_part(node)}/tentacles/{_part(tentacle)}/calls"
         asked = {"call": call, "body": body, "collect_s": collect_s}
-        return await self._json("POST", path, json=asked, timeout=_CALL_LIMIT_S)
+        return await self._json(models.CallDocument, "POST", path, json=asked, timeout=_CALL_LIMIT_S)
 
     async def reset(self, keep: str = "data") -> list[dict[str, Any]]:
         """Put every node online, remove faults, triggers and tasks, and return the nodes.
@@ -289,15 +295,15 @@ class ControlClient:
             keep: `data` leaves the data unchanged, `fixtures` restores what `--fixtures` loaded, `nothing` leaves the data of a
                 fresh server.
         """
-        return list((await self._json("POST", "/reset", params={"keep": keep}))["nodes"])
+        return list((await self._json(models.NodesDocument, "POST", "/reset", params={"keep": keep}))["nodes"])
 
     async def snapshots(self) -> list[dict[str, Any]]:
         """Return every snapshot of the data, sorted by name."""
-        return list((await self._json("GET", "/snapshots"))["snapshots"])
+        return list((await self._json(models.SnapshotsDocument, "GET", "/snapshots"))["snapshots"])
 
     async def snapshot(self, name: str) -> dict[str, Any]:
         """Save the data under a name; a snapshot with that name is replaced."""
-        return await self._json("POST", "/snapshots", json={"name": name})
+        return await self._json(models.SnapshotDocument, "POST", "/snapshots", json={"name": name})
 
     async def restore(self, name: str) -> None:
         """Replace the data with those of a snapshot."""
@@ -317,7 +323,7 @@ class ControlClient:
         Raises:
             ControlError: 423 when somebody else holds the cluster.
         """
-        given = await self._json("PUT", "/lease", json={"holder": holder})
+        given = await self._json(models.LeaseDocument, "PUT", "/lease", json={"holder": holder})
         self._http.headers[LEASE_HEADER] = given["lease"]
         renewing = asyncio.create_task(self._renew(holder, float(given["seconds"]) / _RENEWALS))
         try:
@@ -335,9 +341,10 @@ class ControlClient:
             await asyncio.sleep(every_s)
             # If the lease was lost, the next change is refused and says so.
             with contextlib.suppress(ControlError, ControlUnreachableError):
-                await self._json("PUT", "/lease", json={"holder": holder})
+                await self._json(models.LeaseDocument, "PUT", "/lease", json={"holder": holder})
 
-    async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    async def _json(self, model: type[BaseModel] | None, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Return the answer, which may come from any server: one that does not fit the model is refused."""
         response = await self._send(method, path, **options)
         try:
             document = json_text.loads(response.content)
@@ -347,6 +354,16 @@ class ControlClient:
             raise ControlError(
                 0, f"{self.url} is no control API of mocknode: {method} {path} answers {response.text[:80]!r}"
             )
+        try:
+            if model is not None:
+                model.model_validate(document)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_context=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ControlError(
+                0,
+                f"{self.url} is no control API of mocknode: {method} {path} answers without a valid {place}: {first['msg']}",
+            ) from exc
         return document
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -357,12 +374,12 @@ class ControlClient:
         if response.is_success:
             return response
         try:
-            document = response.json()
+            document = json_text.loads(response.content)
             raise ControlError(
                 response.status_code,
-                document["detail"],
+                str(document["detail"]),
                 got=document.get("got"),
-                allowed=document.get("allowed") or (),
+                allowed=[str(one) for one in document.get("allowed") or ()],
             )
         except (ValueError, KeyError, TypeError) as exc:
             raise ControlError(

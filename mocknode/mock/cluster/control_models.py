@@ -179,6 +179,9 @@ class HolderDocument(BaseModel):
 class FaultDocument(FaultRequest):
     """A fault that is set."""
 
+    # A client takes an answer with keys that it does not know.
+    model_config = ConfigDict(extra="ignore")
+
     id: str = Field(description="Unique in the cluster, such as `f1`.")
 
 
@@ -190,6 +193,33 @@ class TentacleAddress(BaseModel):
     thumbprint: str = Field(
         description="Thumbprint of the certificate that the node presents: 40 upper-case hex digits."
     )
+
+
+class ConnectionsDocument(BaseModel):
+    """Connections at a node's Tentacle port."""
+
+    connections: int
+
+
+class CountersDocument(BaseModel):
+    """What a node counted since its start; there are more counters than these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pings: int
+    requests: int
+    uploads_in_flight: int
+    tentacles: ConnectionsDocument | None
+
+
+class PendingDocument(BaseModel):
+    """A state change that waits for its trigger."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: str
+    how: str | None
+    after: str
 
 
 class NodeDocument(BaseModel):
@@ -208,8 +238,8 @@ class NodeDocument(BaseModel):
     pid: int | None
     alive: bool = Field(description="True while it has a process, frozen or not.")
     faults: list[FaultDocument]
-    counters: dict[str, Any] | None = Field(description="Null while its process is dead or frozen.")
-    pending: list[Any] = Field(description="State changes that wait for their trigger.")
+    counters: CountersDocument | None = Field(description="Null while its process is dead or frozen.")
+    pending: list[PendingDocument] = Field(description="State changes that wait for their trigger.")
 
 
 class NodesDocument(BaseModel):

@@ -261,6 +261,40 @@ def test_a_body_without_end(up: Any) -> None:
     assert fetch(up, "PATCH", "/nodes/node-1", content=b" " * 100_000, headers=JSON).status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"{}"),
+        (200, b'{"nodes": 1}'),
+        (200, b'{"nodes": [{}]}'),
+        (200, b'{"nodes": [null]}'),
+        (200, b"[]"),
+        (200, b"[" * 100_000),
+        (200, b'{"nodes":' * 50_000),
+        (200, b"\xff"),
+        (422, b"[" * 100_000),
+        (422, b'{"detail": [1], "allowed": 7}'),
+        (500, b"null"),
+    ],
+)
+def test_a_client_takes_no_answer_for_granted(status: int, body: bytes) -> None:
+    async def ask() -> None:
+        async with ControlClient("http://127.0.0.1:9") as client:
+            client._http._transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
+            for question in (
+                client.nodes,
+                client.tasks,
+                client.tentacles,
+                client.snapshots,
+                client.cluster,
+                client.journal,
+            ):
+                with pytest.raises(ControlError):
+                    await question()
+
+    asyncio.run(ask())
+
+
 def test_a_client_of_another_server(up: Any) -> None:
     async def ask(url: str) -> dict[str, Any]:
         async with ControlClient(url) as client:
