@@ -17,7 +17,7 @@ ROWS = [
     for line in PAGE.partition("## The client matrix")[0].splitlines()
     if line.startswith("| ") and not line.startswith("| behaviour")
 ]
-SOURCE = re.compile(r"(D|S|C|N|\?|-|I( (docs#)?\d+)?)")
+SOURCE = re.compile(r"(D|S|C|M|K|N|\?|-|I( (docs#)?\d+)?)")
 
 
 @cache

@@ -2,7 +2,7 @@
 public sources describe in different ways."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
@@ -11,6 +11,7 @@ import click
 from mocknode.cli.errors import DURATION, Parsed, UsageError, Whole
 from mocknode.mock.node.config import HEARTBEAT_S, TASK_CANCEL_AFTER_S, TASK_CAP, TASK_POLL_S
 from mocknode.mock.node.web import HSTS_MAX_AGE_S, OFFLINE_AFTER_S, REDIRECTS, Rate, WebSettings, parse_rate
+from mocknode.mock.node.web_server import KESTREL, WEB_SERVERS, WebServerLimits
 from mocknode.text.units import parse_size
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -73,6 +74,36 @@ _OPTIONS: Final = (
         "--heartbeat", "heartbeat_s", type=DURATION, default=f"{HEARTBEAT_S:g}s", show_default=True,
         help="How often a node renews its LastSeen.",
     ),
+    click.option(
+        "--web-server", type=click.Choice(tuple(WEB_SERVERS)), default="kestrel", show_default=True,
+        help="Web server whose limits the nodes have: Kestrel (Linux, Octopus Cloud; measured) or HTTP.sys (Windows; as documented).",
+    ),
+    click.option("--header-fields", "fields", type=Whole(1, 100_000), help="Header fields of a request; more get 431."),
+    click.option(
+        "--header-bytes", "fields_bytes", type=_SIZE, metavar="SIZE", help="Bytes of all header fields; more get 431.",
+    ),
+    click.option("--request-line", "line_bytes", type=_SIZE, metavar="SIZE", help="Bytes of the request line; more get 414."),
+    click.option(
+        "--head-time", "head_s", type=DURATION, metavar="DURATION", help="Time for a request's head; a slower one gets 408.",
+    ),
+    click.option(
+        "--handshake-time", "handshake_s", type=DURATION, metavar="DURATION", help="Time for a TLS handshake.",
+    ),
+    click.option(
+        "--keep-alive", "keep_alive_s", type=DURATION, metavar="DURATION",
+        help="Time for which a connection may be idle; then the node closes it.",
+    ),
+    click.option(
+        "--body-rate", type=_SIZE, metavar="SIZE",
+        help="Lowest bytes a second of a body, on average; a slower one gets 408. 0 has no such limit.",
+    ),
+    click.option(
+        "--body-grace", "body_grace_s", type=DURATION, metavar="DURATION", help="Time before that rate counts.",
+    ),
+    click.option(
+        "--stop-time", "stop_s", type=DURATION, metavar="DURATION",
+        help="Time that requests have when the service stops; then they are reset.",
+    ),
     click.option("--oidc-keys", type=_FILE, help="JWKS file of the issuers whose tokens service accounts may exchange."),
     click.option(
         "--task-cap", type=Whole(0, 10_000), default=TASK_CAP, show_default=True,
@@ -109,6 +140,16 @@ class NodeFlags:
     delta_base: Literal["latest", "nearest"]
     offline_after_s: float
     heartbeat_s: float
+    web_server: str
+    fields: int | None
+    fields_bytes: int | None
+    line_bytes: int | None
+    head_s: float | None
+    handshake_s: float | None
+    keep_alive_s: float | None
+    body_rate: int | None
+    body_grace_s: float | None
+    stop_s: float | None
     oidc_keys: Path | None
     task_cap: int
     task_poll_s: float
@@ -136,6 +177,17 @@ class NodeFlags:
             delta_base=self.delta_base,
             offline_after_s=self.offline_after_s,
             oidc_keys=None if self.oidc_keys is None else str(self.oidc_keys.resolve()),
+        )
+
+    def limits(self) -> WebServerLimits:
+        """The limits of the web server: those of its kind, and over them the given ones.
+
+        Raises:
+            RefusedError: naming what was given and what is allowed.
+        """
+        given = {name: getattr(self, name) for name in KESTREL.document()}
+        return replace(
+            WEB_SERVERS[self.web_server], **{name: value for name, value in given.items() if value is not None}
         )
 
     def time_settings(self) -> dict[str, float]:

@@ -34,7 +34,7 @@ from mocknode.mock.cluster.settings import (
     read_token,
 )
 from mocknode.mock.cluster.settings_error import SettingsError
-from mocknode.mock.node.web import WebSettingError
+from mocknode.mock.node.refusals import RefusedError
 
 if TYPE_CHECKING:
     from mocknode.mock.cluster.fixtures import Fixtures
@@ -154,7 +154,7 @@ def up(ctx: click.Context, /, env: Path | None, with_parent: bool, as_json: bool
         given = {name for name in flags if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
         settings = _settings(UpFlags(**flags), given)
         ctx.exit(asyncio.run(_run(settings, parent, as_json, env)))
-    except (SettingsError, WebSettingError, CertificateError, PortCollisionError) as exc:
+    except (SettingsError, RefusedError, CertificateError, PortCollisionError) as exc:
         raise UsageError(str(exc)) from exc
     except (PortError, RunDirectoryError, StartError) as exc:
         raise EnvironmentFailureError(str(exc)) from exc
@@ -193,6 +193,7 @@ def _settings(flags: UpFlags, given: Collection[str]) -> ClusterSettings:
         nodes=nodes,
         versions=flags.versions_of([node.name for node in nodes]),
         web=flags.web_settings(),
+        limits=flags.limits(),
         times=flags.time_settings(),
         host=flags.host,
         control_port=flags.control_port,

@@ -95,6 +95,7 @@ class Request:
         end: `complete` when the node wrote its whole answer; `fin`, `rst` or `timeout` when the peer ended the request;
             `local` when a fault made the node cut it; None while it is open, or when the node died.
         faults: Ids of the faults that acted on it.
+        refused: Why the node's web server refused it, such as `host-missing`; see `mocknode.mock.node.http.request_head.Refusal`.
     """
 
     node: str
@@ -119,6 +120,7 @@ class Request:
     end: str | None = None
     faults: tuple[str, ...] = ()
     tls: bool = False
+    refused: str | None = None
 
     def header(self, name: str) -> str | None:
         """Return the first value of a request header; case does not matter."""
@@ -130,7 +132,7 @@ class Probe:
     """A request on the ping path that is not ours: from a balancer, a monitor or a person.
 
     `answered_ns` and `status` are None while the node has not answered. `ended_ns` and `end` say how the exchange or its connection
-    ended: `complete`, `fin` or `rst`.
+    ended: `complete`, `fin` or `rst`. `refused` says why the node's web server refused it, such as `host-missing`.
     """
 
     node: str
@@ -149,6 +151,7 @@ class Probe:
     status: int | None
     ended_ns: int | None = None
     end: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

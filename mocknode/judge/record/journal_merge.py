@@ -87,6 +87,7 @@ class JournalMerger:
                 status=record.get("status"),
                 ended_ns=self._t(record.get("ended_ns")),
                 end=record.get("end"),
+                refused=record.get("refused"),
             )
         )
 
@@ -140,6 +141,7 @@ class JournalMerger:
             ended_ns=self._t(record.get("ended_ns")) or self._at(record),
             end=record.get("end"),
             faults=tuple(record.get("faults", ())),
+            refused=record.get("refused"),
         )
 
     def _connection(self, record: Record) -> None:

@@ -120,6 +120,7 @@ class Cluster:
                 certificate=certificate.certificate if certificate else None,
                 key=certificate.key if certificate else None,
                 web=settings.web,
+                limits=settings.limits,
                 times=settings.times,
                 versions=settings.versions,
                 null_message_s=settings.null_message_s,

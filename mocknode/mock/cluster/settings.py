@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mocknode.mock.cluster.ports import Wanted
 from mocknode.mock.cluster.settings_error import SettingsError
 from mocknode.mock.node.web import DEFAULT_WEB, WebSettings
+from mocknode.mock.node.web_server import KESTREL, WebServerLimits
 from mocknode.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class ClusterSettings:
         control_names: Further host names by which callers address the control API, such as that of a Compose service.
         control_tls: Serve the control API over TLS.
         web: Settings of every node's REST API.
+        limits: Limits of the web server below it.
         times: `heartbeat_s` and `task_*` of the nodes' configuration, where they differ from the defaults.
         versions: Version of Octopus Server by node, for nodes that report another one than `OCTOPUS_VERSION`.
         tentacle_certificate_each: Give each node its own certificate at its Tentacle port; real nodes share one.
@@ -107,6 +109,7 @@ class ClusterSettings:
     keep_only: str = ""
     seed: int = 1
     web: WebSettings = DEFAULT_WEB
+    limits: WebServerLimits = KESTREL
     times: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     tentacle_certificate_each: bool = False

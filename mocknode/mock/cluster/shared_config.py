@@ -8,11 +8,10 @@ from typing import Any, Final
 from mocknode.mock.cluster.members import Member
 from mocknode.mock.node.lifecycle import Condition
 from mocknode.mock.node.web import WebSettings
+from mocknode.mock.node.web_server import WebServerLimits
 
 OCTOPUS_VERSION: Final = "2026.2.1"
 """Version of Octopus Server that the nodes report."""
-KEEP_ALIVE_S: Final = 130
-"""Kestrel's default, which the real server keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +28,7 @@ class SharedConfig:
     certificate: Path | None
     key: Path | None
     web: WebSettings
+    limits: WebServerLimits
     times: Mapping[str, Any]
     versions: Mapping[str, str]
     null_message_s: float
@@ -62,10 +62,10 @@ class SharedConfig:
             "api_key": self.api_key,
             "keep_packages": self.keep_packages,
             "keep_only": self.keep_only,
-            "keep_alive_s": KEEP_ALIVE_S,
             "installation_id": self.installation_id,
             "nodes": names,
             "web": self.web.document(),
+            "limits": self.limits.document(),
             **self.times,
             "state": condition.document(),
             "faults": list(member.faults.values()),

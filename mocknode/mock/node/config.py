@@ -9,9 +9,8 @@ from mocknode.mock.node.faults.spec import FaultSpec, parse_fault
 from mocknode.mock.node.lifecycle import ONLINE, Condition, parse_condition
 from mocknode.mock.node.refusals import RefusedError
 from mocknode.mock.node.web import DEFAULT_WEB, WebSettings, parse_web
+from mocknode.mock.node.web_server import KESTREL, WebServerLimits, parse_limits
 
-# Kestrel's keep-alive; uvicorn's 5 s loses about one POST in 180 through HAProxy, Envoy and nginx.
-KEEP_ALIVE_S: Final = 130
 # Kestrel's as well (Microsoft's page on its request draining); without it, a client that sends no more would be waited for for ever.
 BODY_DRAIN_S: Final = 5.0
 HEARTBEAT_S: Final = 60.0
@@ -35,11 +34,11 @@ class NodeConfig:
         certificate, key: PEM files for HTTPS.
         tentacle_port: None for no such listener, 0 for any free port.
         tentacle_identity: PEM file of the server's key and certificate at that port.
-        keep_alive_s: Seconds for which a connection may be idle.
         body_drain_s: Seconds that a client has to send the rest of a body that is answered already.
         null_message_s: Seconds after which a polling Tentacle is told that there is no work.
         nodes: Names of all nodes of the cluster.
         web: Settings of the REST API.
+        limits: Limits of the web server below it.
         heartbeat_s: Seconds between two updates of this node's row in the table of nodes.
         task_poll_s: Seconds between two looks at the queue of tasks.
         task_cancel_after_s: Seconds without a heartbeat after which other nodes cancel a node's tasks.
@@ -65,11 +64,11 @@ class NodeConfig:
     api_key: str
     keep_packages: bool = False
     keep_only: str = ""
-    keep_alive_s: int = KEEP_ALIVE_S
     body_drain_s: float = BODY_DRAIN_S
     installation_id: str = "00000000-0000-0000-0000-000000000000"
     nodes: tuple[str, ...] = ()
     web: WebSettings = DEFAULT_WEB
+    limits: WebServerLimits = KESTREL
     heartbeat_s: float = HEARTBEAT_S
     task_poll_s: float = TASK_POLL_S
     task_cancel_after_s: float = TASK_CANCEL_AFTER_S
@@ -100,6 +99,7 @@ def parse_config(document: Mapping[str, Any]) -> NodeConfig:
         raise ConfigError("config: tentacle_port needs tentacle_identity, got none", allowed=["path of a PEM file"])
     values["run_dir"] = Path(values["run_dir"])
     values["web"] = parse_web(values.get("web") or {})
+    values["limits"] = parse_limits(values.get("limits") or {})
     values["nodes"] = tuple(values.get("nodes") or (values["name"],))
     state = values.pop("state", None) or {"state": "online"}
     faults = tuple(parse_fault(fault) for fault in values.pop("faults", None) or ())

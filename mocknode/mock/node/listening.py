@@ -17,6 +17,7 @@ from mocknode.mock.node.http.held_connections import POLL_S, peer_gone
 from mocknode.mock.node.http.server import HttpServer
 from mocknode.mock.node.lifecycle import Condition, Form
 from mocknode.mock.node.services import Services
+from mocknode.mock.node.web_server import KESTREL
 from mocknode.system.tcp import reset_on_close, tcp_state
 
 BACKLOG: Final = 2048
@@ -100,8 +101,10 @@ class Listener:
         host: str,
         port: int,
         context: ssl.SSLContext | None = None,
+        handshake_s: float = KESTREL.handshake_s,
     ) -> None:
         self._protocol, self._held, self._host, self.port, self._context = protocol, held, host, port, context
+        self._handshake_s = handshake_s
         self._base: socket.socket | None = None
         self._serving: asyncio.AbstractServer | None = None
 
@@ -110,8 +113,9 @@ class Listener:
         base = self._base or self._bind()
         if self._serving is None:
             self._serving = await asyncio.get_running_loop().create_server(
-                self._protocol, sock=base.dup(), ssl=self._context, backlog=BACKLOG
-            )
+                self._protocol, sock=base.dup(), ssl=self._context, backlog=BACKLOG,
+                ssl_handshake_timeout=None if self._context is None else self._handshake_s,
+            )  # fmt: skip
 
     def _bind(self) -> socket.socket:
         base = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
@@ -176,11 +180,22 @@ class Listeners:
         if config.http_port is not None:
             self.http = Listener(http.protocol, HeldSockets(services), config.host, config.http_port)
         if config.https_port is not None:
-            self.https = Listener(http.protocol, HeldSockets(services), config.host, config.https_port, http.context)
+            self.https = Listener(
+                http.protocol,
+                HeldSockets(services),
+                config.host,
+                config.https_port,
+                http.context,
+                config.limits.handshake_s,
+            )
         if config.tentacle_port is not None and tentacles is not None:
             held = HeldSockets(services, port="tentacle")
             self.tentacle = Listener(tentacles.protocol, held, config.tentacle_host, config.tentacle_port)
             self._ports.append(tentacles)
+
+    async def watch(self) -> None:
+        """End connections and requests that take longer than the web server waits."""
+        await self._http_server.watch()
 
     @property
     def https_address(self) -> str | None:

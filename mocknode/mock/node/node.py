@@ -165,6 +165,7 @@ class Node:
         await self._heartbeat.check_in()
         self._cataloguing.restores = await services.stored(services.store.restores)
         await self.listeners.start(services.condition)
+        services.spawn(self.listeners.watch())
         services.spawn(self._heartbeat.run())
         services.spawn(self.tasks.run())
         if self.tentacles is not None:

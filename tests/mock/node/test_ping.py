@@ -32,12 +32,17 @@ def test_draining_answers_418_with_the_same_body_and_serves_the_rest(node):
     assert node.ping() == 200
 
 
-@pytest.mark.parametrize(
-    "target", [PING + "/", PING + "?x=1", "/api//octopusservernodes//ping", "//api/octopusservernodes/ping"]
-)
-def test_slashes_and_a_query_make_no_difference(node, target):
+@pytest.mark.parametrize("target", [PING + "/", PING + "?x=1", PING.upper(), PING.title() + "/"])
+def test_a_slash_at_the_end_a_query_and_case_make_no_difference(node, target):
     assert node.request("GET", target)[0] == 200
     assert node.journaled("probe")["target"] == target
+
+
+@pytest.mark.parametrize(
+    "target", ["/api//octopusservernodes//ping", "/" + PING, PING + "//", PING.replace("s/", "s%2F")]
+)
+def test_another_path_is_not_the_ping(node, target):
+    assert node.request("GET", target)[0] == 404
 
 
 def test_no_key_is_needed_and_other_methods_are_refused(node):

@@ -62,6 +62,13 @@ def error_answer(status: int, headers: Iterable[tuple[str, str]], body: bytes | 
     return [*kept, *extra], body
 
 
+def refusal_answer(status: int, allowed: bytes | None) -> bytes:
+    """Return the answer of the web server itself to a request that it refuses: no body, and none of the application's headers."""
+    allow = b"" if allowed is None else b"Allow: %b\r\n" % allowed
+    line = f"HTTP/1.1 {status} {phrase(status)}\r\n".encode("latin-1")
+    return line + allow + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 def raw_answer(status: int, headers: Headers, declared: int, body: bytes) -> bytes:
     """Return a whole answer as bytes, under a Content-Length that may be wrong, announcing the end of the connection."""
     lines = [f"HTTP/1.1 {status} {phrase(status)}".encode("latin-1")]

@@ -15,6 +15,7 @@ from mocknode.mock.node.http.answers import Headers
 from mocknode.mock.node.http.batches import BATCH_BYTES, Batches, Chunk
 from mocknode.mock.node.http.effects_runner import EffectsRunner, OverError
 from mocknode.mock.node.http.request_facts import RequestFacts
+from mocknode.mock.node.http.request_head import Refusal
 from mocknode.mock.node.http.request_journal import RequestJournal
 from mocknode.mock.node.http.site import Site
 from mocknode.mock.node.http.stream import Stream
@@ -38,7 +39,7 @@ class Exchange:
         self._site, self._stream, self._config, self._batches = site, stream, config, batches
         self._chunks: list[Chunk] = []
         self._buffered = 0
-        self._answer_whole = self._finished = False
+        self._answer_whole = self._finished = self._awaiting = False
         self._effects = EffectsRunner(site, stream, facts, self._answered)
         self._journal = RequestJournal(site.note, facts)
 
@@ -73,6 +74,11 @@ class Exchange:
         """Bytes of a declared body that have not arrived; 0 for any other body."""
         facts = self.facts
         return 0 if facts.length is None or facts.complete else facts.length - facts.received
+
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the app waits for bytes that only the client keeps back."""
+        return self._awaiting and not self._effects.stalled
 
     @property
     def wants_body(self) -> bool:
@@ -114,6 +120,12 @@ class Exchange:
             self._journal.body()
             self._finish("complete")
 
+    def refuse(self, reason: Refusal, status: int | None) -> None:
+        """Note that the web server refuses the request within its body; the status is None if the answer has begun."""
+        self.facts.refused = reason
+        if status is not None:
+            self.facts.status, self.facts.answered_ns = status, time.monotonic_ns()
+
     def lost(self, end: str) -> None:
         """End with the connection; `end` is `fin`, `rst`, `timeout`, or `local` when this node ended it."""
         self._stream.news.set()
@@ -129,14 +141,17 @@ class Exchange:
         stream, facts, limit = self._stream, self.facts, self._config.web.body_max
         if limit is not None and max(facts.received, facts.length or 0) > limit:
             raise BodyLimitError(f"a body of more than {limit} bytes is not accepted")
-        stream.ask_for_body()
         while not self._chunks or self._effects.stalled:
             if stream.disconnected or stream.answer_sent:
                 raise OverError
             if facts.complete or not facts.expects_body:
                 return []
+            if not facts.received:
+                stream.ask_for_body()
             stream.resume_reading()
+            self._awaiting = True
             await stream.news.wait()
+            self._awaiting = False
             stream.news.clear()
         chunks, self._chunks, self._buffered = self._chunks, [], 0
         return chunks
@@ -207,9 +222,9 @@ class Exchange:
             self._finish("complete")
 
     def _leave_rest(self) -> None:
-        """Close the connection: the request was answered, and the rest of its body did not come in time."""
+        """Reset the connection: the request was answered, and the rest of its body did not come in time."""
         if not self._finished and not self._site.silent:
-            self._stream.close()
+            self._stream.break_off("reset")
 
     def _finish(self, end: str) -> None:
         """Write the last record, once."""

@@ -2,7 +2,8 @@
 
 200 while in rotation, 418 while draining, the same node document either way. Source: the swagger of the server and a sample
 of a 2022.4 server (OctopusDeploy/Issues 7964) for fields and their order; HEAD answered 404 on builds before 2022.4.8517,
-2023.1.9716 and 2023.2.3045 (Issues 8081), hence the switch. Trailing and doubled slashes and a query are accepted.
+2023.1.9716 and 2023.2.3045 (Issues 8081), hence the switch. As in ASP.NET's routes,
+case and one slash at the end do not matter; a doubled slash makes it another path.
 """
 
 import re
@@ -23,13 +24,16 @@ _SLASHES: Final = re.compile("/{2,}")
 
 
 def normal_path(path: str) -> str:
-    """Return a path without doubled and trailing slashes; the vendor's own scale-in script sends `octopusservernodes//{id}`."""
-    return _SLASHES.sub("/", path).rstrip("/") or "/"
+    """Return a path without one slash at its end and without doubled ones after its first word.
+
+    ASP.NET's routes know no empty word, but the vendor's own scale-in script sends `octopusservernodes//{id}`.
+    """
+    return path if path.startswith("//") else _SLASHES.sub("/", path.removesuffix("/")) or "/"
 
 
 def is_ping(path: str) -> bool:
     """Return whether a request path is the ping's."""
-    return path == PATH or (path.endswith(("ping", "/")) and normal_path(path) == PATH)
+    return path == PATH or (len(path) - len(PATH) in (0, 1) and path.lower().removesuffix("/") == PATH)
 
 
 def ping_document(name: str, version: str, state: PingState) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""HTTP/1.1: uvicorn's HttpToolsProtocol, with the connection in hand.
+"""HTTP/1.1: uvicorn's protocol, with the connection in hand and the web server's own reader of messages.
 
-It counts what the parser hands over, tells FIN from RST, holds reading back, paces writing and ends connections in the way a
-fault asks for. FIN is a half-close after which what still arrives is read and thrown away (closing with unread data would
-reset); RST is SO_LINGER 0 and an abort.
+It counts what the reader hands over, refuses what the web server refuses, tells FIN from RST, holds reading back, paces writing
+and ends connections in the way a fault asks for. FIN is a half-close after which what still arrives is read and thrown away
+(closing with unread data would reset); RST is SO_LINGER 0 and an abort.
 """
 
 import asyncio
@@ -14,35 +14,34 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.faults.effects import Cut
-from mocknode.mock.node.http.answers import Headers, raw_answer
+from mocknode.mock.node.http.answers import Headers, raw_answer, refusal_answer
 from mocknode.mock.node.http.batches import BATCH_BYTES, Batches
 from mocknode.mock.node.http.bulk import BulkReader
 from mocknode.mock.node.http.exchange import Exchange
 from mocknode.mock.node.http.held_connections import PeerWatch
 from mocknode.mock.node.http.held_flow import HeldFlow
+from mocknode.mock.node.http.messages import MessageReader
 from mocknode.mock.node.http.pacing import PacedTransport
-from mocknode.mock.node.http.ping import is_ping
+from mocknode.mock.node.http.patience import Patience, Phase
 from mocknode.mock.node.http.quick_ping import QuickPings
 from mocknode.mock.node.http.request_facts import ConnectionFacts, RequestFacts
+from mocknode.mock.node.http.request_head import ALLOWED, STATUSES, Head, Refusal, RefusedRequestError
+from mocknode.mock.node.http.request_journal import RequestJournal
 from mocknode.mock.node.http.site import Site
 from mocknode.system.tcp import reset_on_close, tcp_state
 
 # How long a half-closed connection may go on sending before it is closed altogether: longer than a balancer's
 # own timeouts would let it, shorter than a run.
 HALF_CLOSED_S: Final = 60.0
-# Limit of a head that goes on after its first read. Kestrel takes 32 KiB of headers and a balancer sends 16 KiB, so this turns no
-# honest client away; without it a head without end would be kept whole.
-HEAD_BYTES_MAX: Final = 64 * 1024
-_HEAD_TOO_LONG: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-)
+# The same after a refusal, whose client may still be sending: a close would reset the connection and the answer with it.
+REFUSED_S: Final = 5.0
+_KEPT_ALIVE: Final = (b"connection", b"keep-alive")
 # While a connection's buffer drains before a cut: as fine as a loopback write takes.
 _FLUSH_POLL_S: Final = 0.001
 
@@ -79,19 +78,22 @@ class NodeProtocol(HttpToolsProtocol):
         self.lost: asyncio.Future[None] = self.loop.create_future()
         self.tls = False
         self._exchange: Exchange | None = None
+        self._patience = Patience(shared.config.limits)
         self._open: set[Http1Stream] = set()
         self._bytes_in = self._requests = self._begun_ns = 0
-        self._head_bytes: int | None = None  # within a head: how many came after the read that it began in
         self._eof = self._discarding = False
         self._ended: tuple[str, str] | None = None
         self._paced: PacedTransport | None = None
-        self._plain_ping: dict[bytes, bytes] | None = None
+        self._plain_ping: Head | None = None
+        self.parser = None  # type: ignore[assignment]  # uvicorn's; `_reader` has its place
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Record the connection; one that slipped in while the node is silent is held at once."""
         super().connection_made(transport)
         self.flow = HeldFlow(transport)
+        self._begun_ns = time.monotonic_ns()
         self.tls = self.scheme == "https"
+        self._reader = MessageReader(self, self._shared.config.limits, plain=not self.tls)
         host = self.client[0] if self.client else ""
         self.facts = ConnectionFacts(conn=self._conn, peer=_address(self.client), host=host, tls=self.tls)
         tls = self._shared.tls_facts(transport.get_extra_info("ssl_object")) if self.tls else None
@@ -101,41 +103,84 @@ class NodeProtocol(HttpToolsProtocol):
             self.fall_silent()
 
     def data_received(self, data: bytes) -> None:
-        """Parse, unless what arrives is only drained."""
+        """Read messages, unless what arrives is only drained."""
         self._bytes_in += len(data)
         if self._discarding:
             return
-        within = self._head_bytes is not None
-        super().data_received(data)
-        if within and self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                if not self._open:  # else it would stand within another request's answer
-                    self.transport.write(_HEAD_TOO_LONG)
-                self.break_off("fin")
+        if self._reader.between:
+            self._begun_ns = time.monotonic_ns()
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            reader.feed(data)
+        except RefusedRequestError as exc:
+            self._refuse(exc.reason)
             return
-        exchange = self._exchange
-        if exchange is not None and exchange.bytes_to_come >= BATCH_BYTES and not self.tls and not self._discarding:
-            self.transport.set_protocol(BulkReader(self, exchange, self._shared.batches, exchange.bytes_to_come))
+        if self._discarding:
+            return
+        if reader.body_left >= BATCH_BYTES and not self.tls and self._exchange is not None:
+            self.transport.set_protocol(BulkReader(self, self._exchange, self._shared.batches, reader.body_left))
+        elif reader.waiting and not self.ready:
+            self.flow.pause_reading()
 
     def bulk_came(self, nbytes: int) -> bool:
-        """Count bytes that came past the parser; return False when they are only drained."""
+        """Count bytes that came past the reader; return False when they are only drained."""
         self._bytes_in += nbytes
-        self._unset_keepalive_if_required()
         return not self._discarding
 
     def bulk_over(self) -> None:
-        """Take the connection back: the body that was read past the parser is whole. A fresh parser takes what follows."""
+        """Take the connection back: the body that was read past the reader is whole."""
         self.transport.set_protocol(self)
         if not self._discarding:
-            self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            self.on_message_complete()
-            if self.cycle.response_complete and not self.transport.is_closing():
-                # Answered early: the body's end, not the answer's, is where the connection became idle.
-                self.timeout_keep_alive_task = self.loop.call_later(
-                    self.timeout_keep_alive, self.timeout_keep_alive_handler
-                )
+            self._reader.body_taken()
+            self.message_over()
+
+    def _refuse(self, reason: Refusal) -> None:
+        """Answer in place of the application, as the web server does, and end the connection."""
+        status = STATUSES.get(reason, 400)
+        exchange = self._exchange
+        within_body = exchange is not None and not exchange.facts.complete and bool(self._open)
+        begun = within_body and self.cycle.response_started
+        if within_body and exchange is not None:
+            exchange.refuse(reason, None if begun else status)
+        else:
+            self._note_refused(reason, status)
+        if not begun and reason is not Refusal.PREFACE:
+            self.transport.write(refusal_answer(status, ALLOWED.get(reason)))
+        self._end("fin", REFUSED_S)
+
+    def look(self, now_ns: int, elapsed_s: float) -> None:
+        """End what takes longer than the web server waits.
+
+        Args:
+            elapsed_s: Time since the last look.
+        """
+        if self._discarding or self.flow.held:
+            return
+        age_s, phase, exchange = (now_ns - self._begun_ns) / 1e9, self._phase, self._exchange
+        if self._patience.idle_too_long(phase, age_s):
+            self.transport.close()
+            return
+        received = exchange.received if exchange is not None else 0
+        reason = self._patience.refusal(phase, age_s, elapsed_s=elapsed_s, received=received)
+        if reason is not None:
+            self._refuse(reason)
+
+    @property
+    def _phase(self) -> Phase:
+        if self._open or not self.ready:
+            waits = self._exchange is not None and self._exchange.awaits_body
+            return Phase.BODY if waits else Phase.SERVED
+        return Phase.HEAD if self._reader.within_head else Phase.IDLE
+
+    def _note_refused(self, reason: Refusal, status: int) -> None:
+        """Record a request that no application sees."""
+        self._requests += 1
+        facts = RequestFacts(self.facts, self._reader.head, req=self._site.next_request(), t_ns=self._begun_ns)
+        facts.refused, facts.status, facts.answered_ns = reason, status, time.monotonic_ns()
+        RequestJournal(self._site.note, facts).last("complete")
 
     def eof_received(self) -> None:
         """Note that the peer half-closed; as in uvicorn that ends the connection."""
@@ -146,8 +191,7 @@ class NodeProtocol(HttpToolsProtocol):
         how, by = self._how_it_ended(exc)
         end = {"reset": "rst", "timeout": "timeout", "fin": "fin"}[how] if by == "peer" else "local"
         super().connection_lost(exc)
-        # uvicorn leaves it running after a reset, and with it all of the connection in memory for another two minutes.
-        self._unset_keepalive_if_required()
+        del self._reader  # it knows its connection: a circle, which would keep both until the garbage collector comes
         if not self.lost.done():
             self.lost.set_result(None)
         for stream in list(self._open):
@@ -162,72 +206,99 @@ class NodeProtocol(HttpToolsProtocol):
             return "fin", "peer" if self._eof else "node"
         return ("timeout" if isinstance(exc, TimeoutError) else "reset"), "peer"
 
-    def on_message_begin(self) -> None:
-        """Note when the first byte of a head came."""
-        self._begun_ns = time.monotonic_ns()
-        self._head_bytes = 0
-        super().on_message_begin()
+    @property
+    def ready(self) -> bool:
+        """Whether the next request may begin: the one before is answered."""
+        return (self._exchange is None or self.cycle.response_complete) and not self._paced and not self._discarding
 
-    def on_headers_complete(self) -> None:
+    def head_came(self, head: Head) -> None:
         """Hand the app its exchange before its task runs, unless a plain ping needs no app."""
-        self._head_bytes = None
         self._requests += 1
-        self._plain_ping = (
-            self._shared.quick_pings.takes(self.parser, self.url, self.headers, tls=self.tls) if self._idle else None
-        )
-        if self._plain_ping is not None:
+        if self._idle and self._shared.quick_pings.takes(head, tls=self.tls):
+            self._plain_ping = head
             return
-        super().on_headers_complete()
-        if self.tls:
-            self.cycle.default_headers = self._shared.tls_headers
-        scope: Any = self.scope
-        facts = RequestFacts(
-            self.facts, req=self._site.next_request(), t_ns=self._begun_ns, method=scope["method"],
-            target=self.url.decode("latin-1"), path=scope["path"], http_version=scope["http_version"], headers=self.headers,
-            ping=is_ping(scope["path"]),
+        scope = self._scope(head)
+        self.cycle = RequestResponseCycle(
+            scope=scope, transport=self.transport, flow=self.flow, logger=self.logger, access_logger=self.access_logger,
+            access_log=False, default_headers=self._default_headers(head), message_event=asyncio.Event(),
+            expect_100_continue=head.expects_continue, keep_alive=head.keep_alive, on_response=self.on_response_complete,
         )  # fmt: skip
+        self._start_asgi_task(self.cycle, self.app)
+        facts = RequestFacts(self.facts, head, req=self._site.next_request(), t_ns=self._begun_ns)
         stream = Http1Stream(self, self.cycle, self._shared, facts)
+        self._patience.next_request()
         self._exchange = stream.exchange
         self._open.add(stream)
         scope["extensions"] = {"mocknode": stream.exchange}
         stream.exchange.begin(self._site.admit(facts))
 
-    def on_body(self, body: bytes) -> None:
+    def _scope(self, head: Head) -> Any:
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": head.version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "method": head.method,
+            "path": head.path,
+            "query_string": head.query,
+            "headers": head.headers,
+        }
+
+    def _default_headers(self, head: Head) -> Headers:
+        headers = self._shared.tls_headers if self.tls else self.server_state.default_headers
+        return [*headers, _KEPT_ALIVE] if head.version == "1.0" and head.keep_alive else headers
+
+    def body_came(self, data: bytes) -> None:
         """Hand body bytes on; they are counted there and nowhere else."""
         if self._exchange is not None:
-            self._exchange.body(body)
+            self._exchange.body(data)
 
-    def on_message_complete(self) -> None:
+    def message_over(self) -> None:
         """Hand on the end of the body, unless the connection was cut before."""
         if self._plain_ping is not None:
             self._answer_ping(self._plain_ping)
             self._plain_ping = None
         elif self._exchange is not None and not self._discarding:
-            super().on_message_complete()
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
             self._exchange.body_over()
+        self._begun_ns = time.monotonic_ns()
 
     @property
     def _idle(self) -> bool:
         """Whether nothing is under way here, so that an answer may be written at once."""
         flow = self.flow
-        return not (self._open or self.pipeline or self._discarding or self._paced or flow.held or flow.write_paused)
+        return not (self._open or self._discarding or self._paced or flow.held or flow.write_paused)
 
-    def _answer_ping(self, headers: dict[bytes, bytes]) -> None:
-        self.transport.write(self._shared.quick_pings.answer(self.facts, headers, self._begun_ns))
+    def _answer_ping(self, head: Head) -> None:
+        self.transport.write(self._shared.quick_pings.answer(self.facts, head.named, self._begun_ns))
         self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
         """Go on to the next request, once a paced answer is out."""
         if self._paced is not None and self._paced.busy:
             self._paced.when_done(self._next_request)
         else:
-            super().on_response_complete()
+            self._next_request()
 
     def _next_request(self) -> None:
         self._paced = None
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._begun_ns = time.monotonic_ns()
+        self.flow.resume_reading()
+        if self._reader.waiting:
+            self.loop.call_soon(self._go_on)  # after the app has left the request that it has just answered
+
+    def _go_on(self) -> None:
+        """Read the next request, which came before this one was answered."""
+        if not self._discarding and not self.lost.done() and self.transport.get_protocol() is self:
+            self._begun_ns = time.monotonic_ns()
+            self._feed(b"")
 
     def request_over(self, stream: "Http1Stream") -> None:
         """Forget a request that is over."""
@@ -255,23 +326,24 @@ class NodeProtocol(HttpToolsProtocol):
 
     def fall_silent(self) -> None:
         """Read nothing more and let no timer close the connection; the peer has to give up."""
-        self._unset_keepalive_if_required()
         self.hold("silent")
 
     def break_off(self, how: Cut) -> None:
         """End the connection now; the app finds itself disconnected."""
+        self._end(how, HALF_CLOSED_S)
+
+    def _end(self, how: Cut, linger_s: float) -> None:
         if self._ended is not None or self.transport.is_closing():
             return
         self._ended = (how, "node")
         self._end_exchanges("local")
-        self._unset_keepalive_if_required()
         if how == "reset":
             reset_on_close(self._socket())
             self.transport.abort()
         else:
-            self._half_close()
+            self._half_close(linger_s)
 
-    def _half_close(self) -> None:
+    def _half_close(self, linger_s: float) -> None:
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -279,7 +351,7 @@ class NodeProtocol(HttpToolsProtocol):
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._socket().fileno())) as twin:
                 twin.shutdown(socket.SHUT_WR)
         self.flow.resume_reading()
-        self.loop.call_later(HALF_CLOSED_S, self.transport.close)
+        self.loop.call_later(linger_s, self.transport.close)
 
     def ended_by_peer(self, how: Cut) -> None:
         """End the connection: the peer is gone, which was noticed while nothing was read from it."""

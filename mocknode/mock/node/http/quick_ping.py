@@ -7,7 +7,8 @@ Everything else goes the ordinary way, which defines what a ping is: the answer 
 """
 
 import time
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -15,6 +16,7 @@ from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.http.answers import Headers
 from mocknode.mock.node.http.ping import PATH, PingState, ping_answer
 from mocknode.mock.node.http.request_facts import ConnectionFacts
+from mocknode.mock.node.http.request_head import Head
 from mocknode.mock.node.http.site import Site
 
 _TARGET: Final = PATH.encode()
@@ -35,22 +37,19 @@ class QuickPings:
         self._answer = b""
         self._status = 0
 
-    def takes(self, parser: Any, target: bytes, headers: Headers, *, tls: bool) -> dict[bytes, bytes] | None:
-        """Return the headers of the request whose head was just parsed, by name, if it is a plain ping."""
-        if not (
-            target == _TARGET
-            and parser.get_method() == b"GET"
-            and parser.get_http_version() == "1.1"
-            and parser.should_keep_alive()
+    def takes(self, head: Head, *, tls: bool) -> bool:
+        """Return whether a request is a plain ping."""
+        return (
+            head.target == _TARGET
+            and head.method == "GET"
+            and head.version == "1.1"
+            and head.keep_alive
             and self._site.pings_are_plain
             and not (tls and self._config.web.hsts_s is not None)  # Answers over TLS have one header more.
-        ):
-            return None
-        named = dict(headers)
-        # A header that is there twice has a first value, which the ordinary way knows to find.
-        return named if len(named) == len(headers) and _NOT_PLAIN.isdisjoint(named) else None
+            and _NOT_PLAIN.isdisjoint(head.named)
+        )
 
-    def answer(self, connection: ConnectionFacts, headers: dict[bytes, bytes], begun_ns: int) -> bytes:
+    def answer(self, connection: ConnectionFacts, headers: Mapping[bytes, bytes], begun_ns: int) -> bytes:
         """Record the ping in the journal, and return the whole answer."""
         site = self._site
         state = site.ping_state()
@@ -62,7 +61,7 @@ class QuickPings:
             "probe", begun_ns, req=site.count_ping(), conn=connection.conn, peer=connection.peer, method="GET", target=PATH,
             http_version="1.1", host=_text(headers.get(b"host")), user_agent=_text(headers.get(b"user-agent")),
             forwarded=bool(headers.get(b"x-forwarded-for") or headers.get(b"forwarded")), status=self._status, answered_ns=now,
-            faults=(), ended_ns=now, end="complete",
+            faults=(), refused=None, ended_ns=now, end="complete",
         )  # fmt: skip
         return self._answer
 

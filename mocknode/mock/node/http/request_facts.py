@@ -6,7 +6,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from mocknode.mock.node.faults.selection import Candidate
+from mocknode.mock.node.http.ping import is_ping
 from mocknode.mock.node.http.proxies import client_address, is_trusted
+from mocknode.mock.node.http.request_head import Head, Refusal
 from mocknode.mock.node.web import Network
 
 ATTEMPT_QUERY: Final = "mocknode-id"
@@ -47,37 +49,33 @@ class RequestFacts:
         complete: Whether the whole body has arrived.
         file_bytes, sha1, package: Set by an upload; see the journal.
         faults: Ids of the faults that acted on it.
+        refused: Why the web server refused it, before or beside the application.
     """
 
     __slots__ = (
         "_first", "answer_bytes", "answered_ns", "attempt", "complete", "connection", "expects_body", "faults", "file_bytes",
-        "first_body_ns", "headers", "http_version", "last_body_ns", "length", "method", "package", "ping", "received", "req",
-        "sha1", "status", "t_ns", "target", "upload",
+        "first_body_ns", "headers", "http_version", "last_body_ns", "length", "method", "package", "ping", "received",
+        "refused", "req", "sha1", "status", "t_ns", "target", "upload",
     )  # fmt: skip
 
     def __init__(
         self,
         connection: ConnectionFacts,
+        head: Head,
         *,
         req: int,
         t_ns: int,
-        method: str,
-        target: str,
-        path: str,
-        http_version: str,
-        headers: list[tuple[bytes, bytes]],
-        ping: bool,
     ) -> None:
-        self.connection, self.req, self.t_ns, self.ping = connection, req, t_ns, ping
-        self.method, self.target, self.http_version, self.headers = method, target, http_version, headers
-        self._first = dict(reversed(headers))
+        self.connection, self.req, self.t_ns, self.ping = connection, req, t_ns, is_ping(head.path)
+        self.method, self.http_version, self.headers = head.method, head.version, head.headers
+        self.target = target = head.target.decode("latin-1")
+        self._first = head.named
         # Some balancers remove headers that they do not know, so the query may carry the id instead.
         self.attempt = self.header(b"x-mocknode-attempt") or attempt_in(target)
-        length = self.header(b"content-length")
-        self.length = int(length) if length is not None else None
-        self.expects_body = self.header(b"transfer-encoding") is not None or bool(self.length)
-        upload_path = path.rstrip("/").lower().endswith(UPLOAD_ENDS)
-        self.upload = self.expects_body and method in ("POST", "PUT") and upload_path
+        self.length = head.length
+        self.expects_body = head.chunked or bool(self.length)
+        upload_path = head.path.rstrip("/").lower().endswith(UPLOAD_ENDS)
+        self.upload = self.expects_body and head.method in ("POST", "PUT") and upload_path
         self.received = 0
         self.first_body_ns: int | None = None
         self.last_body_ns: int | None = None
@@ -89,6 +87,7 @@ class RequestFacts:
         self.answered_ns: int | None = None
         self.answer_bytes = 0
         self.faults: list[str] = []
+        self.refused: Refusal | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return the first value of a request header, by lower-case name."""

@@ -56,6 +56,7 @@ class RequestJournal:
             answer_bytes=facts.answer_bytes,
             end=end,
             faults=facts.faults,
+            refused=facts.refused,
             package=facts.package,
             ended_ns=now,
         )
@@ -102,6 +103,7 @@ class RequestJournal:
             "status": facts.status,
             "answered_ns": facts.answered_ns,
             "faults": facts.faults,
+            "refused": facts.refused,
         }
 
 

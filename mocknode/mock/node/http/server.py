@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 import weakref
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from uvicorn.server import ServerState
 from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.http.batches import Batches
 from mocknode.mock.node.http.held_connections import PeerWatch
+from mocknode.mock.node.http.patience import LOOK_S
 from mocknode.mock.node.http.protocol import NodeProtocol, Shared
 from mocknode.mock.node.http.quick_ping import QuickPings
 from mocknode.mock.node.http.site import Site
@@ -38,8 +40,7 @@ class HttpServer:
     def __init__(self, config: NodeConfig, site: Site, app: Any) -> None:
         self._uvicorn = Config(
             app, interface="asgi3", loop="none", http=NodeProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
-            proxy_headers=False, server_header=False, date_header=False, timeout_keep_alive=config.keep_alive_s,
-            headers=[("Octopus-Node", config.name), *SECURITY_HEADERS],
+            proxy_headers=False, server_header=False, date_header=False, headers=[("Octopus-Node", config.name), *SECURITY_HEADERS],
         )  # fmt: skip
         self._uvicorn.load()
         self._state = ServerState()
@@ -72,6 +73,16 @@ class HttpServer:
             "sni": self._server_names.get(ssl_object),
             "alpn": ssl_object.selected_alpn_protocol(),
         }
+
+    async def watch(self) -> None:
+        """Look at every connection once a second: the web server's patience has limits."""
+        last = time.monotonic_ns()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = time.monotonic_ns()
+            for connection in self.connections:
+                connection.look(now, (now - last) / 1e9)
+            last = now
 
     def protocol(self) -> NodeProtocol:
         """Return the protocol of a new connection."""
