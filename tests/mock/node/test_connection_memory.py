@@ -11,6 +11,7 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from mocknode.mock.node.http.messages import KnownHeads
 from mocknode.mock.node.http.protocol import NodeProtocol
 from mocknode.mock.node.web_server import KESTREL
 
@@ -21,7 +22,7 @@ async def _app(_scope: Any, _receive: Any, _send: Any) -> None: ...
 @pytest.mark.parametrize("how", [None, ConnectionResetError()])
 def test_nothing_holds_a_connection_that_has_ended_while_it_was_idle(how: Exception | None) -> None:
     site: Any = SimpleNamespace(next_connection=lambda: 1, note=Mock(), silent=False)
-    shared: Any = SimpleNamespace(site=site, config=SimpleNamespace(limits=KESTREL))
+    shared: Any = SimpleNamespace(site=site, config=SimpleNamespace(limits=KESTREL), heads=KnownHeads(KESTREL))
 
     async def once() -> None:
         config = Config(_app, lifespan="off", interface="asgi3")

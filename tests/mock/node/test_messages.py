@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mocknode.mock.node.http.messages import MessageReader
+from mocknode.mock.node.http.messages import KNOWN_MAX, KnownHeads, MessageReader
 from mocknode.mock.node.http.request_head import RefusedRequestError
+from mocknode.mock.node.web_server import KESTREL
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -33,7 +34,7 @@ class Taken:
 
 def read(*pieces):
     taken = Taken()
-    reader = MessageReader(taken)
+    reader = MessageReader(taken, KnownHeads(KESTREL))
     refused = None
     try:
         for piece in pieces:
@@ -110,7 +111,7 @@ def test_a_head_is_refused_as_soon_as_that_is_certain(begun, reason):
 
 def test_the_next_message_waits_until_the_receiver_is_ready():
     taken = Taken()
-    reader = MessageReader(taken)
+    reader = MessageReader(taken, KnownHeads(KESTREL))
     taken.ready = False
     reader.feed(GET)
     reader.feed(GET[:5])
@@ -122,9 +123,31 @@ def test_the_next_message_waits_until_the_receiver_is_ready():
     assert (len(taken.messages), reader.between) == (2, True)
 
 
+def test_a_head_that_is_known_is_not_read_again_and_says_the_same():
+    known, taken = KnownHeads(KESTREL), Taken()
+    heads = []
+    for data in (GET, GET, GET + GET, GET.replace(b"/b", b"/c")):
+        reader = MessageReader(taken, known)
+        reader.feed(data)
+        heads.append(reader.head)
+    assert heads[0] is heads[1]
+    assert [path for path, _, over in taken.messages if over] == ["/b", "/b", "/b", "/b", "/c"]
+
+
+def test_few_heads_are_kept_and_none_that_has_a_body_or_is_long():
+    known = KnownHeads(KESTREL)
+    for number in range(3 * KNOWN_MAX + 5):
+        MessageReader(Taken(), known).feed(GET.replace(b"/b", b"/%d" % number))
+        assert len(known) <= KNOWN_MAX
+    before = len(known)
+    for data in (HEAD + b"Content-Length: 1\r\n\r\n", CHUNKED, GET.replace(b"/b", b"/" + b"b" * 2000), GET + GET[:5]):
+        MessageReader(Taken(), known).feed(data)
+    assert len(known) == before + 1  # the whole head of the last
+
+
 def test_the_rest_of_a_body_can_be_read_past_the_reader():
     taken = Taken()
-    reader = MessageReader(taken)
+    reader = MessageReader(taken, KnownHeads(KESTREL))
     reader.feed(HEAD + b"Content-Length: 10\r\n\r\nabc")
     assert reader.body_left == 7
     reader.body_taken()

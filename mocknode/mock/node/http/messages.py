@@ -3,19 +3,20 @@
 A message begins only when the one before is over and answered, as in the web server; what came early is kept here.
 """
 
-import enum
 import re
 from typing import Final, Protocol
 
 from mocknode.mock.node.http.request_head import Head, Refusal, RefusedRequestError
-from mocknode.mock.node.web_server import KESTREL, WebServerLimits
+from mocknode.mock.node.web_server import WebServerLimits
 
 # A chunk of 2 GiB or more is refused, and so is a size of more than eight digits.
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:\r\n|(;))")
 _CHUNK_BEGUN: Final = re.compile(rb"[0-9A-Fa-f]{0,8}\r?")
 _CHUNK_MAX: Final = 2**31 - 1
-_EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 _NO_TRAILERS: Final = re.compile(rb"\r?\n")
+# More heads than probers and monitors have, of the size that theirs have.
+KNOWN_MAX: Final = 128
+KNOWN_BYTES_MAX: Final = 1024
 _TLS_HELLO: Final = b"\x16\x03"
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n"
 
@@ -37,14 +38,39 @@ class Receiver(Protocol):
         """Take the end of the message."""
 
 
-class _At(enum.Enum):
-    HEAD = enum.auto()
-    BODY = enum.auto()  # by length
-    CHUNK_SIZE = enum.auto()
-    CHUNK_EXTENSION = enum.auto()
-    CHUNK = enum.auto()
-    CHUNK_END = enum.auto()
-    TRAILERS = enum.auto()
+class KnownHeads:
+    """Heads that were read before, by their bytes, for all connections of a node.
+
+    Probers repeat theirs byte by byte, and reading one costs as much as everything else about a ping. Only whole heads of requests
+    without a body are kept, and none that is long.
+    """
+
+    def __init__(self, limits: WebServerLimits) -> None:
+        self.limits = limits
+        self._heads: dict[bytes, Head] = {}
+        self.find = self._heads.get
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def keep(self, data: bytes, head: Head) -> None:
+        """Keep a head; a full store begins anew."""
+        if head.length is None and not head.chunked and len(data) <= KNOWN_BYTES_MAX:
+            if len(self._heads) >= KNOWN_MAX:
+                self._heads.clear()
+            self._heads[data] = head
+
+
+class _At:
+    """Where the reader is. Plain numbers, as this is asked for each read."""
+
+    HEAD: Final = 0
+    BODY: Final = 1  # by length
+    CHUNK_SIZE: Final = 2
+    CHUNK_EXTENSION: Final = 3
+    CHUNK: Final = 4
+    CHUNK_END: Final = 5
+    TRAILERS: Final = 6
 
 
 class MessageReader:
@@ -55,9 +81,9 @@ class MessageReader:
         refused: Whether a request was refused; nothing is read after it.
     """
 
-    def __init__(self, receiver: Receiver, limits: WebServerLimits = KESTREL, *, plain: bool = True) -> None:
-        self._receiver, self._limits = receiver, limits
-        self._at = _At.HEAD
+    def __init__(self, receiver: Receiver, known: KnownHeads, *, plain: bool = True) -> None:
+        self._receiver, self._known, self._limits = receiver, known, known.limits
+        self._at: int = _At.HEAD
         self._left = 0
         self._rest = b""
         self._first = plain
@@ -111,36 +137,27 @@ class MessageReader:
 
     def _step(self, data: bytes, at: int) -> int:
         """Take what can be taken at this place; return how much, 0 when more has to come first."""
-        match self._at:
-            case _At.HEAD:
-                return self._head(data, at)
-            case _At.BODY | _At.CHUNK:
-                return self._body(data, at)
-            case _At.CHUNK_SIZE:
-                return self._chunk_size(data, at)
-            case _At.CHUNK_EXTENSION:
-                return self._extension(data, at)
-            case _At.CHUNK_END:
-                return self._chunk_end(data, at)
-            case _At.TRAILERS:
-                return self._trailers(data, at)
+        return _STEPS[self._at](self, data, at)
 
     def _head(self, data: bytes, at: int) -> int:
-        start = at
-        while data[start : start + 1] in (b"\r", b"\n"):  # the slice at the end is empty, and in neither
-            start += 1
-        if start > at:
-            return start - at
+        known = None if at else self._known.find(data)
+        if known is not None:
+            self._first = False
+            self.head = known
+            self._begin_body(known)
+            return len(data)
+        if data[at] in b"\r\n":
+            return 1  # empty lines before a request
         if self._first:
             self._check_protocol(data)
         head = self.head = Head()
-        found = _EMPTY_LINE.search(data, at)
-        if found is None:
+        end = _end_of_fields(data, at)
+        if not end:
             self._check_begun(head, data[at:])
             return 0
         self._first = False
-        end = found.end()
         head.read(data[at:end], self._limits)
+        self._known.keep(data[at:end], head)
         self._begin_body(head)
         return end - at
 
@@ -222,8 +239,7 @@ class MessageReader:
     def _trailers(self, data: bytes, at: int) -> int:
         if empty := _NO_TRAILERS.match(data, at):
             end = empty.end()
-        elif found := _EMPTY_LINE.search(data, at):
-            end = found.end()
+        elif end := _end_of_fields(data, at):
             self._tail.read_fields(data[at:end], self._limits)
         else:
             last = data.rfind(b"\n", at) + 1
@@ -236,3 +252,22 @@ class MessageReader:
         self._at = _At.HEAD
         self._receiver.message_over()
         return end - at
+
+
+_STEPS: Final = (
+    MessageReader._head,
+    MessageReader._body,
+    MessageReader._chunk_size,
+    MessageReader._extension,
+    MessageReader._body,
+    MessageReader._chunk_end,
+    MessageReader._trailers,
+)
+"""What is done at each place of `_At`."""
+
+
+def _end_of_fields(data: bytes, at: int) -> int:
+    """Return where the first empty line after `at` ends, 0 without one; a line may end in a bare LF."""
+    end = data.find(b"\n\r\n", at) + 3
+    bare = data.find(b"\n\n", at, end if end > 2 else len(data)) + 2
+    return bare if bare > 1 else end if end > 2 else 0

@@ -26,7 +26,7 @@ from mocknode.mock.node.http.bulk import BulkReader
 from mocknode.mock.node.http.exchange import Exchange
 from mocknode.mock.node.http.held_connections import PeerWatch
 from mocknode.mock.node.http.held_flow import HeldFlow
-from mocknode.mock.node.http.messages import MessageReader
+from mocknode.mock.node.http.messages import KnownHeads, MessageReader
 from mocknode.mock.node.http.pacing import PacedTransport
 from mocknode.mock.node.http.patience import Patience, Phase
 from mocknode.mock.node.http.quick_ping import QuickPings
@@ -52,6 +52,7 @@ class Shared:
 
     Attributes:
         watch: Notices that the peer of a connection that is not read has gone.
+        heads: Heads that were read before.
         tls_headers: What an answer over TLS has before its own headers.
         tls_facts: Returns version, cipher, SNI and ALPN of a TLS connection.
     """
@@ -61,6 +62,7 @@ class Shared:
     batches: Batches
     watch: PeerWatch
     quick_pings: QuickPings
+    heads: KnownHeads
     tls_headers: Headers
     tls_facts: Callable[[Any], dict[str, Any]]
 
@@ -93,7 +95,7 @@ class NodeProtocol(HttpToolsProtocol):
         self.flow = HeldFlow(transport)
         self._begun_ns = time.monotonic_ns()
         self.tls = self.scheme == "https"
-        self._reader = MessageReader(self, self._shared.config.limits, plain=not self.tls)
+        self._reader = MessageReader(self, self._shared.heads, plain=not self.tls)
         host = self.client[0] if self.client else ""
         self.facts = ConnectionFacts(conn=self._conn, peer=_address(self.client), host=host, tls=self.tls)
         tls = self._shared.tls_facts(transport.get_extra_info("ssl_object")) if self.tls else None

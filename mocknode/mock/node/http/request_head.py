@@ -6,7 +6,6 @@ beyond the RFC (bare LF, methods in lower case, `Content-Length: +5`) is allowed
 
 import enum
 import re
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +28,11 @@ _VERSION_BYTES: Final = 8
 _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ESCAPES: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
+
+# The usual form of a request line and of header fields, which needs no closer look; the rest of this module decides about any other.
+_USUAL_LINE: Final = re.compile(rb"([A-Z]++) ((/[!-$&->@-~]*+)(?:\?([!-~]*+))?) HTTP/1\.1\r\n")
+_USUAL_FIELDS: Final = re.compile(rb"(?:[!#-'*+\-.^_`|~0-9A-Za-z]++:[\t -~]*+\r\n)*+\r\n")
+_USUAL_FIELD: Final = re.compile(rb"([^:]++):[\t ]*+((?:[\t -~]*[!-~])?)[\t ]*+\r\n")
 
 
 class Refusal(enum.StrEnum):
@@ -133,6 +137,12 @@ class Head:
         """Read the request line, with its line end."""
         if len(line) > limits.line_bytes:
             raise RefusedRequestError(Refusal.REQUEST_LINE_LONG)
+        usual = _USUAL_LINE.fullmatch(line)
+        if usual is not None:
+            method, self.target, path, query = usual.groups()
+            self.method, self.query = method.decode(), query or b""
+            self.path = decoded_path(path)
+            return
         words = line.removesuffix(b"\n").removesuffix(b"\r").split(b" ", 2)
         if len(words) != 3 or not words[1] or not _METHOD.fullmatch(words[0]):
             raise RefusedRequestError(Refusal.REQUEST_LINE)
@@ -167,6 +177,9 @@ class Head:
 
     def read_fields(self, data: bytes, limits: WebServerLimits) -> None:
         """Read header fields or trailers, each with its line end; an empty line ends them."""
+        if not self.headers and _USUAL_FIELDS.fullmatch(data):
+            self._take_usual(data, limits)
+            return
         lines = data.split(b"\n")
         lines.pop()
         for line in lines:
@@ -192,6 +205,24 @@ class Head:
             if len(self.headers) > limits.fields:
                 raise RefusedRequestError(Refusal.FIELDS_MANY)
 
+    def _take_usual(self, data: bytes, limits: WebServerLimits) -> None:
+        """Take header fields of the usual form, all of them at once."""
+        self.fields_bytes = len(data) - len(b"\r\n")
+        if self.fields_bytes > limits.fields_bytes:
+            raise RefusedRequestError(Refusal.FIELDS_LONG)
+        self.headers = headers = [(name.lower(), value) for name, value in _USUAL_FIELD.findall(data)]
+        self.named = named = dict(headers)
+        if len(named) != len(headers):
+            self.named = dict(reversed(headers))
+            names = [name for name, _ in headers]
+            for name, reason in _SINGLE.items():
+                if names.count(name) > 1:
+                    raise RefusedRequestError(reason)
+        if b"content-length" in named:
+            self.length = _length(named[b"content-length"])
+        if len(headers) > limits.fields:
+            raise RefusedRequestError(Refusal.FIELDS_MANY)
+
     def conclude(self) -> None:
         """Judge the head as a whole: its host, and how its body is delimited."""
         self._check_host()
@@ -210,8 +241,11 @@ class Head:
         elif self.length is None and old and self.method in ("POST", "PUT"):
             raise RefusedRequestError(Refusal.LENGTH_REQUIRED)
 
-    def _values(self, name: bytes) -> Iterable[bytes]:
-        return (value for key, value in self.headers if key == name)
+    def _values(self, name: bytes) -> bytes:
+        """Return the values of a header whose values are lists, as one."""
+        if len(self.named) == len(self.headers):
+            return self.named[name]
+        return b",".join(value for key, value in self.headers if key == name)
 
     def _check_host(self) -> None:
         host = self.named.get(b"host")
@@ -239,10 +273,9 @@ class Head:
         return self.version == "1.1" and self.named.get(b"expect", b"").lower() == b"100-continue"
 
 
-def tokens(values: Iterable[bytes]) -> list[bytes]:
-    """Return the words of a header whose values are lists, in lower case."""
-    words = (word.strip(b" \t").lower() for value in values for word in value.split(b","))
-    return [word for word in words if word]
+def tokens(value: bytes) -> list[bytes]:
+    """Return the words of a list, in lower case."""
+    return [word for part in value.lower().split(b",") if (word := part.strip(b" \t"))]
 
 
 def decoded_path(path: bytes, *, slashes: bool = False) -> str:

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from mocknode.mock.node.config import NodeConfig
 from mocknode.mock.node.http.batches import Batches
 from mocknode.mock.node.http.held_connections import PeerWatch
+from mocknode.mock.node.http.messages import KnownHeads
 from mocknode.mock.node.http.patience import LOOK_S
 from mocknode.mock.node.http.protocol import NodeProtocol, Shared
 from mocknode.mock.node.http.quick_ping import QuickPings
@@ -49,7 +50,7 @@ class HttpServer:
         hsts = [] if hsts_s is None else [(b"strict-transport-security", f"max-age={hsts_s}".encode())]
         self._shared = Shared(
             site=site, config=config, batches=Batches(), watch=PeerWatch(site.spawn),
-            quick_pings=QuickPings(site, config, headers), tls_headers=[*headers, *hsts], tls_facts=self._tls_facts,
+            quick_pings=QuickPings(site, config, headers), heads=KnownHeads(config.limits), tls_headers=[*headers, *hsts], tls_facts=self._tls_facts,
         )  # fmt: skip
         self._server_names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self.context = None if config.https_port is None else self._context(config)
