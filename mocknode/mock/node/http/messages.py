@@ -263,7 +263,7 @@ _STEPS: Final = (
     MessageReader._chunk_end,
     MessageReader._trailers,
 )
-"""What is done at each place of `_At`."""
+"""The methods that take bytes, by the place of `_At`."""
 
 
 def _end_of_fields(data: bytes, at: int) -> int:
