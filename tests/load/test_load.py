@@ -190,6 +190,8 @@ def test_the_action_and_deltas_beside_the_web_ui(
     found = until(page)
     assert "<title>Locust</title>" in found
     assert "API-" not in found
+    foreign = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+    assert httpx.get(f"http://{address}/stop", headers=foreign, trust_env=False).status_code == 403
     run = finished(process)
     assert (run.code, run.document["result"]) == (0, "held"), run.out + run.err
     assert sums_up(run.document)

@@ -34,6 +34,7 @@ from mocknode.load.users.plan import Plan
 from mocknode.load.users.records import Records
 from mocknode.load.users.shapes import parse_shape
 from mocknode.load.users.sizes import parse_sizes
+from mocknode.load.users.visitors import refusal
 
 KEY = "MOCKNODE_LOAD_KEY"
 PING = "/api/octopusservernodes/ping"
@@ -255,11 +256,21 @@ class Bench:
         return exchange
 
 
+def _refuse_visitors() -> tuple[str, int] | None:
+    # Flask comes with locust's web UI, and only a process that serves it needs it.
+    from flask import request
+
+    reason = refusal(request.headers)
+    return None if reason is None else (f"{reason}\n", 403)
+
+
 @events.init.add_listener
 def _prepare(environment: Environment, **_: Any) -> None:
     # gevent's timers count from when its loop last ran. Without this, the seconds that the start took would be missing from
     # the run time, whose timer locust starts next.
     gevent.get_hub().loop.update_now()
+    if environment.web_ui is not None:
+        environment.web_ui.app.before_request(_refuse_visitors)
     options = environment.parsed_options
     counts = {
         CiPusher: options.pushers,
