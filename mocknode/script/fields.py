@@ -237,10 +237,10 @@ class FieldReader:
             known = [name for name, uploads in self.streams.items() if uploads or kind is STREAM]
         if value in known or kind not in (NODE, STREAM, UPLOADS) or (kind is NODE and not known):
             return True
-        self.wrong(
-            found.at,
-            f"{prefix}got {kind.name} {found}, allowed: {', '.join(known) or 'none'}{did_you_mean(value, known)}",
-        )
+        what = "node" if kind is NODE else "stream"
+        why = ", which uploads nothing" if value in self.streams else ""
+        allowed = ", ".join(known) or "none"
+        self.wrong(found.at, f"{prefix}got {what} {found}{why}, allowed: {allowed}{did_you_mean(value, known)}")
         return False
 
     def _hint(self, node: Node, words: Sequence[str]) -> str:

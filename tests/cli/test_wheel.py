@@ -13,6 +13,8 @@ DATA = (
     "mocknode/load/page.html.j2",
     "mocknode/load/users/locustfile.py",
     "mocknode/guide/load.md",
+    "mocknode/script/library/rolling-patch.yaml",
+    "mocknode/script/time_axis.html.j2",
 )
 
 

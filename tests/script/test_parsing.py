@@ -132,7 +132,7 @@ def test_mistakes_in_a_schedule(schedule: str, expected: str, with_schedule: Cal
         (PATCH.replace("{browse: ", "{browes: "), "unknown stream 'browes', allowed: push, browse, ping, tasks; did you mean browse?"),
         (PATCH.replace("users: 8", "usres: 8"), "unknown field of push: 'usres', allowed: users"),
         (PATCH.replace("64KiB..16MiB", "64XiB"), "push: sizes: got '64XiB', allowed: a size"),
-        (PATCH.replace("always: [{ledger: builds", "always: [{ledger: people"), "ledger: stream: got uploading stream 'people', allowed: builds"),
+        (PATCH.replace("always: [{ledger: builds", "always: [{ledger: people"), "got stream 'people', which uploads nothing, allowed: builds"),
         (PATCH.replace("always: [", "always: [{quiet: node-1}, "), "always: got 'quiet', allowed here: errors, latency, rate, ledger"),
         (PATCH.replace(", within: 30s}]", "}]"), "eventually: the key 'within' is missing"),
         (PATCH.replace("finally:", "in-the-end:"), "unknown time of judging 'in-the-end', allowed: always, eventually, finally"),
