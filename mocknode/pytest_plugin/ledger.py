@@ -14,6 +14,10 @@ _WAIT_S: Final = 5.0
 """Longest wait for the records that a test demands: a node writes its last line just after the client has its answer."""
 
 
+class TooFewError(AssertionError):
+    """Fewer requests arrived than a test waited for."""
+
+
 class Ledger:
     """The requests at all nodes since the test began.
 
@@ -49,6 +53,8 @@ class Ledger:
         found = [request for request in requests_of(self._seen(0.0)) if wanted(request)]
         while len(found) < at_least and (left := deadline - time.monotonic()) > 0:
             found = [request for request in requests_of(self._seen(left)) if wanted(request)]
+        if len(found) < at_least:
+            raise TooFewError(f"at_least: the nodes received {len(found)} of {at_least} within {_WAIT_S:g} s: {found}")
         return found
 
 
