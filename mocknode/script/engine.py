@@ -24,6 +24,7 @@ from mocknode.load.outages import Outages
 from mocknode.mock.cluster.client import ControlError, ControlUnreachableError
 from mocknode.script.as_written import words_of
 from mocknode.script.context import Look, NotSeenError, StepFailedError
+from mocknode.script.declared import ONLINE
 from mocknode.script.evidence import Evidence
 from mocknode.script.model import Condition, Scenario
 from mocknode.script.planning import Planned, plan
@@ -260,7 +261,10 @@ class ScriptRun:
         ended: Ended = "done"
         nearest: tuple[str, ...] = ()
         try:
-            saw = await VERBS[step.verb].run(step.args, self)
+            verb = VERBS[step.verb]
+            saw = await verb.run(step.args, self)
+            if verb.after is not None and verb.after(step.args) == ONLINE:
+                self.evidence.returned(step.args["node"], time.monotonic_ns())
         except StepFailedError as exc:
             ended, saw = ("missed" if step.verb == "expect" else "failed"), str(exc)
             near = self.evidence.nearest(time.monotonic_ns(), NEAREST)

@@ -53,6 +53,7 @@ class NodeView:
 
     Attributes:
         state_ns: When it entered its state.
+        returned_ns: When a step brought it back the last time; 0 before.
         last_ns: When its last request (never a probe) arrived; 0 before the first.
         open: Its requests under way, by process and number; the value says whether it is an upload.
         progress: The share that its furthest upload has reached, 0 to 1; None without an upload of known length.
@@ -62,6 +63,7 @@ class NodeView:
     state: str = "online"
     how: str | None = None
     state_ns: int = 0
+    returned_ns: int = 0
     last_ns: int = 0
     requests: int = 0
     probes: int = 0
@@ -159,9 +161,16 @@ class Evidence:
             node.open.pop(key, None)
 
     def _state(self, name: str, node: NodeView, state: str, how: str | None, at_ns: int) -> None:
-        node.state, node.how, node.state_ns = state, how, at_ns
+        # What happened before the return is known already; only the timeline still wants it.
+        if at_ns >= node.returned_ns:
+            node.state, node.how, node.state_ns = state, how, at_ns
         self.states.append((at_ns, name, state, how))
         self.note(at_ns, f"{name} {state}{f' ({how})' if how else ''}")
+
+    def returned(self, name: str, at_ns: int) -> None:
+        """Take a node for online as soon as it has been told to be; its journal is read a moment later."""
+        node = self.nodes[name]
+        node.state, node.how, node.state_ns, node.returned_ns = "online", None, at_ns, at_ns
 
     def counters(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Take the nodes as the control API shows them."""

@@ -170,3 +170,18 @@ def test_every_condition_can_be_looked_at_or_judged(word: str) -> None:
     assert shape.look or shape.judge
     assert shape.about.endswith(".")
     assert shape.short is None or shape.short in {field.name for field in shape.fields}
+
+
+def test_a_node_that_was_told_to_be_online_counts_before_its_journal_is_read() -> None:
+    """Otherwise `fair-share` right after `online` would look at the other nodes only."""
+    found = evidence()
+    found.journal(state("node-2", 5 * S, "offline", "freeze"))
+    found.returned("node-2", 10 * S)
+    for number in range(60):
+        found.journal(request(("node-1", "node-3")[number % 2], 10 * S + number, req=number))
+    assert holds(found, "fair-share", 12 * S, node=None) is False
+    # Lines from before the return arrive late; they are history.
+    found.journal(state("node-2", 9 * S, "draining"))
+    assert found.nodes["node-2"].state == "online"
+    found.journal(state("node-2", 11 * S, "draining"))
+    assert found.nodes["node-2"].state == "draining"
