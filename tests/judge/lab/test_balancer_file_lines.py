@@ -33,7 +33,7 @@ accept:
         ("# a comment\n\nmocknode-balancer: true\n", r"line 3: mocknode-balancer: .*got True"),
         ("mocknode-balancer: 1.0\n", r"line 1: mocknode-balancer: .*got 1.0"),
         ("mocknode-balancer: 1\n\nupload-limit: 5 stone\n", r"line 3: upload-limit"),
-        ("mocknode-balancer: 1\naccept: &a [*a]\n", r"line 2: accept.0"),
+        ("mocknode-balancer: 1\naccept: &a [*a]\n", r"line 2: got the alias \*a, allowed: the value itself"),
     ],
 )  # fmt: skip
 def test_where_a_file_is_wrong(tmp_path: Path, text: str, message: str) -> None:
