@@ -188,6 +188,7 @@ CHECK = Check(
             ),
         ),
         Cause("probe-refused", PROBE_THE_PING),
+        Cause("probe-without-host", PROBE_THE_PING),
         Cause(
             "probe-wrong-protocol",
             Advice(

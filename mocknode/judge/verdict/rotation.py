@@ -9,6 +9,13 @@ from typing import Any, Final
 from mocknode.judge.record.history import Connection, History
 from mocknode.judge.verdict.calibration import MONITOR_AGENTS, PING_PATH
 
+# Why the nodes' web server refuses a request, in words, by the journal's field; any other reason is named as it is.
+REFUSED: Final = {
+    "host-missing": "it names no Host",
+    "host-repeated": "it names more than one Host",
+    "host-invalid": "its Host is no host",
+    "host-differs-from-target": "its Host differs from its target",
+}
 # A single request at a node may be anybody's; a health check comes again.
 ASKED_MIN: Final = 2
 _FORWARDED: Final = "X-Forwarded-For"
@@ -22,6 +29,7 @@ class Asked:
     Attributes:
         host: Host header, None without one.
         status: What the nodes answered; None where the client left before an answer.
+        refused: Why the nodes' web server refused it; None if it did not.
     """
 
     source: str
@@ -31,6 +39,7 @@ class Asked:
     http_version: str
     host: str | None
     status: int | None
+    refused: str | None = None
     nodes: tuple[str, ...]
     count: int
 
@@ -60,20 +69,22 @@ def asked(history: History, nodes: Sequence[str], since_ns: int = 0, until_ns: i
     found: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for p in history.probes:
         if not p.forwarded and p.node in nodes and since_ns <= p.t_ns and (until_ns is None or p.t_ns < until_ns):
-            key = _address(p.peer), p.user_agent, p.method, p.target, p.http_version, p.host, p.status
+            key = _address(p.peer), p.user_agent, p.method, p.target, p.http_version, p.host, p.status, p.refused
             found[key].append(p.node)
     for r in history.requests:
         ours = r.attempt is not None or r.header(_FORWARDED) is not None or r.node not in nodes
-        if not ours and since_ns <= r.t_ns and (until_ns is None or r.t_ns < until_ns):
+        is_http = bool(r.method)  # what the node could not read as a request is told from its connections
+        if not ours and is_http and since_ns <= r.t_ns and (until_ns is None or r.t_ns < until_ns):
             target = r.target.partition("?")[0]
-            key = _address(r.peer), r.header("User-Agent"), r.method, target, r.http_version, r.header("Host"), r.status
+            host = r.header("Host")
+            key = _address(r.peer), r.header("User-Agent"), r.method, target, r.http_version, host, r.status, r.refused
             found[key].append(r.node)
     kinds = [
         Asked(
             source=source, user_agent=agent, method=method, target=target, http_version=version, host=host, status=status,
-            nodes=tuple(sorted(set(at))), count=len(at),
+            refused=refused, nodes=tuple(sorted(set(at))), count=len(at),
         )
-        for (source, agent, method, target, version, host, status), at in found.items()
+        for (source, agent, method, target, version, host, status, refused), at in found.items()
     ]  # fmt: skip
     return sorted(kinds, key=lambda a: (_is_monitor(a), -len(a.nodes), -a.count, str(a)))
 
@@ -112,17 +123,21 @@ def _not_http(history: History, nodes: Sequence[str], since_ns: int) -> list[Con
 
 def _answered(kind: Asked) -> Reason:
     answer = "answer nothing before it hangs up" if kind.status is None else f"answer {kind.status}"
+    if kind.refused is not None:
+        answer = f"refuse it with {kind.status}, because {REFUSED.get(kind.refused, f'of its {kind.refused}')}"
     cause, hint = _cause(kind)
     summary = f"the balancer's check is {kind}, and the nodes {answer}{hint}"
     evidence = {
         "check": f"{kind.method} {kind.target}", "http_version": kind.http_version, "host": kind.host, "source": kind.source,
-        "user_agent": kind.user_agent, "answered": kind.status, "requests": kind.count, "asked_nodes": list(kind.nodes),
+        "user_agent": kind.user_agent, "answered": kind.status, "refused": kind.refused, "requests": kind.count, "asked_nodes": list(kind.nodes),
     }  # fmt: skip
     return Reason(cause=cause, summary=summary, evidence=evidence)
 
 
 def _cause(kind: Asked) -> tuple[str, str]:
     """Return the cause for what was asked and answered, and what to add to the sentence."""
+    if kind.refused is not None:
+        return ("probe-without-host" if kind.refused == "host-missing" else "probe-refused"), ""
     status = kind.status or 0
     if kind.method not in ("GET", "HEAD") or (kind.pings and kind.method == "HEAD" and status >= 400):
         return "probe-method-blind", f"; only GET {PING_PATH} shows whether a node takes requests"

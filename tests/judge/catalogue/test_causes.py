@@ -335,6 +335,7 @@ ROWS: list[Row] = [
     ("HC-01", lambda: blocked(status=303), "rotation", "fail", "probe-redirected", None),
     ("HC-01", lambda: blocked(status=200), "rotation", "fail", "probe-expects-other", None),
     ("HC-01", lambda: blocked(status=400, host=None), "rotation", "fail", "probe-refused", None),
+    ("HC-01", lambda: blocked(status=400, host=None, refused="host-missing"), "rotation", "fail", "probe-without-host", None),
     ("HC-01", lambda: blocked(wrong_protocol=True), "rotation", "fail", "probe-wrong-protocol", None),
     ("HC-01", lambda: blocked(asked=False), "rotation", "unknown", None, None),
     ("HC-01", lambda: refused(303), "node-2-rotation", "fail", "probe-redirected", None),

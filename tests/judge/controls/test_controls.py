@@ -156,6 +156,13 @@ CONTROLS = (
         fails={"HC-01": ("fail", "probe-method-blind")},
     ),
     Control(
+        name="a-check-that-names-no-host",
+        kind="haproxy",
+        edits=((" hdr Host ", " hdr X-Host "),),
+        only="HC-01,UP-02",
+        fails={"HC-01": ("fail", "probe-without-host")},
+    ),
+    Control(
         name="body-limit",
         kind="nginx",
         edits=(("client_max_body_size 0; ", "client_max_body_size 100m; "),),

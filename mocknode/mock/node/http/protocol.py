@@ -179,7 +179,7 @@ class NodeProtocol(HttpToolsProtocol):
 
     def _note_refused(self, reason: Refusal, status: int) -> None:
         """Record a request that no application sees."""
-        self._requests += 1
+        self._requests += bool(self._reader.head.method)  # bytes that are no HTTP are no request
         facts = RequestFacts(self.facts, self._reader.head, req=self._site.next_request(), t_ns=self._begun_ns)
         facts.refused, facts.status, facts.answered_ns = reason, status, time.monotonic_ns()
         RequestJournal(self._site.note, facts).last("complete")
