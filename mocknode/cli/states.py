@@ -121,7 +121,8 @@ async def _tasks_left(client: "ControlClient", node: str, wait_s: float) -> int:
     default="refuse",
     show_default=True,
     metavar="FORM",
-    help="refuse (close the listeners), crash (SIGKILL), freeze (SIGSTOP), blackhole (accept connections and never answer), "
+    help="refuse (close the listeners), stop (the same, and reset what is not done after 30 s, as a stopped service does), "
+    "crash (SIGKILL), freeze (SIGSTOP), blackhole (accept connections and never answer), "
     "status:NNN (answer everything with this status) or garbage (answer with bytes that are not HTTP).",
 )
 @_AFTER

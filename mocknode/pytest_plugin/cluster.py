@@ -72,7 +72,7 @@ class MockNode:
         self._set("online")
 
     def offline(self, how: str = "refuse", *, after: str | None = None) -> None:
-        """Go down: refuse, crash, freeze, blackhole, status:NNN or garbage."""
+        """Go down: refuse, stop, crash, freeze, blackhole, status:NNN or garbage."""
         self._set("offline", how, after)
 
     def online(self) -> None:

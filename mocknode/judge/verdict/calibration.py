@@ -320,7 +320,7 @@ def calibrate(history: History, nodes: Sequence[str], *, until_ns: int | None = 
     out_after_s = _reaction_s(drain, first(history, CALIBRATION, WentOut))
     other: dict[str, int] = defaultdict(int)
     for request in history.requests:
-        if request.attempt is None and (until_ns is None or request.t_ns < until_ns):
+        if request.attempt is None and request.method and (until_ns is None or request.t_ns < until_ns):
             other[f"{request.method} {request.target}"] += 1
     return Calibration(
         probers=_with_the_likeliest(probers(probes, nodes, until_ns), reacts=out_after_s is not None),

@@ -149,7 +149,7 @@ class ControlClient:
 
         Args:
             state: `online`, `draining`, `starting` or `offline`.
-            how: For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage.
+            how: For offline: refuse (default), stop, crash, freeze, blackhole, status:NNN, garbage.
             after: `5s`, `3 pings`, `30% of an upload`; None acts now.
             cancel_tasks: With `draining`: cancel the tasks that the node runs.
         """

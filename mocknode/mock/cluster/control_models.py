@@ -26,7 +26,7 @@ class StateRequest(_Body):
 
     state: str = Field(description=f"{STATE_WORDS}.")
     how: str | None = Field(
-        None, description="For offline: refuse (default), crash, freeze, blackhole, status:NNN, garbage."
+        None, description="For offline: refuse (default), stop, crash, freeze, blackhole, status:NNN, garbage."
     )
     after: str | None = Field(None, description=TRIGGER_WORDS)
     cancel_tasks: bool = Field(

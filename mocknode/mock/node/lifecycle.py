@@ -30,6 +30,7 @@ class Form(enum.StrEnum):
     """The ways in which a node can be offline."""
 
     REFUSE = "refuse"
+    STOP = "stop"
     CRASH = "crash"
     FREEZE = "freeze"
     BLACKHOLE = "blackhole"
@@ -37,7 +38,7 @@ class Form(enum.StrEnum):
     GARBAGE = "garbage"
 
 
-FORMS_AS_WRITTEN: Final = ("refuse", "crash", "freeze", "blackhole", "status:NNN", "garbage")
+FORMS_AS_WRITTEN: Final = ("refuse", "stop", "crash", "freeze", "blackhole", "status:NNN", "garbage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,11 @@ class Condition:
     def how(self) -> str | None:
         """The form of being offline as people write it, such as `status:503`."""
         return f"status:{self.status}" if self.form is Form.STATUS else self.form
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the node has no listeners: it refuses, or its service is stopped."""
+        return self.form in (Form.REFUSE, Form.STOP)
 
     @property
     def key(self) -> "State | Form":

@@ -173,6 +173,7 @@ class Listeners:
     def __init__(self, services: Services, http: HttpServer, tentacles: Port | None) -> None:
         config = services.config
         self._services, self._http_server = services, http
+        self._ending: asyncio.TimerHandle | None = None
         self._ports: list[Port] = [http]
         self.http: Listener | None = None
         self.https: Listener | None = None
@@ -229,7 +230,8 @@ class Listeners:
         """Make listeners and connections what the condition wants."""
         if before.form is Form.BLACKHOLE and now.form is not Form.BLACKHOLE:
             self._end_silence()
-        if now.form is Form.REFUSE:
+        self._stop_ending()
+        if now.refuses:
             if first:
                 for listener in self._all:
                     await listener.open()  # An address that is taken must show now, not when the node comes back.
@@ -237,6 +239,9 @@ class Listeners:
                 listener.close()
             for port in self._ports:
                 port.refuse()
+            if now.form is Form.STOP:
+                limit_s = self._services.config.limits.stop_s
+                self._ending = asyncio.get_running_loop().call_later(limit_s, self._http_server.reset_all)
             await asyncio.sleep(0)  # The loop closes the listening handle in its next round.
         elif now.form is Form.BLACKHOLE:
             for listener in self._all:
@@ -246,6 +251,12 @@ class Listeners:
         else:
             for listener in self._all:
                 await listener.open()
+
+    def _stop_ending(self) -> None:
+        """Let requests live that a stop would have ended; the service is started again or stopped otherwise."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
 
     def _end_silence(self) -> None:
         for listener in self._all:

@@ -117,9 +117,9 @@ class Node:
             return
         await self.listeners.follow(before, wanted)
         self._heartbeat.beat()
-        if wanted.form is Form.REFUSE:
+        if wanted.refuses:
             self.tasks.stopped()
-        elif before.form is Form.REFUSE:
+        elif before.refuses:
             await self.tasks.abandon(LOST)
 
     def _freeze(self, loop: asyncio.AbstractEventLoop) -> None:

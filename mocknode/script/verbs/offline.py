@@ -7,7 +7,7 @@ from mocknode.script.context import Stage
 from mocknode.script.declared import DRAINING, OFFLINE, ONLINE, Field, Verb
 from mocknode.script.values import NODE, choice
 
-FORMS = ("refuse", "crash", "freeze", "blackhole", "garbage")
+FORMS = ("refuse", "stop", "crash", "freeze", "blackhole", "garbage")
 
 
 async def run(args: Mapping[str, Any], stage: Stage) -> str:

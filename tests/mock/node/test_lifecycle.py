@@ -57,7 +57,7 @@ def test_how_is_written_as_it_was_read():
     [
         ("of", None, r"^state: got 'of', allowed: online, draining, starting, offline$"),
         ("online", "crash", r"^how 'crash' goes with state offline only, got state 'online'$"),
-        ("offline", "sulk", r"^how: got 'sulk', allowed: refuse, crash, freeze, blackhole, status:NNN, garbage$"),
+        ("offline", "sulk", r"^how: got 'sulk', allowed: refuse, stop, crash, freeze, blackhole, status:NNN, garbage$"),
         ("offline", "status:99", r"^how: got 'status:99', allowed: status:200 to status:599$"),
         ("offline", "status:abc", r"^how: got 'status:abc'"),
         ("offline", "crash:1", r"^how: got 'crash:1'"),

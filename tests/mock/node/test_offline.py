@@ -51,6 +51,43 @@ def test_refuse_closes_listeners_and_idle_connections_and_lets_work_finish(node)
     assert (node.ping(), node.port) == (200, port)
 
 
+def test_a_stopped_service_resets_what_is_not_done_in_time(start_node):
+    node = start_node(limits={"stop_s": 0.5})
+    idle = node.connect()
+    idle.sendall(GET)
+    assert read_answer(idle).startswith(b"HTTP/1.1 200")
+    short, rest = start_upload(node)
+    endless, _ = start_upload(node)
+    node.state("offline", "stop")
+    with pytest.raises(ConnectionRefusedError):
+        node.connect()
+    with idle, short, endless:
+        assert idle.recv(1) == b""
+        short.sendall(rest)
+        answer = read_answer(short)
+        assert answer.startswith(b"HTTP/1.1 201")
+        assert b"connection: close" in answer
+        with pytest.raises(ConnectionResetError):
+            endless.recv(1)
+    assert node.journaled("state", lambda line: line["how"] == "stop")["state"] == "offline"
+    node.state("online")
+    assert node.ping() == 200
+
+
+def test_a_service_that_is_started_again_ends_no_request(start_node):
+    node = start_node(limits={"stop_s": 0.3})
+    busy, rest = start_upload(node)
+    with busy:
+        node.state("offline", "stop")
+        node.state("online")
+        busy.settimeout(0.6)
+        with pytest.raises(TimeoutError):
+            busy.recv(1)
+        busy.settimeout(10)
+        busy.sendall(rest)
+        assert read_answer(busy).startswith(b"HTTP/1.1 201")
+
+
 def test_draining_ends_nothing(node):
     busy, rest = start_upload(node)
     with busy:

@@ -106,6 +106,10 @@ class HttpServer:
 
     def end_silence(self) -> None:
         """Reset every connection that was held in silence."""
+        self.reset_all()
+
+    def reset_all(self) -> None:
+        """Reset every connection."""
         for connection in self.connections:
             connection.break_off("reset")
 
