@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from mocknode.judge.catalogue import dr_01, hc_01, pr_05, rt_01, tl_02, tl_03, tl_04, up_03, up_04, up_08
+from mocknode.judge.catalogue import dr_01, hc_01, pr_05, rt_01, tl_02, tl_03, tl_04, up_02, up_03, up_04, up_08
 from mocknode.judge.record.history import History
 from mocknode.judge.verdict.case import tail_probability
 from mocknode.judge.verdict.outcome import Outcome, Variant
+from mocknode.mock.node.web_server import KESTREL
 from tests.judge import polling_histories as polling
 from tests.judge.histories import BLIND, NODES, SECOND, SEEING, attempt, case, request, step
 
@@ -256,3 +257,11 @@ def test_the_longest_silence_speaks_for_those_that_hold() -> None:
     ]  # fmt: skip
     found = tl_04.judge(polling.history(*((made, polling.seen(made)) for made in sessions)))
     assert [variant.name for variant in found] == ["65s", "35s", "31s"]
+
+
+def test_the_real_web_server_would_wait_for_every_slow_upload_and_every_silence() -> None:
+    sent = {**up_03.STEADY, **up_03.QUICK_STEADY}
+    rates = [size / seconds for seconds, size in sent.values()]
+    silences = [seconds for seconds, _ in (*up_03.STALLS.values(), *up_03.QUICK_STALLS.values())]
+    rates += [up_03.STALL_AT / seconds for seconds in silences] + [up_02.BEFORE_PAUSE_BYTES / up_02.PAUSE_S]
+    assert min(rates) > 2 * KESTREL.body_rate

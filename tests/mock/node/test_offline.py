@@ -52,7 +52,7 @@ def test_refuse_closes_listeners_and_idle_connections_and_lets_work_finish(node)
 
 
 def test_a_stopped_service_resets_what_is_not_done_in_time(start_node):
-    node = start_node(limits={"stop_s": 0.5})
+    node = start_node(limits={"stop_s": 2.0})
     idle = node.connect()
     idle.sendall(GET)
     assert read_answer(idle).startswith(b"HTTP/1.1 200")

@@ -76,7 +76,7 @@ def everything(sock):
 
 
 def test_a_node_ends_what_takes_too_long(start_node):
-    limits = {"head_s": 0.5, "keep_alive_s": 0.5, "body_rate": 1000, "body_grace_s": 0.5}
+    limits = {"head_s": 0.5, "keep_alive_s": 2.0, "body_rate": 1000, "body_grace_s": 0.5}
     node = start_node(limits=limits)
     head = f"POST /api/packages/raw HTTP/1.1\r\nHost: x\r\nX-Octopus-ApiKey: {KEY}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     with node.connect() as idle, node.connect() as within_head, node.connect() as within_body:
