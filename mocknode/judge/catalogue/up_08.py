@@ -77,7 +77,12 @@ def _judge_truncated(case: Case, attempt: Attempt) -> Variant:
     evidence: dict[str, Any] = {
         "attempt": attempt.id, "status": attempt.status, "end": attempt.end, "requests_at_nodes": len(seen), "whole": len(whole),
     }  # fmt: skip
-    if whole or attempt.told == "acknowledged":
+    if attempt.told == "acknowledged" and not whole:
+        asked = "no node has it" if seen else "no node was even asked"
+        summary = f"the balancer acknowledged ({attempt.status}) a chunked upload that broke off, and {asked}"
+        hurts = "CI: a push takes any 2xx for a stored package, so the build is green although nothing was stored"
+        return case.breaks("truncated", "core", summary, cause="broken-upload-acknowledged", hurts=hurts, **evidence)
+    if whole:
         hurts = "everybody who deploys the package: half of it was stored as if it were whole"
         summary = "a chunked upload that broke off reached a node as a complete request"
         return case.breaks("truncated", "core", summary, cause="truncated-body-completed", hurts=hurts, **evidence)
@@ -110,6 +115,13 @@ CHECK = Check(
             ),
         ),
         Cause("truncated-body-completed", advice.PASS_ON_BROKEN_TRANSFERS),
+        Cause(
+            "broken-upload-acknowledged",
+            Advice(
+                do="Take whatever stores or repeats requests off the route of uploads; only a node may answer one with a success.",
+                costs="A request that meets a failing node is not sent to another one.",
+            ),
+        ),
     ),
     lane="light",
     judge=judge,

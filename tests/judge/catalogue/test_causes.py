@@ -208,6 +208,10 @@ def uploaded(check: str, variant: str, deliveries: int = 1, seen: dict[str, Any]
 CUT: dict[str, Any] = {"status": 504, "told": "error", "node": None, "response_ns": 60 * S, "ended_ns": 60 * S}
 
 
+PART: dict[str, Any] = {"complete": False, "sha1": None, "status": None}
+"""What a node sees of an upload that broke off."""
+
+
 def up_03_idle() -> Case:
     steady = attempt("steady", check="UP-03", variant="steady-95s")
     stall = attempt("stall", check="UP-03", variant="stall-45s", marks={"pause": S}, **CUT)
@@ -427,6 +431,8 @@ ROWS: list[Row] = [
     ("UP-08", lambda: uploaded("UP-08", "plain", 0, **CUT), "plain", "fail", "chunked-not-forwarded", None),
     ("UP-08", lambda: uploaded("UP-08", "truncated", **CUT), "truncated", "fail", "truncated-body-completed", None),
     ("UP-08", lambda: uploaded("UP-08", "truncated", 0, **CUT), "truncated", "pass", None, None),
+    ("UP-08", lambda: uploaded("UP-08", "truncated", 0, status=200, node=None), "truncated", "fail", "broken-upload-acknowledged", None),
+    ("UP-08", lambda: uploaded("UP-08", "truncated", 1, PART, status=200, node=None), "truncated", "fail", "broken-upload-acknowledged", None),
     ("RT-01", lambda: uploaded("RT-01", "close", 1, {"faults": ("f",)}, **CUT), "close", "pass", None, None),
     ("RT-01", lambda: uploaded("RT-01", "close", 2, {"faults": ("f",)}, **CUT), "close", "fail", "post-replayed", None),
     ("RT-01", lambda: uploaded("RT-01", "503", 1, {"faults": ("f",)}, **CUT), "503", "fail", "answer-rewritten", None),
