@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt, Request
 from mocknode.judge.traffic import FrontDoor
-from mocknode.judge.verdict import foreign
+from mocknode.judge.verdict import foreign, refusals
 from mocknode.judge.verdict.case import Case, limited_on_l4
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
@@ -66,7 +66,19 @@ def judge(case: Case) -> list[Variant]:
         else:
             found = [_proto(case, attempt, seen), _name(case, attempt, seen), _address(case, attempt, seen)]
             variants += [limited_on_l4(case, variant) for variant in found]
-    return variants
+    return variants + _head(case)
+
+
+def _head(case: Case) -> list[Variant]:
+    """Return a failure for each way in which a head arrived otherwise than it was sent, so that the node refused the request."""
+    found: dict[str, str] = {}
+    for id_, refusal in refusals.refusals(case.history, case.history.attempts).items():
+        if refusal.cause == refusals.HEAD:
+            found.setdefault(refusal.summary, id_)
+    return [
+        case.breaks(f"head-{n}", "core", summary, cause=refusals.HEAD, hurts=refusals.HURTS[refusals.HEAD], attempt=id_)
+        for n, (summary, id_) in enumerate(found.items(), 1)
+    ]
 
 
 def _entries(seen: Request, name: str) -> list[str]:
@@ -197,6 +209,13 @@ CHECK = Check(
         Cause("forwarded-proto-missing", SET_FORWARDED_HEADERS),
         Cause("original-host-missing", SET_FORWARDED_HEADERS),
         Cause("forwarded-for-missing", SET_FORWARDED_HEADERS),
+        Cause(
+            refusals.HEAD,
+            Advice(
+                do="Forward method, path and every header as they came, above all X-Octopus-ApiKey and Content-Type.",
+                costs="Nothing.",
+            ),
+        ),
         Cause(
             "spoofed-forwarded-passed",
             Advice(

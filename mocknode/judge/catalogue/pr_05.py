@@ -12,7 +12,7 @@ from mocknode.judge.record import steps
 from mocknode.judge.record.history import Attempt
 from mocknode.judge.traffic import Http1Connection, Http2Connection, RequestSpec
 from mocknode.judge.traffic.connecting import NotConnectedError
-from mocknode.judge.verdict import foreign
+from mocknode.judge.verdict import foreign, refusals
 from mocknode.judge.verdict.case import Case, tail_probability
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Variant
@@ -65,10 +65,28 @@ def judge(case: Case) -> list[Variant]:
     astray = [
         a for a in foreign.elsewhere(case.history, others) if a.status not in WALLS or foreign.known(case.history)
     ]
+    found = _refused(case)
     if len(attempts) + len(astray) < REQUESTS * 0.9:
-        return [case.unknown("fresh", "core", f"only {len(attempts)} of {REQUESTS} requests were served by a node")]
-    found = [_astray(case, astray, len(fresh))] if astray else []
+        few = f"only {len(attempts)} of {REQUESTS} requests were served by a node"
+        return [*found, case.unknown("fresh", "core", few)]
+    found += [_astray(case, astray, len(fresh))] if astray else []
     return [*found, *_distribution(case, attempts)]
+
+
+def _refused(case: Case) -> list[Variant]:
+    """Return a failure if the balancer itself refused requests of any check while the nodes were healthy."""
+    own = {
+        id_: r for id_, r in refusals.refusals(case.history, case.history.attempts).items() if r.cause == refusals.OWN
+    }
+    if not own:
+        return []
+    summary, count = Counter(r.summary for r in own.values()).most_common(1)[0]
+    text = f"{summary} ({count} of {len(case.history.attempts)} requests)"
+    return [
+        case.breaks(
+            "refused", "core", text, cause=refusals.OWN, hurts=refusals.HURTS[refusals.OWN], requests=count, attempt=next(iter(own)),
+        )
+    ]  # fmt: skip
 
 
 def _astray(case: Case, astray: Sequence[Attempt], sent: int) -> Variant:
@@ -170,6 +188,14 @@ CHECK = Check(
                 do="Take the server that is none of the nodes out of the pool; where the balancer can, let its probe look for "
                 '"IsOffline":false in the body.',
                 costs="Nothing; a probe that reads the body takes a little longer.",
+            ),
+        ),
+        Cause(
+            refusals.OWN,
+            Advice(
+                do="Exempt the addresses of build servers, or /api, from limits on rate and connections and from rules of a WAF, or raise "
+                "them above what a build farm behind one address sends.",
+                costs="Such a client can send as much as the nodes take.",
             ),
         ),
         Cause("node-starved", BALANCE_EVENLY),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.record.history import Attempt, Request
+from mocknode.judge.verdict import refusals
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.cause import Advice, Cause
 from mocknode.judge.verdict.outcome import Level, Variant
@@ -82,12 +83,16 @@ def _judge_size(case: Case, attempt: Attempt, largest: int) -> Variant:
         return _judge_false_201(case, name, whole, evidence)
     if attempt.node is not None and attempt.status is not None and attempt.status >= 400:
         return case.unknown(name, level, f"the node itself answered {attempt.status}: {attempt.body[:80]}", **evidence)
+    refusal = refusals.refusals(case.history, [attempt]).get(attempt.id)
+    if refusal is not None and refusal.cause == refusals.ROOM:
+        summary = f"{refusal.summary}; its error log says why, and {format_size(largest)} was accepted"
+        hurts = refusals.HURTS[refusals.ROOM]
+        no_limit = ("not a limit on size: that is answered 413",)
+        return case.breaks(name, level, summary, cause=refusals.ROOM, hurts=hurts, ruled_out=no_limit, **evidence)
     what = f"with {attempt.status}" if attempt.status else f"by {attempt.end}"
     summary = (
         f"a package of {name} is refused {what} by the balancer, not by a node; {format_size(largest)} was accepted"
     )
-    if attempt.status is not None and attempt.status >= 500:
-        summary += "; if this is no limit on size, the balancer's error log says what it is, for instance no room for request bodies"
     ruled_out = (
         ("not the node: it never saw the whole body", f"not the upload as such: {format_size(largest)} was stored")
         if largest
@@ -134,6 +139,13 @@ CHECK = Check(
             Advice(
                 do="Raise or remove the limit on request bodies for /api/*/packages/raw; packages of 1 GB and more are normal.",
                 costs="Only the nodes limit the size of a package.",
+            ),
+        ),
+        Cause(
+            refusals.ROOM,
+            Advice(
+                do="Give the balancer a directory for request bodies that its workers can write to and that has room, or stream bodies to the nodes.",
+                costs="Space on disk for every upload in flight; or a slow client that holds a connection to a node.",
             ),
         ),
     ),

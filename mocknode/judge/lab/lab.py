@@ -43,6 +43,8 @@ READY_S_MAX: Final = 15.0
 
 
 # A check that takes a node away needs another one that serves meanwhile.
+TOO_MANY: Final = 429
+"""Status of a limit on rate."""
 NODES_MIN: Final = 2
 
 
@@ -303,6 +305,8 @@ class Lab:
         budget_s = self._return_budget_s()
 
         def served(history: History) -> bool:
+            if self._refused_by_rate(since_ns):
+                return True
             answered = {
                 a.node
                 for a in history.attempts[-self.requests_to_confirm_out :]
@@ -317,6 +321,11 @@ class Lab:
         await self._polled_again(check, budget_s)
         self.step(check, Restored())
         self.recording.flush()
+
+    def _refused_by_rate(self, since_ns: int) -> bool:
+        """Return whether the balancer itself refuses all that is sent: which nodes serve cannot be seen then."""
+        last = [a for a in self.history.attempts if a.started_ns >= since_ns][-self.requests_to_confirm_out :]
+        return len(last) == self.requests_to_confirm_out and all(a.status == TOO_MANY and a.node is None for a in last)
 
     def _go_on_without_missing(self, check: str, since_ns: int, waited_s: float) -> None:
         seen = {a.node for a in self.history.attempts if a.started_ns >= since_ns and a.status == 200}

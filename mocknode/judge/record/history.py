@@ -44,6 +44,7 @@ class Attempt:
         interim: 1xx statuses received before the final one.
         marks: Times of the client's own actions, such as `pause` and `continue`.
         error: What went wrong, in words, or None.
+        sent_headers: The head as it was sent, the values of keys left out; only of requests that were refused.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Attempt:
     interim: tuple[int, ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+    sent_headers: tuple[tuple[str, str], ...] = ()
 
     def header(self, name: str) -> str | None:
         """Return the first value of a response header; case does not matter."""
@@ -376,8 +378,8 @@ def from_lines(lines: Iterable[str]) -> History:
         try:
             document = json.loads(line)
             cls = _TYPES[document.pop("type")]
-            if "headers" in document:
-                document["headers"] = tuple((key, value) for key, value in document["headers"])
+            for name in {"headers", "sent_headers"} & document.keys():
+                document[name] = tuple((key, value) for key, value in document[name])
             for name in ("interim", "faults", "polls"):
                 if name in document:
                     document[name] = tuple(document[name])

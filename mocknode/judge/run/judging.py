@@ -17,7 +17,7 @@ from mocknode.judge.catalogue.shared import drain_sequence
 from mocknode.judge.record import steps
 from mocknode.judge.record.history import Dropped, History
 from mocknode.judge.record.steps import NotRestored
-from mocknode.judge.verdict import foreign
+from mocknode.judge.verdict import foreign, refusals
 from mocknode.judge.verdict.calibration import Calibration
 from mocknode.judge.verdict.case import Case
 from mocknode.judge.verdict.detection import Detected, detect
@@ -27,6 +27,8 @@ from mocknode.judge.verdict.returning import not_returned
 
 _WITHOUT_BUDGETS = ("heavy", "light", "waiting")
 """No check of these lanes depends on how fast the balancer reacts."""
+
+_Refusals = Mapping[str, refusals.Refusal]
 
 LIMIT: Final = "429"
 """The status of a node's own rate limiter. A check that makes nodes answer it on purpose has a variant of this name."""
@@ -102,15 +104,49 @@ def judge(
     done = [CHECKS[id_] for id_ in CHECKS if id_ in ids]
     # Reaction times come from the lane that calibrated, so entries that it lost make every check doubtful that depends on them.
     lost = [d for history in histories.values() if history.steps_of("calibration") for d in history.dropped]
+    shared = _refused_traffic(histories)
+    known = _reported(done, facts, histories, calibration)
     results = [
         _judge_one(
             check, facts, histories[facts.lanes[check.id]], calibration, kind, today,
+            refused=refusals_of(check, histories[facts.lanes[check.id]], shared), known=known,
             owned=[name for name, owner in owners.items() if owner == check.id],
             lost=[] if check.lane in _WITHOUT_BUDGETS else lost,
         )
         for check in done
     ]  # fmt: skip
     return _without_repeated_fixes(results)
+
+
+def _refused_traffic(histories: Mapping[str, History]) -> _Refusals:
+    """Return why requests were refused by which the lane that calibrated measured how the balancer reacts."""
+    found: dict[str, refusals.Refusal] = {}
+    for history in histories.values():
+        if history.steps_of("calibration"):
+            found |= refusals.refusals(history, history.attempts_of("traffic", "calibration"))
+    return found
+
+
+def refusals_of(check: Check, history: History, shared: _Refusals) -> tuple[_Refusals, _Refusals]:
+    """Return why requests of this check were refused, and why those were that it measures by."""
+    mine = refusals.refusals(history, history.attempts_of(check.id))
+    if check.lane in _WITHOUT_BUDGETS:
+        return mine, {}
+    names = (check.id, drain_sequence.ID, "restore")
+    traffic = [a for a in history.attempts if a.check == "traffic" and a.variant in names]
+    return mine, {**shared, **refusals.refusals(history, traffic)}
+
+
+def _reported(
+    done: Sequence[Check], facts: Facts, histories: Mapping[str, History], calibration: Calibration
+) -> set[str]:
+    """Return the causes of refused requests that the check which is to report them has found."""
+    found: set[str] = set()
+    for cause, id_ in refusals.ROOTS.items():
+        if any(check.id == id_ for check in done):
+            variants = _variants(CHECKS[id_], _case(facts, histories[facts.lanes[id_]], calibration), facts, (), ())
+            found |= {cause for v in variants if v.cause == cause and v.outcome is Outcome.FAIL}
+    return found
 
 
 def _owners(ids: Sequence[str]) -> dict[str, str]:
@@ -140,21 +176,10 @@ def _roots(result: CheckResult) -> set[str]:
 
 def _judge_one(
     check: Check, facts: Facts, history: History, calibration: Calibration, kind: str | None, today: datetime.date, *,
-    owned: Sequence[str], lost: Sequence[Dropped],
+    refused: tuple[_Refusals, _Refusals], known: set[str], owned: Sequence[str], lost: Sequence[Dropped],
 ) -> CheckResult:  # fmt: skip
-    case = Case(
-        history=history,
-        calibration=calibration,
-        nodes=facts.nodes,
-        tier=facts.tier,
-        patience_s=facts.patience_s,
-        max_upload=facts.max_upload,
-        public_name=facts.public_name,
-        all_drained=facts.all_drained,
-        layer=facts.layer,
-        failback=facts.failback,
-    )
-    variants = _variants(check, case, facts, lost, owned)
+    case = _case(facts, history, calibration)
+    variants = refusals.blame(check.id, _variants(check, case, facts, lost, owned), *refused, known)
     if facts.core_only and variants:
         variants = [v for v in variants if v.level == "core"] or [
             case.skips("core", "core", "this check has no core claim, and the run was asked for core claims only")
@@ -166,6 +191,21 @@ def _judge_one(
         if id_ == check.id:
             result = accept(result, because, until, expired=today > datetime.date.fromisoformat(until))
     return result
+
+
+def _case(facts: Facts, history: History, calibration: Calibration) -> Case:
+    return Case(
+        history=history,
+        calibration=calibration,
+        nodes=facts.nodes,
+        tier=facts.tier,
+        patience_s=facts.patience_s,
+        max_upload=facts.max_upload,
+        public_name=facts.public_name,
+        all_drained=facts.all_drained,
+        layer=facts.layer,
+        failback=facts.failback,
+    )
 
 
 def _variants(check: Check, case: Case, facts: Facts, lost: Sequence[Dropped], owned: Sequence[str]) -> list[Variant]:

@@ -17,6 +17,9 @@ BODY_KEPT = 2048
 
 NODE_HEADER = "octopus-node"
 
+# A history is passed around; keys are not.
+SECRETS = frozenset({"x-octopus-apikey", "x-nuget-apikey", "authorization", "cookie"})
+
 
 class Notes:
     """Notes of one exchange, filled in while it runs; every time is `time.monotonic_ns()`."""
@@ -105,7 +108,14 @@ class Notes:
             interim=tuple(self.interim),
             marks=dict(self.marks),
             error=self.error,
+            sent_headers=self._sent(),
         )
+
+    def _sent(self) -> tuple[tuple[str, str], ...]:
+        """Return the head as it was sent; nobody asks for that of a request that went well."""
+        if self.status is None or self.status < 400:
+            return ()
+        return tuple((name, "" if name.lower() in SECRETS else value) for name, value in self.spec.fields(self.front))
 
     def _told(self) -> Told:
         if not self.whole or self.status is None:

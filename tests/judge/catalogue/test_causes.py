@@ -186,6 +186,11 @@ def sorry(found: Case, status: int = 200) -> Case:
     return found
 
 
+def waited(found: Case) -> Case:
+    """The same after the balancer answered 503 until it knew its nodes."""
+    return replace(found, history=join(gets("ready", "", [None] * 9), found.history))
+
+
 def strange(found: Case, status: int = 200, *, preflight: bool = True) -> Case:
     """The same with a foreign server that answered whatever no node did; the preflight may have met it."""
     if preflight:
@@ -224,6 +229,16 @@ def pr_01(*headers: tuple[str, str], variant: str = "http") -> Case:
 
 
 TRUE = (("Host", "octopus.example.test"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "127.0.0.2"))
+
+
+KEY, TYPE = ("X-Octopus-ApiKey", ""), ("Content-Type", "multipart/form-data; boundary=b")
+
+
+def changed(status: int, sent: tuple[str, str], *arrived: tuple[str, str], **seen: Any) -> Case:
+    """An upload that a node refuses, with a header as it was sent and as the node saw it."""
+    told = attempt("up", check="UP-01", variant="1024", status=status, told="error", sent_headers=(sent,))
+    found = request("up", status=status, headers=arrived, **seen)
+    return case(join(pr_01(*TRUE).history, History(attempts=[told], requests=[found])))
 
 
 MISSING, FORGED = ("fail", "forwarded-for-missing"), ("advice", "spoofed-forwarded-passed")
@@ -413,6 +428,7 @@ ROWS: list[Row] = [
     ("DR-05", lambda: dr_05([None], BLIND, back=False), "418-recovery", "fail", "all-drained-no-recovery", "HC-01"),
     ("UP-01", lambda: uploaded("UP-01", "1024"), "1,024 B", "pass", None, None),
     ("UP-01", lambda: uploaded("UP-01", "1048577", 0, **CUT), "1,048,577 B", "fail", "body-size-limit", None),
+    ("UP-01", lambda: uploaded("UP-01", "1048577", 0, **{**CUT, "status": 500}), "1,048,577 B", "fail", "no-room-for-bodies", None),
     ("UP-01", lambda: uploaded("UP-01", "2147483649", 0, **CUT), "2,147,483,649 B", "advice", "body-size-limit", None),
     ("UP-01", lambda: uploaded("UP-01", "1024", status=500, told="error"), "1,024 B", "unknown", None, None),
     ("UP-01", lambda: uploaded("UP-01", "empty", status=502, node=None), "empty", "advice", "answer-rewritten", None),
@@ -453,9 +469,14 @@ ROWS: list[Row] = [
         ("PR-01", lambda got=got: pr_01(("X-Forwarded-For", got), variant="http-spoofed"), "http-spoofed", outcome, cause, None)
         for got, outcome, cause in SPOOFED_FOR
     ],
+    ("PR-01", lambda: changed(401, KEY), "head-1", "fail", "request-head-changed", None),
+    ("PR-01", lambda: changed(415, TYPE, ("Content-Type", "text/plain")), "head-1", "fail", "request-head-changed", None),
+    ("PR-01", lambda: changed(405, TYPE, TYPE, method="GET"), "head-1", "fail", "request-head-changed", None),
+    ("PR-01", lambda: changed(404, TYPE, TYPE, target="/packages/raw"), "head-1", "fail", "request-head-changed", None),
     ("PR-01", lambda: pr_01(*PAIRED), "http-proto", "pass", None, None),
     ("PR-01", lambda: pr_01(*TRUE, ("X-Forwarded-Proto", "http")), "http-proto", "fail", "forwarded-proto-missing", None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "fresh", "pass", None, None),
+    ("PR-05", lambda: waited(pr_05([*NODES] * 200)), "fresh", "pass", None, None),
     ("PR-05", lambda: without_http2(pr_05([*NODES] * 200), "PR-05"), "http2", "skip", None, None),
     ("PR-05", lambda: pr_05([*NODES] * 200), "algorithm", "pass", None, None),
     ("PR-05", lambda: strange(pr_05([*NODES, None] * 150)), "foreign", "fail", "foreign-server", None),
@@ -464,6 +485,8 @@ ROWS: list[Row] = [
     ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 403), "foreign", "fail", "foreign-server", None),
     ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 403, preflight=False), "fresh", "unknown", None, None),
     ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 429), "fresh", "unknown", None, None),
+    ("PR-05", lambda: strange(pr_05([*NODES, None] * 150), 429, preflight=False), "refused", "fail", "refused-by-balancer", None),
+    ("PR-05", lambda: pr_05([*NODES, None] * 150), "refused", "fail", "refused-by-balancer", None),
     ("DR-05", lambda: strange(dr_05([None] * 6)), "418-answer", "fail", "foreign-server", "PR-05"),
     ("DR-04", lambda: strange(dr_04(["node-3"] * 59 + [None])), "one-left", "fail", "foreign-server", "PR-05"),
     ("PR-05", lambda: pr_05(SHUFFLED), "algorithm", "observed", "random-balancing", None),
@@ -611,3 +634,8 @@ def test_a_cause_that_no_check_declares_is_an_error() -> None:
 def test_an_upload_that_arrives_twice_is_no_limit(check: str, variant: str) -> None:
     (found,) = [v for v in CHECKS[check].judge(uploaded(check, variant, 2)) if v.outcome.value == "fail"]
     assert (found.cause, found.caused_by) == ("post-replayed", "RT-01")
+
+
+def test_requests_before_the_balancer_knows_its_nodes_are_not_refused() -> None:
+    found = CHECKS["PR-05"].judge(waited(pr_05([*NODES] * 200)))
+    assert "refused" not in {v.name for v in found}
