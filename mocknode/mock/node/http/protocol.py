@@ -159,7 +159,7 @@ class NodeProtocol(HttpToolsProtocol):
         Args:
             elapsed_s: Time since the last look.
         """
-        if self._discarding or self.flow.held:
+        if self._discarding or self.flow.held or self.lost.done():
             return
         age_s, phase, exchange = (now_ns - self._begun_ns) / 1e9, self._phase, self._exchange
         if self._patience.idle_too_long(phase, age_s):

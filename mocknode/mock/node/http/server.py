@@ -27,6 +27,9 @@ SECURITY_HEADERS: Final = (
     ("Content-Security-Policy", "frame-ancestors 'none'"),
 )
 
+# Thousands of connections may have to be ended in the same second; pings are answered in between.
+LOOKS_AT_ONCE: Final = 100
+
 
 class HttpServer:
     """The HTTP connections of one node.
@@ -81,8 +84,10 @@ class HttpServer:
         while True:
             await asyncio.sleep(LOOK_S)
             now = time.monotonic_ns()
-            for connection in self.connections:
+            for number, connection in enumerate(self.connections, 1):
                 connection.look(now, (now - last) / 1e9)
+                if number % LOOKS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             last = now
 
     def protocol(self) -> NodeProtocol:
