@@ -16,7 +16,7 @@ from mocknode.judge.balancers.adapter import (
     UnknownBalancerError,
 )
 from mocknode.judge.balancers.binaries import find
-from mocknode.judge.balancers.fixes import fix, fixes_of, generic_fix, impossible, limitation, limitations_of
+from mocknode.judge.balancers.fixes import fitted, fix, fixes_of, generic_fix, impossible, limitation, limitations_of
 from mocknode.judge.balancers.products import kinds_with_fixes, title
 from mocknode.judge.balancers.registry import KINDS, fails_over, modes, passes, probes, routes_by_name
 from mocknode.judge.balancers.rendering import free_ports, placeholders, polling_name, print_config, production, render
@@ -40,6 +40,7 @@ __all__ = [
     "UnknownBalancerError",
     "fails_over",
     "find",
+    "fitted",
     "fix",
     "fixes_of",
     "free_ports",

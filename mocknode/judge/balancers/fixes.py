@@ -5,7 +5,9 @@ of the product can (a limitation), or why the cause cannot occur with it (imposs
 """
 
 import functools
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,35 @@ def fix(kind: str, cause: Cause) -> Fix | None:
         return generic_fix(cause, kind)
     found = _data(kind)["fixes"].get(cause.slug)
     return None if found is None else Fix(balancer=kind, **{name: text.strip() for name, text in found.items()})
+
+
+def fitted(one: Fix, configuration: str) -> Fix:
+    """Return the fix without lines to remove that the judged configuration does not have.
+
+    A line that was to replace one of these goes as well, if another one shows what the cause is.
+    """
+    lines = one.snippet.splitlines()
+    absent = [line for line in lines if line.startswith("- ") and not _has(configuration, line)]
+    if not configuration or not absent:
+        return one
+    settings = {_setting(line) for line in absent}
+    shown = any(line.startswith("- ") and line not in absent for line in lines)
+    kept = [
+        line
+        for line in lines
+        if line not in absent and not (shown and line.startswith("+ ") and _setting(line) in settings)
+    ]
+    return replace(one, snippet="\n".join(kept)) if kept else one
+
+
+def _has(configuration: str, line: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(_setting(line))}(?![\w-])", configuration) is not None
+
+
+def _setting(line: str) -> str:
+    """Return the name that a line of a fix sets: its first word."""
+    found = re.search(r"[\w-]*\w", line[2:])
+    return found[0].lstrip("-") if found else line[2:]
 
 
 def limitation(kind: str, cause: Cause) -> str | None:

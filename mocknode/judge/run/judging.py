@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
-from mocknode.judge.balancers import fix, generic_fix, limitation
+from mocknode.judge.balancers import fitted, fix, generic_fix, limitation
 from mocknode.judge.catalogue import hc_02
 from mocknode.judge.catalogue.check import Check
 from mocknode.judge.catalogue.registry import CHECKS, cause_of
@@ -27,6 +27,16 @@ from mocknode.judge.verdict.returning import not_returned
 
 _WITHOUT_BUDGETS = ("heavy", "light", "waiting")
 """No check of these lanes depends on how fast the balancer reacts."""
+
+_OF_REQUESTS: Final = frozenset({
+    "forwarded-proto-missing", "original-host-missing", "forwarded-for-missing", "spoofed-forwarded-passed",
+})  # fmt: skip
+"""Causes whose fix sets headers, which a balancer of layer 4 cannot."""
+_ON_LAYER_4: Final = {
+    "file": "Octopus, Trusted Proxies",
+    "snippet": "In Octopus leave the balancer out of Trusted Proxies: on layer 4 it passes requests on as clients sent them.",
+    "costs": "The audit log has the balancer's address, unless it keeps the client's.",
+}
 
 _Refusals = Mapping[str, refusals.Refusal]
 
@@ -186,7 +196,7 @@ def _judge_one(
         ]
     variants = [_as_limitation(v, kind) for v in variants]
     result = merge(check.id, check.name, check.profile, variants, duration_s=facts.durations_s.get(check.id, 0.0))
-    result = replace(result, fixes=_fixes(variants, kind))
+    result = replace(result, fixes=_fixes(variants, kind, facts.layer))
     for id_, because, until in facts.acceptances:
         if id_ == check.id:
             result = accept(result, because, until, expired=today > datetime.date.fromisoformat(until))
@@ -248,7 +258,13 @@ def _as_limitation(variant: Variant, kind: str | None) -> Variant:
     return replace(variant, outcome=Outcome.LIMITATION, summary=f"{variant.summary}. {reason}")
 
 
-def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
+def fit(results: Sequence[CheckResult], configuration: Mapping[str, str]) -> list[CheckResult]:
+    """Return the results with fixes for the configuration that was judged, where its text is known."""
+    text = "\n".join(configuration.values())
+    return [replace(r, fixes=tuple(fitted(one, text) for one in r.fixes)) for r in results]
+
+
+def _fixes(variants: Sequence[Variant], kind: str | None, layer: Literal["l4", "l7"]) -> tuple[Fix, ...]:
     """Return one fix for each cause, those of the worst variants first.
 
     A fix is left out if another one contains all its lines: pasting both would set them twice.
@@ -259,6 +275,8 @@ def _fixes(variants: Sequence[Variant], kind: str | None) -> tuple[Fix, ...]:
         if variant.cause is not None and variant.cause not in found and variant.outcome is not Outcome.LIMITATION:
             cause = cause_of(variant.cause)
             found[variant.cause] = (fix(kind, cause) if kind else None) or generic_fix(cause)
+            if layer == "l4" and variant.cause in _OF_REQUESTS:
+                found[variant.cause] = replace(found[variant.cause], **_ON_LAYER_4)
     fixes = tuple(found.values())
     return tuple(one for one in fixes if not any(_changes(one) < _changes(other) for other in fixes))
 

@@ -17,7 +17,7 @@ from mocknode.judge.record.history import History
 from mocknode.judge.record.ledger import LedgerCounts
 from mocknode.judge.report import BalancerFacts, Report, RunFacts, Timeline, build
 from mocknode.judge.report import timeline as draw_timeline
-from mocknode.judge.run.judging import Facts, detection, for_timeline, judge
+from mocknode.judge.run.judging import Facts, detection, fit, for_timeline, judge
 from mocknode.judge.run.plan import Plan
 from mocknode.judge.run.run_directory import RunRecord, calibration_of, save
 from mocknode.judge.verdict.calibration import Calibration
@@ -76,7 +76,8 @@ class Reporter:
         histories = {lab.name: lab.history for lab in self.labs.values()}
         facts, lane = self._facts(), self._calibrated_lane()
         calibration = calibration_of(histories, lane, self.lanes.nodes)
-        self.results = judge(self.done, facts, histories, calibration, self.started.date())
+        results = judge(self.done, facts, histories, calibration, self.started.date())
+        self.results = fit(results, getattr(self.lanes, "configuration", {}))
         # Detection searches thousands of answers, which is wasted if the kind is known.
         detected = detection(list(histories.values()), calibration).kind if facts.kind is None else None
         for id_ in self.done:

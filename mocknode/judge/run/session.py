@@ -206,6 +206,7 @@ def judge_again(run_dir: Path) -> tuple[int, Report]:
     try:
         day = datetime.datetime.fromisoformat(run.report["started"]).date()
         results = judging.judge(run.done, run.facts, run.histories, run.calibration, day)
+        results = judging.fit(results, run.report["configuration"])
         timelines = {id_: timeline_of(id_, run.facts, run.histories) for id_ in run.done}
         document = report_document(run.report, run.facts, results, run.histories, run.calibration, run_dir, timelines)
         return EXIT_CODES[document["result"]], document

@@ -1,6 +1,6 @@
 import pytest
 
-from mocknode.judge.balancers import KINDS, fix, generic_fix, impossible, kinds_with_fixes, limitation, title
+from mocknode.judge.balancers import KINDS, fitted, fix, generic_fix, impossible, kinds_with_fixes, limitation, title
 from mocknode.judge.balancers.fixes import _data
 from mocknode.judge.balancers.products import UNKNOWN, _others
 from mocknode.judge.balancers.registry import ADAPTERS
@@ -87,3 +87,19 @@ def test_a_product_that_we_do_not_start_gets_its_own_lines() -> None:
     nothing_known = fix("self-made", cut)
     assert nothing_known is not None
     assert nothing_known.snippet.count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("configuration", "lines"),
+    [
+        ("buffering:\n  retryExpression: x", ["- buffering"]),
+        ("retry: { attempts: 3 }", ["- retry", "+ retry"]),
+        ("", ["- retry", "+ retry", "- buffering"]),
+        ("nothing: of that", ["+ retry"]),
+    ],
+)
+def test_a_line_to_remove_is_one_that_the_configuration_has(configuration: str, lines: list[str]) -> None:
+    found = fix("traefik", cause_of("post-replayed"))
+    assert found is not None
+    shown = fitted(found, configuration).snippet.splitlines()
+    assert [line.partition(":")[0] for line in shown] == lines
