@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 NOT_JUDGED: Final = 4
 """The balancer lacks what the scenario needs, so nothing could be judged."""
-REPEAT_MAX: Final = 1000
 
 
 def settings_of(words: Sequence[str]) -> dict[str, str]:
@@ -69,11 +68,13 @@ def run(settings: Sequence[str], **flags: Any) -> None:
 @click.option("--markdown", type=FILE_TO_WRITE, help="Write the report as Markdown.")
 def judge(run_dir: Path, **files: Path | None) -> None:
     """Judge a saved run of a scenario again, from its record alone."""
+    from mocknode.judge.run.outputs import refuse_unwritable
     from mocknode.script.run_session import judge_again, write
 
-    with refused_options():
-        report = judge_again(run_dir)
     given = {name: path for name, path in files.items() if path is not None}
+    with refused_options():
+        refuse_unwritable(given)
+        report = judge_again(run_dir)
     write(report, given)
     _show(report, list(given.values()))
     sys.exit(report["exit_code"])
